@@ -1,0 +1,65 @@
+"""minibert: BERT from scratch in PyTorch, to be read and to be used.
+
+The public names are loaded on first use, so that `import minibert` costs nothing and the command line answers
+`--help` without PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from minibert.errors import MiniBertError
+
+if TYPE_CHECKING:
+    from minibert.model.bert import BertModel
+    from minibert.model.config import BertConfig
+    from minibert.model.pretraining import (
+        BertForMaskedLM,
+        BertForNextSentencePrediction,
+        BertForPreTraining,
+    )
+    from minibert.model.tasks import (
+        BertForMultipleChoice,
+        BertForQuestionAnswering,
+        BertForSequenceClassification,
+        BertForTokenClassification,
+    )
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BertConfig",
+    "BertForMaskedLM",
+    "BertForMultipleChoice",
+    "BertForNextSentencePrediction",
+    "BertForPreTraining",
+    "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertModel",
+    "BertTokenizer",
+    "MiniBertError",
+]
+
+_HOMES = {
+    "BertConfig": "minibert.model.config",
+    "BertForMaskedLM": "minibert.model.pretraining",
+    "BertForMultipleChoice": "minibert.model.tasks",
+    "BertForNextSentencePrediction": "minibert.model.pretraining",
+    "BertForPreTraining": "minibert.model.pretraining",
+    "BertForQuestionAnswering": "minibert.model.tasks",
+    "BertForSequenceClassification": "minibert.model.tasks",
+    "BertForTokenClassification": "minibert.model.tasks",
+    "BertModel": "minibert.model.bert",
+    "BertTokenizer": "minibert.tokenization.tokenizer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"minibert has no {name!r}; it has {', '.join(__all__)}.")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

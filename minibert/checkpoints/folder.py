@@ -1,0 +1,193 @@
+"""A folder of weights: read from Hugging Face's and Google's, written as Hugging Face's.
+
+What is read, in this order of preference:
+
+    model.safetensors (or its shards)   + config.json        transformers today, and minibert
+    *.ckpt.index, *.ckpt.data-*         + bert_config.json   Google, without TensorFlow
+    pytorch_model.bin                   + config.json        transformers before 2023
+
+A `.bin` is a pickle; it is read through `weights_only=True`, which builds tensors and runs no code. This file
+knows tensors and names, but no model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from minibert.checkpoints import names, tensorflow
+from minibert.errors import MiniBertError
+from minibert.files import read_json_object, whole_file, write_json
+
+# Everything that `read_folder` may want from a hub, most wanted first.
+FILES = (
+    "config.json",
+    "bert_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+    "pytorch_model.bin",
+)
+
+
+@dataclass
+class Checkpoint:
+    """What a folder holds."""
+
+    tensors: dict[str, Tensor]  # under our names, float32 at least
+    config: dict[str, Any]  # the fields of its config file
+    source: str  # where it was read from and what it was, in words
+    unknown: list[str]  # the file's names that no BERT has
+    notes: list[str]  # what was put right while reading, in words
+
+
+def read_folder(folder: Path) -> Checkpoint:
+    """Read the weights and the config of a folder, whoever wrote it.
+
+    Raises:
+        MiniBertError: a file is missing or damaged; the sentence says which and what to do.
+    """
+    if not folder.is_dir():
+        raise MiniBertError(f"{folder} is not a folder; give the folder that holds config.json.")
+    config = read_config(folder)
+    layers = config.get("num_hidden_layers", 12)
+    if not isinstance(layers, int) or not 0 < layers < 1000:
+        raise MiniBertError(f"{folder}: the config says num_hidden_layers {layers!r}.")
+    translated, source = _read_tensors(folder, layers)
+    if source.startswith("Google") and config.get("hidden_act") == "gelu":
+        # What Google's code calls "gelu" is the tanh form; transformers' "gelu" is another.
+        config["hidden_act"] = "gelu_tanh"
+    tensors = {}
+    while translated.tensors:
+        name, tensor = translated.tensors.popitem()
+        tensors[name] = _usable(folder, name, tensor)
+    return Checkpoint(tensors, config, source, translated.unknown, translated.notes)
+
+
+def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write `model.safetensors` and `config.json` as `transformers` does, each whole or not at all.
+
+    Args:
+        folder: made if it is not there; other files in it stay.
+        tensors: under our names.
+        config: the fields of `config.json`.
+
+    Raises:
+        MiniBertError: the system refused to write.
+    """
+    theirs = names.to_hugging_face(tensors, config["num_hidden_layers"])
+    detached = {name: tensor.detach().cpu().contiguous() for name, tensor in theirs.items()}
+    write_safetensors(folder / "model.safetensors", detached)
+    write_json(folder / "config.json", config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The fields of the folder's `config.json` or `bert_config.json`.
+
+    Raises:
+        MiniBertError: there is neither, or it is no JSON object.
+    """
+    for name in ("config.json", "bert_config.json"):
+        if (folder / name).exists():
+            return read_json_object(folder / name)
+    raise MiniBertError(
+        f"{folder} has no config.json (or Google's bert_config.json); copy it there from where the "
+        "weights came, or give the folder of a finished training."
+    )
+
+
+def _read_tensors(folder: Path, layers: int) -> tuple[names.Translated, str]:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    pickled = folder / "pytorch_model.bin"
+    if single.exists():
+        return names.from_hugging_face(read_safetensors(single), layers), str(single)
+    if index.exists():
+        return names.from_hugging_face(_read_shards(index), layers), str(index)
+    if any(folder.glob("*.index")):
+        prefix = tensorflow.find_checkpoint(folder)
+        arrays = tensorflow.read_tensors(prefix).tensors
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return names.from_google(tensors, layers), f"Google's checkpoint {prefix}"
+    if pickled.exists():
+        return names.from_hugging_face(_read_pickled(pickled), layers), str(pickled)
+    raise MiniBertError(
+        f"{folder} holds no weights: minibert looked for model.safetensors, a TensorFlow checkpoint "
+        "(*.ckpt.index) and pytorch_model.bin. If a training was to write them, let it finish (--resume)."
+    )
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, copied into memory.
+
+    Raises:
+        MiniBertError: the file is damaged or cannot be read.
+    """
+    try:
+        # Cloned, since the file may be replaced or cut while the model is in use.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise MiniBertError(
+            f"{path} is damaged or no safetensors file ({error}); copy it again from where it came."
+        ) from error
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        MiniBertError: the system refused to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise MiniBertError(
+                f"could not write {path}: {error}; free some space or choose another place."
+            ) from error
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    places = read_json_object(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+        raise MiniBertError(f"{index} has no weight_map of names to files; copy it again.")
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(places.values())):
+        if Path(name).name != name:
+            raise MiniBertError(f"{index} points outside its folder, to {name!r}; it is not loaded.")
+        tensors |= read_safetensors(index.parent / name)
+    return tensors
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler has no error class of its own
+        raise MiniBertError(
+            f"{path} cannot be read as weights alone, and nothing in it was run: it is damaged or "
+            f"holds more than tensors ({str(error).splitlines()[0]})."
+        ) from error
+    if not isinstance(content, dict):
+        raise MiniBertError(f"{path} holds no dictionary of tensors.")
+    strange = [name for name, value in content.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise MiniBertError(f"{path} holds other things than tensors: {strange[:3]}.")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _usable(folder: Path, name: str, tensor: Tensor) -> Tensor:
+    """The tensor in float32 at least, refused where training has left a NaN in it."""
+    if not tensor.is_floating_point():
+        raise MiniBertError(f"{folder}: {name} holds {tensor.dtype}, which is no weight's type.")
+    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    if not torch.isfinite(tensor).all():
+        raise MiniBertError(
+            f"{folder}: {name} holds NaN or infinite values, so the training that wrote it had failed; "
+            "use an earlier checkpoint."
+        )
+    return tensor

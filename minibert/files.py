@@ -1,0 +1,114 @@
+"""Files that are written whole or not at all, and JSON files that are read with a plain error.
+
+A reader, a crash or a full disk meets the old file or the new one, never a half. Everything goes to a
+temporary neighbour first, is forced to the disk, and then takes the name in one step (`os.replace`).
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from minibert.errors import MiniBertError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; at the end of the block it becomes `path`, complete.
+
+    If the block fails, `path` stays as it was and nothing is left behind.
+
+    Raises:
+        MiniBertError: the system refused to write, for example because the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path):
+        try:
+            yield temporary
+            _force_to_disk(temporary)
+            os.replace(temporary, path)
+            _force_to_disk(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; at the end of the block it becomes `path`, complete.
+
+    Raises:
+        MiniBertError: `path` exists and is not empty, or the system refused to write.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                _force_to_disk(file)
+            _force_to_disk(temporary)
+            os.replace(temporary, path)
+            _force_to_disk(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write `content` (text as UTF-8) to `path`, whole or not at all."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file that people can read too, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        MiniBertError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MiniBertError(f"cannot read {path}: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise MiniBertError(
+            f"{path} is not a JSON file ({error}); copy it again from where it came."
+        ) from error
+    if not isinstance(content, dict):
+        raise MiniBertError(f"{path} must hold a JSON object, {{...}}, and holds something else.")
+    return content
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one sentence that names the file."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MiniBertError(
+            f"could not write {path}: {reason}; free some space or choose another place."
+        ) from error
+
+
+def _force_to_disk(path: Path) -> None:
+    # Folders cannot be opened for this on Windows, where the rename alone must do.
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

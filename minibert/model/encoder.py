@@ -1,0 +1,87 @@
+"""The stack of layers: attention gathers, the feed-forward network thinks, twice a residual and a norm.
+
+BERT normalises *after* adding the residual (post-LayerNorm), as the first Transformer did; most later models
+normalise before.
+
+Source: Devlin et al. 2018, section 3 ("Model Architecture"); Google's `transformer_model`.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minibert.model.attention import Attend, SelfAttention
+from minibert.model.config import BertConfig
+
+
+def activate(hidden: Tensor, name: str) -> Tensor:
+    """The non-linearity called `hidden_act` in the config; see `config.ACTIVATIONS`."""
+    if name == "relu":
+        return F.relu(hidden)
+    return F.gelu(hidden, approximate="tanh" if name == "gelu_tanh" else "none")
+
+
+class FeedForward(nn.Module):
+    """Each token for itself: widen four times, bend, and come back."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.activation = config.hidden_act
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(..., E) -> (..., F) -> (..., E)."""
+        return self.contract(activate(self.expand(hidden), self.activation))
+
+
+class EncoderLayer(nn.Module):
+    """One layer: attention and feed-forward, each added to what came in and then normalised."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, hidden: Tensor, real: Tensor | None, attend: Attend
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, S, E) -> (B, S, E), and the attention probabilities where they are formed."""
+        gathered, probabilities = self.attention(hidden, real, attend)
+        hidden = self.attention_norm(hidden + self.dropout(gathered))
+        hidden = self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
+        return hidden, probabilities
+
+
+class Encoder(nn.Module):
+    """L layers, one after the other."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+
+    def forward(
+        self, hidden: Tensor, real: Tensor | None, attend: Attend, *, keep_all: bool = False
+    ) -> tuple[list[Tensor], list[Tensor | None]]:
+        """Run the layers.
+
+        Args:
+            hidden: (B, S, E), the embeddings.
+            real: (B, 1, 1, S), True for real tokens; None if all are.
+            attend: `eager_attention` or `fused_attention`.
+            keep_all: return what goes into each layer too, and not only what leaves the last one.
+
+        Returns:
+            Hidden states (B, S, E), the last layer's output at the end; and the L attention
+            probabilities, where they are formed.
+        """
+        hidden_states = []
+        attentions = []
+        for layer in self.layers:
+            if keep_all:
+                hidden_states.append(hidden)
+            hidden, probabilities = layer(hidden, real, attend)
+            attentions.append(probabilities)
+        return [*hidden_states, hidden], attentions

@@ -1,0 +1,165 @@
+"""Weights in and out of every model class: `from_pretrained` and `save_pretrained`.
+
+A model is first built without memory (on PyTorch's "meta" device), then each parameter is either taken from
+the file or initialised. Nothing is loaded by half: a file without a part of the encoder is refused, and what
+is new, left over or of another shape is said.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from minibert.checkpoints import folder as folders
+from minibert.errors import MiniBertError
+from minibert.hub import local_folder
+from minibert.model.config import BertConfig
+from minibert.model.load_report import LoadReport, WrongShape
+
+
+def initialise(module: nn.Module, config: BertConfig) -> None:
+    """BERT's initialisation of one module; use with `model.apply`.
+
+    Matrices and tables are normal with deviation `initializer_range`, as in transformers (Google's
+    `create_initializer` also cuts off at two deviations, which costs 20 x the time); biases are 0,
+    LayerNorm starts as the identity.
+    """
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=config.initializer_range)
+    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+        nn.init.zeros_(module.weight[module.padding_idx])
+    if isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+    bias = getattr(module, "bias", None)
+    if isinstance(bias, nn.Parameter):
+        nn.init.zeros_(bias)
+
+
+class PretrainedModel(nn.Module):
+    """What all model classes share: a config, loading and saving.
+
+    Attributes:
+        config: the sizes and choices.
+        load_report: what `from_pretrained` found; None for a model made from a config.
+    """
+
+    # What stands before this class's parameter names in the table of names.
+    prefix: ClassVar[str] = ""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        if not isinstance(config, BertConfig):
+            raise MiniBertError(
+                f"{type(self).__name__} is made from a BertConfig and got {config!r}; for a folder or "
+                f"a hub name use {type(self).__name__}.from_pretrained(...)."
+            )
+        self.config = config
+        self.load_report: LoadReport | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        attention: str = "auto",
+        ignore_mismatched_sizes: bool = False,
+        strict: bool = False,
+        quiet: bool = False,
+        **config_changes: Any,
+    ) -> Self:
+        """A model with the weights of a folder or of a hub name, in evaluation mode.
+
+        Args:
+            name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or a
+                name such as "google-bert/bert-base-uncased". A local folder always wins.
+            attention: "auto", "eager" or "fused".
+            ignore_mismatched_sizes: start a tensor of another shape at random, and say so.
+            strict: refuse anything new or left over too.
+            quiet: do not print the load report (to standard error).
+            **config_changes: fields of BertConfig, for example num_labels=4.
+
+        Raises:
+            MiniBertError: something is missing, damaged, or does not fit.
+
+        Example:
+            >>> model = BertForSequenceClassification.from_pretrained("weights/tiny", num_labels=4)
+        """
+        folder = local_folder(name_or_path, files=folders.FILES)
+        checkpoint = folders.read_folder(folder)
+        config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
+        with torch.device("meta"):
+            model = cls(config, attention=attention)  # type: ignore[call-arg]
+        report = model._take(checkpoint, allow_shapes=ignore_mismatched_sizes)
+        if unexplained := config.unexplained_fields():
+            report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
+        if strict and (report.new or report.unused or report.unknown or report.wrong_shape):
+            raise MiniBertError(f"strict loading found differences:\n{report}")
+        if not quiet:
+            print(report, file=sys.stderr)
+        model.load_report = report
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `model.safetensors` and `config.json`, which `transformers` loads too.
+
+        Raises:
+            MiniBertError: the system refused to write; what was there before stays whole.
+        """
+        tensors = {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
+        config = self.config.to_dict() | {"architectures": [type(self).__name__]}
+        folders.write_folder(Path(folder), tensors, config)
+
+    def parameter_count(self) -> int:
+        """How many numbers the model has learned or will learn."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def _take(self, checkpoint: folders.Checkpoint, *, allow_shapes: bool) -> LoadReport:
+        """Replace the parameters, which have no memory yet, by the file's or by new ones."""
+        report = LoadReport(type(self).__name__, checkpoint.source, notes=checkpoint.notes)
+        report.unknown = checkpoint.unknown
+        wanted = {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
+        given = checkpoint.tensors
+        for name, tensor in wanted.items():
+            if name not in given:
+                report.new.append(name)
+            elif given[name].shape != tensor.shape:
+                wrong = WrongShape(name, tuple(given[name].shape), tuple(tensor.shape))
+                report.wrong_shape.append(wrong)
+            else:
+                report.loaded.append(name)
+        report.unused = sorted(given.keys() - wanted.keys())
+        _refuse_half(report, allow_shapes=allow_shapes)
+        self.to_empty(device="cpu")
+        fresh = {*report.new, *(wrong.name for wrong in report.wrong_shape)}
+        for path, module in self.named_modules():
+            own = [f"{self.prefix}{path}.{name}" for name, _ in module.named_parameters(recurse=False)]
+            if fresh.intersection(own):
+                initialise(module, self.config)
+        loaded: Mapping[str, Tensor] = {
+            name.removeprefix(self.prefix): given[name] for name in report.loaded
+        }
+        self.load_state_dict(loaded, strict=False, assign=True)
+        return report
+
+
+def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
+    """Refuse a file that lacks a part of the encoder, or whose tensors do not fit."""
+    body = [name for name in report.new if name.startswith(("bert.embeddings", "bert.encoder"))]
+    if body:
+        raise MiniBertError(
+            f"{report.source} lacks {len(body)} tensors of the encoder ({', '.join(body[:3])}, ...): it is "
+            "incomplete, or its config.json belongs to another model."
+        )
+    if report.wrong_shape and not allow_shapes:
+        shapes = "; ".join(str(wrong) for wrong in report.wrong_shape[:3])
+        own_layer = all(w.name.startswith(("classifier", "span")) for w in report.wrong_shape)
+        advice = (
+            "it was trained for another number of labels: give the same num_labels, or "
+            "ignore_mismatched_sizes=True to start that layer anew"
+            if own_layer
+            else "config.json and the weights belong to different models, or an option changed a size"
+        )
+        raise MiniBertError(f"{report.source} does not fit: {shapes}; {advice}.")
