@@ -1,7 +1,7 @@
 """minibert: BERT from scratch in PyTorch, to be read and to be used.
 
-The public names are loaded on first use, so that `import minibert` costs nothing and the command line answers
-`--help` without PyTorch.
+The public names are loaded on first use, so that `import minibert` costs nothing and the command
+line answers `--help` without PyTorch.
 """
 
 from importlib import import_module

@@ -1,7 +1,8 @@
 """Files that are written whole or not at all, and JSON files that are read with a plain error.
 
-A reader, a crash or a full disk meets the old file or the new one, never a half. Everything goes to a
-temporary neighbour first, is forced to the disk, and then takes the name in one step (`os.replace`).
+A reader, a crash or a full disk meets the old file or the new one, never a half. Everything goes to
+a temporary neighbour first, is forced to the disk, and then takes the name in one step
+(`os.replace`).
 """
 
 import json
@@ -28,7 +29,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _explained(path):
         try:
+            temporary.touch()
+            usual_mode = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(usual_mode)  # safetensors makes files that only their owner can read
             _force_to_disk(temporary)
             os.replace(temporary, path)
             _force_to_disk(path.parent)
@@ -64,6 +68,29 @@ def write_whole(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Let no second process into the block with the same folder; a lock dies with its process.
+
+    Raises:
+        MiniBertError: another process is in there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MiniBertError(
+                f"another run is writing to {folder}; wait for its end or choose another folder."
+            ) from error
+        yield
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

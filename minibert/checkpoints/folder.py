@@ -6,8 +6,8 @@ What is read, in this order of preference:
     *.ckpt.index, *.ckpt.data-*         + bert_config.json   Google, without TensorFlow
     pytorch_model.bin                   + config.json        transformers before 2023
 
-A `.bin` is a pickle; it is read through `weights_only=True`, which builds tensors and runs no code. This file
-knows tensors and names, but no model.
+A `.bin` is a pickle; it is read through `weights_only=True`, which builds tensors and runs no code.
+This file knows tensors and names, but no model.
 """
 
 from collections.abc import Mapping
@@ -116,8 +116,9 @@ def _read_tensors(folder: Path, layers: int) -> tuple[names.Translated, str]:
     if pickled.exists():
         return names.from_hugging_face(_read_pickled(pickled), layers), str(pickled)
     raise MiniBertError(
-        f"{folder} holds no weights: minibert looked for model.safetensors, a TensorFlow checkpoint "
-        "(*.ckpt.index) and pytorch_model.bin. If a training was to write them, let it finish (--resume)."
+        f"{folder} holds no weights: minibert looked for model.safetensors, a TensorFlow "
+        "checkpoint (*.ckpt.index) and pytorch_model.bin. If a training was to write them, let it "
+        "finish (--resume)."
     )
 
 
@@ -159,7 +160,9 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
         if Path(name).name != name:
-            raise MiniBertError(f"{index} points outside its folder, to {name!r}; it is not loaded.")
+            raise MiniBertError(
+                f"{index} points outside its folder, to {name!r}; it is not loaded."
+            )
         tensors |= read_safetensors(index.parent / name)
     return tensors
 
@@ -187,7 +190,7 @@ def _usable(folder: Path, name: str, tensor: Tensor) -> Tensor:
     tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
     if not torch.isfinite(tensor).all():
         raise MiniBertError(
-            f"{folder}: {name} holds NaN or infinite values, so the training that wrote it had failed; "
-            "use an earlier checkpoint."
+            f"{folder}: {name} holds NaN or infinite values, so the training that wrote it had "
+            "failed; use an earlier checkpoint."
         )
     return tensor

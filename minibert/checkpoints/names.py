@@ -1,15 +1,17 @@
 """One table of names: ours | Hugging Face's | Google's.
 
-Every published BERT is the same list of tensors under other names. The table has a row for each module, with
-`{}` for the number of the layer, and a kind that says which tensors the module has. It is total and is used in
-both directions; ours -> theirs -> ours is the identity. Three differences are more than a name:
+Every published BERT is the same list of tensors under other names. The table has a row for each
+module, with `{}` for the number of the layer, and a kind that says which tensors the module has. It
+is total and is used in both directions; ours -> theirs -> ours is the identity. Three differences
+are more than a name:
 
 - we keep query, key and value in one matrix (all rows of Q, then of K, then of V), they in three;
 - Google multiplies from the other side, so its kernels are transposed;
-- Google and old files call the two vectors of LayerNorm `gamma` and `beta`, new ones `weight` and `bias`.
+- Google and old files call the two vectors of LayerNorm `gamma` and `beta`, new ones `weight` and
+  `bias`.
 
-The decoder of the masked-word head is the token table itself ("tied"), so it has no row; files that repeat it
-(`cls.predictions.decoder.weight`) are checked to say the same.
+The decoder of the masked-word head is the token table itself ("tied"), so it has no row; files that
+repeat it (`cls.predictions.decoder.weight`) are checked to say the same.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from minibert.errors import MiniBertError
 
 
 class Kind(Enum):
-    """Which tensors a module has: (our suffix, Hugging Face's, Google's, is Google's transposed?)."""
+    """Which tensors a module has: our suffix, Hugging Face's, Google's; is Google's transposed?"""
 
     EMBEDDING = ((".weight", ".weight", "", False),)
     NORM = ((".weight", ".weight", "/gamma", False), (".bias", ".bias", "/beta", False))
@@ -160,8 +162,7 @@ def parameters(layers: int) -> list[Parameter]:
                             for part in module.parts
                         ),
                         tuple(
-                            module.google.format(layer, part=part) + google
-                            for part in module.parts
+                            module.google.format(layer, part=part) + google for part in module.parts
                         ),
                         transposed,
                     )

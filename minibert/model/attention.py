@@ -2,11 +2,11 @@
 
     attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V
 
-`eager_attention` is this formula, line by line, and returns the probabilities. `fused_attention` is the same
-in one kernel that never forms them (1.2 x faster on a CPU with BERT-base at 128 tokens, more on a GPU and on
-longer texts). They agree in value and gradient for every mask. A row of the batch that is all padding attends
-to nothing and receives 0: never NaN, and never an average over padding, which `transformers` gives with its
-"eager" and not with its "sdpa".
+`eager_attention` is this formula, line by line, and returns the probabilities. `fused_attention` is
+the same in one kernel that never forms them (1.2 x faster on a CPU with BERT-base at 128 tokens,
+more on a GPU and on longer texts). They agree in value and gradient for every mask. A row of the
+batch that is all padding attends to nothing and receives 0: never NaN, and never an average over
+padding, which `transformers` gives with its "eager" and not with its "sdpa".
 
 Source: Vaswani et al. 2017, section 3.2; Google's `attention_layer`.
 
@@ -71,9 +71,7 @@ def fused_attention(
     query: Tensor, key: Tensor, value: Tensor, real: Tensor | None, *, dropout: float
 ) -> tuple[Tensor, None]:
     """The same in one kernel, without the probabilities; see `Attend` for the arguments."""
-    context = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=real, dropout_p=dropout
-    )
+    context = F.scaled_dot_product_attention(query, key, value, attn_mask=real, dropout_p=dropout)
     return context, None
 
 
@@ -93,8 +91,8 @@ def choose_attention(name: str, *, output_attentions: bool) -> Attend:
         raise MiniBertError(f"attention is {name!r}; choose one of {known}.")
     if output_attentions and name != "eager":
         raise MiniBertError(
-            f"{name!r} attention never forms the probabilities; for output_attentions=True load the "
-            "model with attention='eager' or 'auto'."
+            f"{name!r} attention never forms the probabilities; for output_attentions=True load "
+            "the model with attention='eager' or 'auto'."
         )
     return ATTENTIONS[name]
 

@@ -66,7 +66,9 @@ class BertModel(PretrainedModel):
         self, config: BertConfig, *, attention: str = "auto", add_pooling_layer: bool = True
     ) -> None:
         super().__init__(config)
-        choose_attention(attention, output_attentions=False)  # an unknown name fails here, not later
+        choose_attention(
+            attention, output_attentions=False
+        )  # an unknown name fails here, not later
         self.attention = attention
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
@@ -85,13 +87,13 @@ class BertModel(PretrainedModel):
     ) -> BertModelOutput:
         """Encode a batch.
 
-        All but the ids are given by name: their order differs from library to library, and a swap of
-        mask and segments is silent.
+        All but the ids are given by name: their order differs from library to library, and a swap
+        of mask and segments is silent.
 
         Args:
             input_ids: (B, S) ids of the vocabulary.
-            attention_mask: (B, S), 1 or True for real tokens, 0 or False for padding; None if nothing
-                is padding. What stands at padded positions of the result means nothing.
+            attention_mask: (B, S), 1 or True for real tokens, 0 or False for padding; None if
+                nothing is padding. What stands at padded positions of the result means nothing.
             token_type_ids: (B, S), 0 for sentence A and 1 for sentence B; None means all 0.
             position_ids: (B, S) or (1, S); None means 0, 1, 2, ...
             output_hidden_states: return all L + 1 hidden states.

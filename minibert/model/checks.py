@@ -1,9 +1,9 @@
 """Checking a batch before it reaches the model.
 
-On a GPU an id beyond the vocabulary ends in a "device-side assert" that names neither the id nor the cause,
-and poisons the process. Here it ends in one sentence. Values are looked at on the CPU only (about 20
-microseconds for a batch of 32 x 128), since looking at a GPU's tensor would make the CPU wait for it; the
-training loop therefore checks each batch before it sends it off.
+On a GPU an id beyond the vocabulary ends in a "device-side assert" that names neither the id nor
+the cause, and poisons the process. Here it ends in one sentence. Values are looked at on the CPU
+only (about 20 microseconds for a batch of 32 x 128), since looking at a GPU's tensor would make the
+CPU wait for it; the training loop therefore checks each batch before it sends it off.
 """
 
 import torch
@@ -45,7 +45,8 @@ def check_inputs(
     if position_ids is None and length > config.max_position_embeddings:
         raise MiniBertError(
             f"the batch is {length} tokens long but the model has {config.max_position_embeddings} "
-            f"positions; tokenize with truncation=True, max_length={config.max_position_embeddings}."
+            "positions; tokenize with truncation=True, "
+            f"max_length={config.max_position_embeddings}."
         )
     _check_values("input_ids", input_ids, config.vocab_size, "the vocabulary (vocab_size)")
     if attention_mask is not None:
@@ -54,14 +55,12 @@ def check_inputs(
             strange = (attention_mask != 0) & (attention_mask != 1)
             if strange.any():
                 raise MiniBertError(
-                    f"attention_mask holds {attention_mask[strange][0].item()}; it must be 1 for real "
-                    "tokens and 0 for padding."
+                    f"attention_mask holds {attention_mask[strange][0].item()}; it must be 1 for "
+                    "real tokens and 0 for padding."
                 )
     if token_type_ids is not None:
         _check_shape("token_type_ids", token_type_ids, input_ids)
-        _check_values(
-            "token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size"
-        )
+        _check_values("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
     if position_ids is not None:
         if position_ids.dim() != 2 or position_ids.shape[1] != length:
             raise MiniBertError(

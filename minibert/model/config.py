@@ -4,7 +4,8 @@ One frozen record with the fields of Hugging Face's `config.json`, which are als
 `bert_config.json`. Values that contradict each other are refused when the record is made, so that
 nothing downstream has to doubt them.
 
-How to count the parameters, with V words, P positions, E hidden width, F feed-forward width, L layers:
+How to count the parameters, with V words, P positions, E hidden width, F feed-forward width, L
+layers:
 
     embeddings   (V + P + 2) E  token, position and segment vectors     + 2E   LayerNorm
     one layer    4 (E E + E)    query, key, value, output               + 2E   LayerNorm
@@ -62,11 +63,31 @@ ONLY_ACCEPTED: dict[str, tuple[object, ...]] = {
 }
 # Fields that say where a file comes from, or how another library runs it; kept without a word.
 BOOKKEEPING = frozenset(
-    "architectures transformers_version torch_dtype dtype use_cache gradient_checkpointing "
-    "_name_or_path name_or_path _num_labels chunk_size_feed_forward is_encoder_decoder return_dict "
-    "output_hidden_states output_attentions bos_token_id eos_token_id finetuning_task "
-    "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers "
-    "pooler_size_per_head pooler_type".split()
+    [
+        "architectures",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+        "use_cache",
+        "gradient_checkpointing",
+        "_name_or_path",
+        "name_or_path",
+        "_num_labels",
+        "chunk_size_feed_forward",
+        "is_encoder_decoder",
+        "return_dict",
+        "output_hidden_states",
+        "output_attentions",
+        "bos_token_id",
+        "eos_token_id",
+        "finetuning_task",
+        "directionality",
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+    ]
 )
 CALL_OPTIONS = ("output_hidden_states", "output_attentions", "return_dict")
 
@@ -274,7 +295,9 @@ class BertConfig:
         if len(turned) != count:
             raise MiniBertError(f"id2label gives two ids the same label: {list(names.values())}.")
         if ids is not None and dict(ids) != turned:
-            raise MiniBertError("label2id does not say the same as id2label; leave one of them out.")
+            raise MiniBertError(
+                "label2id does not say the same as id2label; leave one of them out."
+            )
         object.__setattr__(self, "num_labels", count)
         object.__setattr__(self, "id2label", names)
         object.__setattr__(self, "label2id", turned)
@@ -320,4 +343,6 @@ def _with_keys(name: str, mapping: Mapping[Any, Any], type_of_key: type) -> dict
             return {int(key): str(value) for key, value in mapping.items()}
         return {str(key): int(value) for key, value in mapping.items()}
     except (TypeError, ValueError) as error:
-        raise MiniBertError(f"{name} must pair whole numbers with names; it is {mapping}.") from error
+        raise MiniBertError(
+            f"{name} must pair whole numbers with names; it is {mapping}."
+        ) from error

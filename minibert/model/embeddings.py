@@ -1,6 +1,7 @@
 """From ids to vectors: what the token is + where it stands + which sentence it belongs to.
 
-Source: Devlin et al. 2018, section 3 ("Input/Output Representations"); Google's `embedding_postprocessor`.
+Source: Devlin et al. 2018, section 3 ("Input/Output Representations"); Google's
+`embedding_postprocessor`.
 """
 
 import torch
@@ -12,7 +13,8 @@ from minibert.model.config import BertConfig
 class Embeddings(nn.Module):
     """The sum of three looked-up vectors, normalised.
 
-    The positions are learned like words are, so there are exactly `max_position_embeddings` of them.
+    The positions are learned like words are, so there are exactly `max_position_embeddings` of
+    them.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -51,4 +53,5 @@ class Embeddings(nn.Module):
             + self.segment(token_type_ids)
             + self.position(position_ids)  # (S,) -> (S, E), the same for each row of the batch
         )
-        return self.dropout(self.norm(summed))
+        embedded: Tensor = self.dropout(self.norm(summed))
+        return embedded

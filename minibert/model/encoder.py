@@ -1,7 +1,8 @@
-"""The stack of layers: attention gathers, the feed-forward network thinks, twice a residual and a norm.
+"""The stack of layers: attention gathers, the feed-forward network thinks, twice a residual and a
+norm.
 
-BERT normalises *after* adding the residual (post-LayerNorm), as the first Transformer did; most later models
-normalise before.
+BERT normalises *after* adding the residual (post-LayerNorm), as the first Transformer did; most
+later models normalise before.
 
 Source: Devlin et al. 2018, section 3 ("Model Architecture"); Google's `transformer_model`.
 """
@@ -31,7 +32,8 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(..., E) -> (..., F) -> (..., E)."""
-        return self.contract(activate(self.expand(hidden), self.activation))
+        contracted: Tensor = self.contract(activate(self.expand(hidden), self.activation))
+        return contracted
 
 
 class EncoderLayer(nn.Module):

@@ -46,7 +46,9 @@ class LoadReport:
         lines += [f"  new, at random: {group}" for group in _grouped(self.new)]
         lines += [f"  did not fit, new at random: {wrong}" for wrong in self.wrong_shape]
         lines += [f"  not used here: {group}" for group in _grouped(self.unused)]
-        lines += [f"  not a part of BERT: {', '.join(_shortened(self.unknown))}"] * bool(self.unknown)
+        lines += [f"  not a part of BERT: {', '.join(_shortened(self.unknown))}"] * bool(
+            self.unknown
+        )
         return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """The losses, each as a sum and a count.
 
-A label of -100 is no label: it adds nothing to the sum and nothing to the count. Sums are taken in float32
-at least, whatever the precision of the logits.
+A label of -100 is no label: it adds nothing to the sum and nothing to the count. Sums are taken in
+float32 at least, whatever the precision of the logits.
 """
 
 from collections.abc import Mapping
@@ -52,8 +52,8 @@ def sum_of_means(terms: Mapping[str, LossTerm]) -> Tensor | None:
 def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
     """How many labels of each kind a batch holds, known before the model has run.
 
-    The counts are those that the model's `loss_terms` will show, so a sum over several batches can be
-    divided by the number of labels in all of them.
+    The counts are those that the model's `loss_terms` will show, so a sum over several batches can
+    be divided by the number of labels in all of them.
     """
     counts = {}
     for name in LABEL_ARGUMENTS:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from torch import Tensor
 
 
-class LossTerm(NamedTuple):
+@dataclass(frozen=True)
+class LossTerm:
     """A loss as a sum and a count, so that several batches add up to what one big batch gives.
 
-    The mean of means over batches with unequal counts is not the mean: (3 items, 1 item) with losses
-    (2, 2, 2) and (4,) average to 2.5, while their mean of means is 3.
+    The mean of means over batches with unequal counts is not the mean: (3 items, 1 item) with
+    losses (2, 2, 2) and (4,) average to 2.5, while their mean of means is 3.
     """
 
     total: Tensor  # the sum over all labelled items, a scalar
@@ -24,7 +25,7 @@ class LossTerm(NamedTuple):
 
 @dataclass
 class ModelOutput:
-    """Named fields; `outputs[0]` is the first that is present and `outputs["logits"]` the named one."""
+    """Named fields; `outputs[0]` is the first that is present, `outputs["loss"]` a named one."""
 
     def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, str):

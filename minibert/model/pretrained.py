@@ -1,8 +1,8 @@
 """Weights in and out of every model class: `from_pretrained` and `save_pretrained`.
 
-A model is first built without memory (on PyTorch's "meta" device), then each parameter is either taken from
-the file or initialised. Nothing is loaded by half: a file without a part of the encoder is refused, and what
-is new, left over or of another shape is said.
+A model is first built without memory (on PyTorch's "meta" device), then each parameter is either
+taken from the file or initialised. Nothing is loaded by half: a file without a part of the encoder
+is refused, and what is new, left over or of another shape is said.
 """
 
 import sys
@@ -53,8 +53,8 @@ class PretrainedModel(nn.Module):
         super().__init__()
         if not isinstance(config, BertConfig):
             raise MiniBertError(
-                f"{type(self).__name__} is made from a BertConfig and got {config!r}; for a folder or "
-                f"a hub name use {type(self).__name__}.from_pretrained(...)."
+                f"{type(self).__name__} is made from a BertConfig and got {config!r}; for a folder "
+                f"or a hub name use {type(self).__name__}.from_pretrained(...)."
             )
         self.config = config
         self.load_report: LoadReport | None = None
@@ -73,10 +73,10 @@ class PretrainedModel(nn.Module):
         """A model with the weights of a folder or of a hub name, in evaluation mode.
 
         Args:
-            name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or a
-                name such as "google-bert/bert-base-uncased". A local folder always wins.
+            name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or
+                a name such as "google-bert/bert-base-uncased". A local folder always wins.
             attention: "auto", "eager" or "fused".
-            ignore_mismatched_sizes: start a tensor of another shape at random, and say so.
+            ignore_mismatched_sizes: start a task's own layer of another shape anew, and say so.
             strict: refuse anything new or left over too.
             quiet: do not print the load report (to standard error).
             **config_changes: fields of BertConfig, for example num_labels=4.
@@ -135,7 +135,9 @@ class PretrainedModel(nn.Module):
         self.to_empty(device="cpu")
         fresh = {*report.new, *(wrong.name for wrong in report.wrong_shape)}
         for path, module in self.named_modules():
-            own = [f"{self.prefix}{path}.{name}" for name, _ in module.named_parameters(recurse=False)]
+            own = [
+                f"{self.prefix}{path}.{name}" for name, _ in module.named_parameters(recurse=False)
+            ]
             if fresh.intersection(own):
                 initialise(module, self.config)
         loaded: Mapping[str, Tensor] = {
@@ -150,16 +152,16 @@ def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
     body = [name for name in report.new if name.startswith(("bert.embeddings", "bert.encoder"))]
     if body:
         raise MiniBertError(
-            f"{report.source} lacks {len(body)} tensors of the encoder ({', '.join(body[:3])}, ...): it is "
-            "incomplete, or its config.json belongs to another model."
+            f"{report.source} lacks {len(body)} tensors of the encoder ({', '.join(body[:3])}, "
+            "...): it is incomplete, or its config.json belongs to another model."
         )
-    if report.wrong_shape and not allow_shapes:
+    own_layer = all(w.name.startswith(("classifier", "span")) for w in report.wrong_shape)
+    if report.wrong_shape and not (allow_shapes and own_layer):
         shapes = "; ".join(str(wrong) for wrong in report.wrong_shape[:3])
-        own_layer = all(w.name.startswith(("classifier", "span")) for w in report.wrong_shape)
         advice = (
             "it was trained for another number of labels: give the same num_labels, or "
             "ignore_mismatched_sizes=True to start that layer anew"
             if own_layer
-            else "config.json and the weights belong to different models, or an option changed a size"
+            else "config.json and the weights are of different models, or an option changed sizes"
         )
         raise MiniBertError(f"{report.source} does not fit: {shapes}; {advice}.")

@@ -1,10 +1,11 @@
 """The two tasks that BERT learns language from: fill in masked words, and tell if B follows A.
 
-The decoder of the masked-word head is the token table itself: a word's score is the product of the predicted
-vector with the word's own vector, plus a bias. The table is passed in and not stored twice, so there is
-nothing that loading, copying or compiling could untie.
+The decoder of the masked-word head is the token table itself: a word's score is the product of the
+predicted vector with the word's own vector, plus a bias. The table is passed in and not stored
+twice, so there is nothing that loading, copying or compiling could untie.
 
-Source: Devlin et al. 2018, section 3.1; Google's `get_masked_lm_output` and `get_next_sentence_output`.
+Source: Devlin et al. 2018, section 3.1; Google's `get_masked_lm_output` and
+`get_next_sentence_output`.
 
 B batch, S tokens of a sequence, E hidden width, V vocabulary, N labelled positions.
 """
@@ -137,7 +138,7 @@ class BertForMaskedLM(ModelWithHead):
 
 
 class BertForNextSentencePrediction(ModelWithHead):
-    """BERT that tells whether B follows A: column 0 (`IS_NEXT`) is yes, column 1 (`IS_RANDOM`) no."""
+    """BERT that tells whether B follows A: column 0 (`IS_NEXT`) is yes, 1 (`IS_RANDOM`) no."""
 
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=True)
@@ -200,8 +201,8 @@ class BertForPreTraining(ModelWithHead):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `prediction_logits` (B, S, V) or `labelled_logits` (N, V), `seq_relationship_logits` (B, 2),
-            and `loss`, the sum of the losses whose labels were given.
+            `prediction_logits` (B, S, V) or `labelled_logits` (N, V), `seq_relationship_logits` (B,
+            2), and `loss`, the sum of the losses whose labels were given.
         """
         encoded = self.bert(input_ids, **inputs)
         prediction_logits, labelled_logits, masked_lm_term = masked_lm_outputs(

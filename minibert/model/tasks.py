@@ -1,7 +1,7 @@
 """BERT for a task: one linear layer on top, trained together with everything below.
 
-Source: Devlin et al. 2018, section 4 and figure 4; Google's `run_classifier.py` and `run_squad.py`. Losses and
-the names of labels are those of `transformers`.
+Source: Devlin et al. 2018, section 4 and figure 4; Google's `run_classifier.py` and `run_squad.py`.
+Losses and the names of labels are those of `transformers`.
 
 B batch, S tokens of a sequence, E hidden width, C choices.
 """
@@ -38,7 +38,8 @@ class BertForSequenceClassification(TaskModel):
     """One answer for a sentence or a pair: a class, several classes, or a number.
 
     `config.problem_type` says which. Left open, it is "regression" for num_labels=1, and otherwise
-    "single_label_classification" for whole-number labels and "multi_label_classification" for others.
+    "single_label_classification" for whole-number labels and "multi_label_classification" for
+    others.
 
     Example:
         >>> import torch
@@ -85,8 +86,8 @@ class BertForSequenceClassification(TaskModel):
             labels = labels[:, None]
         if labels.shape != logits.shape:
             raise MiniBertError(
-                f"labels has the shape {tuple(labels.shape)}; for {problem.replace('_', ' ')} it must be "
-                f"{tuple(logits.shape)}, a number for each example and output."
+                f"labels has the shape {tuple(labels.shape)}; for {problem.replace('_', ' ')} it "
+                f"must be {tuple(logits.shape)}, a number for each example and output."
             )
         return (squared_error if problem == "regression" else binary_cross_entropy)(logits, labels)
 
@@ -136,9 +137,9 @@ class BertForTokenClassification(TaskModel):
 class BertForQuestionAnswering(TaskModel):
     """Where in the text the answer starts and ends: two softmaxes over the positions.
 
-    As in Google's and Hugging Face's code, the softmaxes of the loss run over padded positions too. A
-    position outside of this window is -100 and nothing else (Hugging Face also ignores positions beyond
-    the length, and silently takes negative ones as 0).
+    As in Google's and Hugging Face's code, the softmaxes of the loss run over padded positions too.
+    A position outside of this window is -100 and nothing else (Hugging Face also ignores positions
+    beyond the length, and silently takes negative ones as 0).
     """
 
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
@@ -162,7 +163,8 @@ class BertForQuestionAnswering(TaskModel):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `start_logits` and `end_logits` (B, S), and `loss`, the mean of both, when both are given.
+            `start_logits` and `end_logits` (B, S), and `loss`, the mean of both, when both are
+            given.
         """
         if (start_positions is None) != (end_positions is None):
             raise MiniBertError("give both start_positions and end_positions, or neither.")
@@ -177,8 +179,8 @@ class BertForQuestionAnswering(TaskModel):
             if positions is not None:
                 batch, length = input_ids.shape
                 check_labels(name, positions, classes=length, shape=(batch,), of="the length")
-                total, count = cross_entropy(of_positions, positions)
-                terms[name] = LossTerm(total / 2, count)
+                term = cross_entropy(of_positions, positions)
+                terms[name] = LossTerm(term.total / 2, term.count)
         return QuestionAnsweringOutput(
             loss=sum_of_means(terms),
             start_logits=start_logits,
@@ -190,7 +192,7 @@ class BertForQuestionAnswering(TaskModel):
 
 
 class BertForMultipleChoice(TaskModel):
-    """Which of several continuations fits: each is read with the question, and one number compares them."""
+    """Which of several continuations fits: each is read with the question and given one number."""
 
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=True)

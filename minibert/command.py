@@ -1,0 +1,79 @@
+"""What all commands share: errors in one sentence, without a traceback, and exit codes."""
+
+import argparse
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from minibert.errors import Interrupted, MiniBertError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no abbreviations and suggests what may have been meant."""
+
+    def __init__(self, *, allow_abbrev: bool = False, **options: object) -> None:
+        super().__init__(allow_abbrev=allow_abbrev, **options)  # type: ignore[arg-type]
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; an unknown one is refused, with the known one that is most like it."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [name for action in _all_actions(self) for name in action.option_strings]
+            close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
+            self.error(f"{unknown[0]!r} is not an option here; {hint}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Say one sentence and exit with code 2."""
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a command: what a user can cause ends in one sentence and exit code 2.
+
+    Ctrl-C ends with 130, and a reader that has gone away (`| head`) with 0.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except MiniBertError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def unused_folder(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
+    candidates = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
+    return folder if not folder.exists() else next(path for path in candidates if not path.exists())
+
+
+def resume_command(output: Path) -> str:
+    """The command that goes on with the present run, to be typed."""
+    words = list(sys.argv)
+    if "--output" not in words and not any(word.startswith("--output=") for word in words):
+        words += ["--output", str(output)]
+    return shlex.join(["python", *words, *(["--resume"] if "--resume" not in words else [])])
+
+
+def _all_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    actions = list(parser._actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                actions += _all_actions(sub)
+    return actions

@@ -1,0 +1,126 @@
+"""The train, dev and test sets of a task, from files or from the embedded default."""
+
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minibert.data.batches import TextClassificationBatches
+from minibert.data.columns import Column
+from minibert.data.labels import LabelSet, class_counts
+from minibert.data.library_docs import library_sentences
+from minibert.data.readers import Example, describe_columns, read_examples
+from minibert.data.splits import stratified_split, warn_if_sorted, without_overlap
+from minibert.errors import MiniBertError
+
+DEV_SHARE = 0.1  # of the training file, where no dev file is given
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task's examples.
+
+    Attributes:
+        train: what to learn from.
+        dev: what to choose the best weights by.
+        test: what to judge them by; empty where there is no test file.
+        labels: the classes, from the training examples.
+        notes: sentences for the user: what was guessed, what looks strange.
+    """
+
+    train: list[Example]
+    dev: list[Example]
+    test: list[Example]
+    labels: LabelSet
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def splits(self) -> dict[str, list[Example]]:
+        """The sets that hold examples, by name."""
+        named = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: examples for name, examples in named.items() if examples}
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the examples are pairs of texts."""
+        return self.train[0].text_pair is not None
+
+    def describe(self) -> str:
+        """How many examples each set has, by class."""
+        lines = list(self.notes)
+        for name, examples in self.splits.items():
+            counts = class_counts(examples) if self.labels.names else {}
+            by_class = "  ".join(f"{label} {count:,}" for label, count in counts.items())
+            lines.append(f"{name:5} {len(examples):7,} examples  {by_class}".rstrip())
+        return "\n".join(lines)
+
+
+def read_task(
+    train: Path | str | None = None,
+    dev: Path | str | None = None,
+    test: Path | str | None = None,
+    *,
+    text_column: Column = None,
+    pair_column: Column = None,
+    label_column: Column = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> TaskData:
+    """Read the files of a task; without a training file, the embedded default.
+
+    Args:
+        train: a .tsv, .csv or .jsonl file, as `read_examples` reads it.
+        dev: another; None holds a tenth of the training examples out.
+        test: another.
+        text_column: name or number of the column with the text; None guesses.
+        pair_column: likewise for the second text of a pair.
+        label_column: likewise for the label.
+        limit: use the first so many training examples only.
+        seed: of what is held out.
+
+    Raises:
+        MiniBertError: a file cannot be read, or dev and test hold labels that train does not.
+    """
+    if train is None:
+        if dev is not None or test is not None:
+            raise MiniBertError("there is a dev or test file but nothing to train on; add --train.")
+        default = library_sentences(seed=seed)
+        training = default["train"][:limit]
+        notes = ["data: which library's documentation does a sentence come from?"]
+        labels = LabelSet.from_examples(training)
+        return TaskData(training, default["dev"], default["test"], labels, notes)
+
+    def read(path: Path | str) -> list[Example]:
+        return read_examples(
+            path, text_column=text_column, pair_column=pair_column, label_column=label_column
+        )
+
+    notes = [
+        describe_columns(
+            train, text_column=text_column, pair_column=pair_column, label_column=label_column
+        )
+    ]
+    training = read(train)[:limit]
+    if sorted_note := warn_if_sorted(training):
+        notes.append(sorted_note)
+    if dev is not None:
+        held_out = read(dev)
+    else:
+        training, held_out = stratified_split(training, fraction=DEV_SHARE, seed=seed)
+        notes.append(f"no dev file: {DEV_SHARE:.0%} of the training examples are held out for it.")
+    testing = [] if test is None else read(test)
+    labels = LabelSet.from_examples(training)
+    for examples in (held_out, testing):
+        labels.targets(examples)  # refuses unknown labels before any work is done
+    repeated = len(training) - len(without_overlap(training, held_out, testing))
+    if repeated:
+        notes.append(f"{repeated:,} training texts also stand in dev or test, which flatters them.")
+    return TaskData(training, held_out, testing, labels, notes)
+
+
+def fingerprint(batches: TextClassificationBatches) -> str:
+    """A checksum of ids and labels: equal for equal data under an equal vocabulary."""
+    checksum = 0
+    for ids in batches.texts.input_ids:
+        checksum = zlib.crc32(ids.tobytes(), checksum)
+    checksum = zlib.crc32(repr(batches.targets).encode(), checksum)
+    return f"{len(batches.lengths)} examples, crc32 {checksum:08x}"

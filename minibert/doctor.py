@@ -1,0 +1,35 @@
+"""What a bug report should say: versions, device, threads, memory, and what is known to be bad."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "matplotlib", "huggingface_hub")
+OLDEST_TORCH = (2, 10)
+
+
+def findings() -> dict[str, str]:
+    """What was found, by name, in an order to be read."""
+    import torch
+
+    from minibert.training.settings import choose_device, choose_precision, describe_device
+
+    device = choose_device("auto")
+    found = {"minibert": _version("minibert"), "python": platform.python_version()}
+    found |= {package: _version(package) for package in PACKAGES}
+    found["system"] = platform.platform()
+    found["computes on"] = describe_device(device, choose_precision("auto", device))
+    found["processors"] = str(os.cpu_count())
+    found["free disk"] = f"{shutil.disk_usage('.').free / 2**30:.0f} GiB here"
+    installed = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if installed < OLDEST_TORCH:
+        found["to do"] = "torch is older than 2.10 and has known holes in loading: upgrade it"
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,69 @@
+"""What a finished fine-tuning leaves beside the weights: scores, a report, two pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minibert.data.batches import TextClassificationBatches
+from minibert.data.labels import SINGLE_LABEL, LabelSet
+from minibert.evaluation.classification import decide, run_classifier, score
+from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
+from minibert.files import write_json
+from minibert.model.tasks import BertForSequenceClassification
+from minibert.views.training_pictures import confusion_matrix_picture, learning_curve
+
+
+def write_report(
+    output: Path,
+    model: BertForSequenceClassification,
+    batches: Mapping[str, TextClassificationBatches],
+    labels: LabelSet,
+    baselines: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Evaluate and write `metrics.json`, `learning_curve.png` and `confusion_matrix.png`.
+
+    Args:
+        output: the folder; the log of the training is in its folder `training`.
+        model: the trained model.
+        batches: the sets to judge by, in order; the last one is reported by class.
+        labels: the classes.
+        baselines: for each set, the scores to beat by name.
+
+    Returns:
+        The report in words.
+    """
+    metrics: dict[str, Any] = {}
+    for name, held_out in batches.items():
+        answers = run_classifier(model, held_out)
+        scores = score(answers.logits, held_out.targets or [], labels)
+        metrics[name] = {"loss": answers.loss, **scores}
+    judged = name
+    metrics["baselines"] = {**baselines[judged], "split": judged}
+    write_json(output / "metrics.json", metrics)
+    learning_curve(
+        output / "training" / "log.jsonl",
+        output / "learning_curve.png",
+        baselines=baselines.get("dev"),
+    )
+    if labels.problem_type != SINGLE_LABEL:
+        return "\n".join(
+            f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in metrics[name].items())
+            for name in batches
+        )
+    decisions = decide(answers.logits, labels.problem_type)
+    true = np.asarray(held_out.targets)
+    matrix = confusion_matrix(decisions, true, len(labels))
+    confusion_matrix_picture(matrix, labels.names, output / "confusion_matrix.png")
+    by_class = report_table(classification_report(decisions, true, labels.names))
+    against = "\n".join(
+        f"{title:24} {value:.4f}"
+        for title, value in (
+            ("always the commonest", baselines[judged]["majority"]),
+            ("linear bag of words", baselines[judged]["bag_of_words"]),
+            ("this BERT", metrics[judged]["accuracy"]),
+        )
+    )
+    files = ", ".join(("metrics.json", "learning_curve.png", "confusion_matrix.png"))
+    return f"\n{judged} by class\n{by_class}\n\n{judged} accuracy\n{against}\n\n{output}: {files}"

@@ -1,0 +1,30 @@
+"""The log of a run: one JSON object a line, which pictures and people read.
+
+{"kind": "train", "step": 40, "epoch": 0.53, "loss": 0.61, "learning_rate": 1e-4, ...} {"kind":
+"evaluation", "step": 75, "epoch": 1.0, "split": "dev", "loss": 0.55, "accuracy": 0.72, ...}
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from minibert.files import write_whole
+
+
+class Log:
+    """Lines in a file, which can be cut back to where a checkpoint was made."""
+
+    def __init__(self, path: Path, *, lines: int) -> None:
+        """Keep the first `lines` lines of what is there: later ones will be written again."""
+        self.path, self.lines = path, lines
+        kept = []
+        if lines and path.exists():
+            kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, "".join(kept))
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append a line; it is in the file when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self.lines += 1

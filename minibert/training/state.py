@@ -1,0 +1,179 @@
+"""Checkpoints of a run: complete or invisible, and exact.
+
+    FOLDER/step-00000200/model.safetensors       the weights
+                         optimizer.safetensors   Adam's two averages, by parameter name
+                         state.json              where the run is, and what it was started with
+                         manifest.json           size and checksum of each, looked at before loading
+
+A folder is filled under another name and then renamed, so a crash leaves the old checkpoints and
+nothing half. Order and dropout are functions of the seed and the step, so no generator and no
+loader is stored, and nothing is pickled.
+"""
+
+import re
+import shutil
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minibert.checkpoints.folder import read_safetensors, write_safetensors
+from minibert.errors import MiniBertError
+from minibert.files import read_json_object, whole_folder, write_json
+
+KEPT = 2  # the newest and the one before, should the newest be damaged later
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+
+
+@dataclass
+class Position:
+    """Where a run is. With the seed, this is all that the order and the dropout depend on."""
+
+    step: int = 0  # updates done or left out
+    epoch: int = 0  # epochs completed
+    batch: int = 0  # batches of the present epoch that are in the weights
+    log_lines: int = 0  # lines of the log that belong to these steps
+    best_score: float | None = None
+    best_step: int | None = None
+    skipped: int = 0  # updates left out for lack of finite gradients (float16)
+    skipped_in_a_row: int = 0
+    loss_sum: float = 0.0  # of the updates since the last line of the log
+    loss_scale: dict[str, Any] = field(default_factory=dict)  # the scaler's numbers (float16)
+
+
+def save_state(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    identity: Mapping[str, Any],
+) -> Path:
+    """Write a checkpoint, then delete all but the newest two.
+
+    Args:
+        folder: the run's folder of checkpoints.
+        model: the weights, taken by parameter name.
+        optimizer: its state, stored under the names of the parameters.
+        position: where the run is.
+        identity: what the run was started with; a run with another one is not resumed from here.
+
+    Raises:
+        MiniBertError: the system refused to write; the older checkpoints stay.
+    """
+    path = folder / f"step-{position.step:08d}"
+    if _damage(path):
+        shutil.rmtree(path, ignore_errors=True)
+        with whole_folder(path) as temporary:
+            write_safetensors(temporary / "model.safetensors", _weights(model))
+            write_safetensors(temporary / "optimizer.safetensors", _averages(model, optimizer))
+            state = {"position": asdict(position), "identity": dict(identity)}
+            write_json(temporary / "state.json", state)
+            write_json(
+                temporary / "manifest.json", {name: _seal(temporary / name) for name in FILES}
+            )
+    for old in _paths(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def load_newest(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    identity: Mapping[str, Any],
+) -> tuple[Position, list[str]] | None:
+    """Put the newest whole checkpoint into the model and the optimizer.
+
+    Returns:
+        Where the run is, and a sentence for each newer checkpoint that was damaged and passed over;
+        None if there is no checkpoint at all.
+
+    Raises:
+        MiniBertError: all checkpoints are damaged, or the run was started with other settings or
+            data.
+    """
+    passed_over: list[str] = []
+    for path in reversed(_paths(folder)):
+        damage = _damage(path)
+        if damage:
+            passed_over.append(f"{path} is damaged ({damage}) and was passed over.")
+            continue
+        state = read_json_object(path / "state.json")
+        _check_identity(path, state["identity"], identity)
+        model.load_state_dict(read_safetensors(path / "model.safetensors"))
+        _restore(model, optimizer, read_safetensors(path / "optimizer.safetensors"))
+        return Position(**state["position"]), passed_over
+    if passed_over:
+        raise MiniBertError(
+            " ".join(passed_over) + f" None is left to resume from; delete {folder} to start anew."
+        )
+    return None
+
+
+def _paths(folder: Path) -> list[Path]:
+    found = folder.glob("step-*") if folder.is_dir() else ()
+    return sorted(path for path in found if re.fullmatch(r"step-\d{8,}", path.name))
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _averages(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors as "exp_avg of pooler.dense.bias": names, since numbers can shift."""
+    return {
+        f"{kind} of {name}": value.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore(
+    model: nn.Module, optimizer: torch.optim.Optimizer, averages: Mapping[str, Tensor]
+) -> None:
+    parameters = dict(model.named_parameters())
+    optimizer.state.clear()
+    for key, value in averages.items():
+        kind, _, name = key.partition(" of ")
+        parameter = parameters[name]
+        # Adam counts its own steps in a scalar that stays on the CPU unless the kernel is fused.
+        fused = optimizer.defaults.get("fused")
+        device = parameter.device if value.dim() or fused else value.device
+        optimizer.state[parameter][kind] = value.to(device)
+
+
+def _seal(path: Path) -> dict[str, int]:
+    """Size and crc32: against disks and half copies, not against forgers."""
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return {"bytes": path.stat().st_size, "crc32": checksum}
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        manifest = read_json_object(path / "manifest.json")
+        for name in FILES:
+            if manifest.get(name) != _seal(path / name):
+                return f"{name} is not what was written"
+    except (MiniBertError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    different = [
+        f"{name} was {saved.get(name)!r} and is now {asked.get(name)!r}"
+        for name in sorted(saved.keys() | asked.keys())
+        if saved.get(name) != asked.get(name)
+    ]
+    if different:
+        raise MiniBertError(
+            f"{path} belongs to another run: {'; '.join(different)}. Resume with the same settings "
+            "and data, or choose another output folder."
+        )

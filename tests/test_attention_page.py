@@ -1,0 +1,367 @@
+"""The attention page: one file that asks nothing of anyone, for mouse, keys and any tokens.
+
+You can rely on: the page has no address in it; a token can never become markup; the probabilities
+come back out as they went in, within the precision that the page states. The second half opens the
+page in a headless Chromium, driven over the W3C WebDriver protocol, and is skipped without one.
+"""
+
+import base64
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minibert.errors import MiniBertError
+from minibert.views.attention_page import MOST_IN_TWO_BYTES, attention_page, packed
+
+TOKENS = ["[CLS]", "the", "cat", "[SEP]", "那", "猫", "[SEP]"]
+SEGMENTS = [0, 0, 0, 0, 1, 1, 1]
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    "<!--",
+    "{{script}}",
+    "\u2028",
+    "a'\"`${1}",
+    "&lt;",
+]
+
+
+def made_up_attentions(layers: int, heads: int, size: int) -> np.ndarray:
+    scores = np.random.default_rng(0).normal(scale=2, size=(layers, heads, size, size))
+    return np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+
+
+def embedded(page: Path) -> dict:
+    return json.loads(
+        re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)[1]
+    )
+
+
+def unpacked(data: dict) -> np.ndarray:
+    size = len(data["tokens"])
+    kind = {8: "u1", 16: "<u2"}[data["bits"]]
+    steps = np.frombuffer(base64.b64decode(data["probabilities"]), dtype=kind)
+    return steps.reshape(data["layers"], data["heads"], size, size) / (2 ** data["bits"] - 1)
+
+
+def test_probabilities_become_whole_numbers():
+    assert packed(np.array([0.0, 0.5, 1.0]), 8).hex(" ") == "00 80 ff"
+    assert packed(np.array([0.0, 0.5, 1.0]), 16).hex(" ") == "00 00 00 80 ff ff"
+
+
+def test_probabilities_come_back_within_half_a_step(tmp_path):
+    attentions = made_up_attentions(2, 3, 7)
+    attention_page(TOKENS, SEGMENTS, attentions, tmp_path / "a.html", title="猫")
+    data = embedded(tmp_path / "a.html")
+    assert (data["tokens"], data["segments"], data["title"]) == (TOKENS, SEGMENTS, "猫")
+    assert data["bits"] == 16
+    assert np.abs(unpacked(data) - attentions).max() <= 0.5 / 65535 + 1e-12
+
+
+def test_a_very_long_text_takes_one_byte_each(tmp_path):
+    size = 300
+    attentions = made_up_attentions(1, -(-MOST_IN_TWO_BYTES // size**2), size)
+    attention_page(["w"] * size, [0] * size, attentions, tmp_path / "a.html")
+    data = embedded(tmp_path / "a.html")
+    assert data["bits"] == 8
+    assert np.abs(unpacked(data) - attentions).max() <= 0.5 / 255 + 1e-12
+
+
+def test_the_page_refers_to_nothing_outside(tmp_path):
+    attention_page(TOKENS, SEGMENTS, made_up_attentions(1, 1, 7), tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|\bsrc=|\bhref=|@import|url\(", page)
+    assert "default-src 'none'" in page
+    assert "{{" not in page
+
+
+def test_no_token_can_close_the_element_that_holds_it(tmp_path):
+    plain, hostile = tmp_path / "plain.html", tmp_path / "hostile.html"
+    size = len(HOSTILE)
+    attention_page(["w"] * size, [0] * size, made_up_attentions(1, 1, size), plain)
+    attention_page(HOSTILE, [0] * size, made_up_attentions(1, 1, size), hostile, title=HOSTILE[0])
+    assert embedded(hostile)["tokens"] == HOSTILE
+    elements = [re.findall(r"<[a-z!/]+", p.read_text(encoding="utf-8")) for p in (plain, hostile)]
+    assert elements[0] == elements[1]
+
+
+@pytest.mark.parametrize("segments", [[0] * 6, [0] * 6 + [2]])
+def test_segments_that_do_not_fit_are_refused(segments, tmp_path):
+    with pytest.raises(MiniBertError, match="7 tokens need as many segment ids"):
+        attention_page(TOKENS, segments, made_up_attentions(1, 1, 7), tmp_path / "a.html")
+    assert not list(tmp_path.iterdir())
+
+
+FLAGS = (
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-sync",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-dev-shm-usage",
+)
+KEYS = {
+    "Tab": "\ue004",
+    "Enter": "\ue007",
+    "Escape": "\ue00c",
+    "Space": " ",
+    "Left": "\ue012",
+    "Up": "\ue013",
+    "Right": "\ue014",
+    "Down": "\ue015",
+}
+
+
+class Browser:
+    """As much of the WebDriver protocol as these tests need, without another package."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.driver = subprocess.Popen(
+            ["chromedriver", f"--port={port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.address = f"http://127.0.0.1:{port}"
+        options = {"args": [*(f"--{flag}" for flag in FLAGS), f"--user-data-dir={folder}"]}
+        capabilities = {
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        self._wait_for_driver()
+        answer = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": capabilities}})
+        self.address += f"/session/{answer['sessionId']}"
+
+    def _wait_for_driver(self) -> None:
+        for _ in range(100):
+            try:
+                self._ask("GET", "/status")
+            except urllib.error.URLError:
+                time.sleep(0.1)
+            else:
+                return
+        raise TimeoutError("chromedriver did not answer")
+
+    def _ask(self, method: str, path: str, body: dict | None = None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, method=method)
+        # No proxy: the driver listens on this machine only.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"]) from error
+
+    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        for command, parameters in (
+            ("Emulation.setDeviceMetricsOverride", size),
+            ("Emulation.setEmulatedMedia", {"features": [scheme]}),
+        ):
+            self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+        self._ask("POST", "/url", {"url": page.as_uri()})
+
+    def run(self, script: str):
+        """The value of a JavaScript expression on the page."""
+        return self._ask("POST", "/execute/sync", {"script": f"return {script}", "args": []})
+
+    def press(self, *keys: str) -> None:
+        """Press keys, by their names, where the focus is."""
+        steps = [
+            {"type": kind, "value": KEYS[key]} for key in keys for kind in ("keyDown", "keyUp")
+        ]
+        self._ask(
+            "POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]}
+        )
+
+    def mouse(self, selector: str, *, click: bool = False) -> None:
+        """Move the mouse to the middle of an element, and click it if asked."""
+        element = self._ask("POST", "/element", {"using": "css selector", "value": selector})
+        steps = [{"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": element}]
+        if click:
+            steps += [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
+        mouse = {"type": "pointer", "id": "mouse", "actions": steps}
+        self._ask("POST", "/actions", {"actions": [mouse]})
+
+    def complaints(self) -> list[str]:
+        """What the page wrote to the console since it was last asked: errors, refused requests."""
+        return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
+
+    def screenshot(self, output: Path) -> None:
+        output.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
+
+    def close(self) -> None:
+        try:
+            self._ask("DELETE", "")
+        finally:
+            self.driver.terminate()
+            self.driver.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def attentions():
+    return made_up_attentions(3, 4, len(TOKENS))
+
+
+@pytest.fixture(scope="module")
+def page(attentions, tmp_path_factory):
+    page = tmp_path_factory.mktemp("page") / "attention.html"
+    attention_page(TOKENS, SEGMENTS, attentions, page, title="the cat | 那猫")
+    return page
+
+
+READOUT = "document.getElementById('readout').innerText"
+HEADING = "document.getElementById('one').textContent"
+STRIP = """(() => {
+    const canvas = document.getElementById("shades");
+    const strip = canvas.getContext("2d").getImageData(0, cell + 3, canvas.width, 1).data;
+    return columns.map((_, x) => strip[4 * Math.floor(x * cell + 3)]);
+})()"""
+
+
+def test_the_page_opens_without_a_complaint_and_shows_every_head(browser, page):
+    browser.open(page)
+    assert browser.run("document.title") == "the cat | 那猫"
+    assert browser.run("document.querySelectorAll('#overview button canvas').length") == 12
+    assert browser.run(HEADING) == "Layer 0, head 0"
+    left = browser.run("Array.from(document.querySelectorAll('#queries span'), e => e.textContent)")
+    assert left == TOKENS
+    assert browser.complaints() == []
+
+
+def test_the_browser_reads_the_probabilities_that_were_written(browser, page, attentions):
+    browser.open(page)
+    read = browser.run("probability(5, 2, 1, 3)")
+    assert read == pytest.approx(attentions[1, 3, 5, 2], abs=0.5 / 65535 + 1e-9)
+
+
+def test_the_matrix_is_darker_where_the_probability_is_higher(browser, page, attentions):
+    browser.open(page)
+    red = browser.run(STRIP)  # of the second row, near the corners, where no number is written
+    assert np.argsort(red).tolist() == np.argsort(-attentions[0, 0, 1]).tolist()
+
+
+def test_pointing_at_a_token_tells_where_it_looks_and_who_looks_at_it(browser, page, attentions):
+    browser.open(page)
+    browser.mouse("#queries button:nth-child(3)")
+    looks, seen = attentions[0, 0, 2], attentions[0, 0, :, 2]
+    first, second = browser.run(READOUT).split("\n\n")
+    assert first.startswith(f"cat looks at {TOKENS[looks.argmax()]} {100 * looks.max():.0f} %")
+    assert second.startswith(
+        f"cat is looked at by {TOKENS[seen.argmax()]} {100 * seen.max():.0f} %"
+    )
+    browser.mouse("h1")
+    assert browser.run(READOUT).startswith("Point at a token")
+
+
+def test_a_click_keeps_a_token_and_escape_lets_it_go(browser, page):
+    browser.open(page)
+    browser.mouse("#keys button:nth-child(2)", click=True)
+    browser.mouse("h1")
+    assert browser.run(READOUT).startswith("the looks at")
+    browser.mouse("#overview button:last-of-type", click=True)
+    assert browser.run(HEADING) == "Layer 2, head 3"
+    assert browser.run(READOUT).startswith("the looks at")
+    browser.press("Escape")
+    assert browser.run(READOUT).startswith("Point at a token")
+
+
+def test_everything_is_reached_by_a_few_tabs_and_worked_by_keys(browser, page):
+    browser.open(page)
+    focus = "(document.activeElement.id || document.activeElement.parentElement.id)"
+    reached = []
+    for _ in range(10):
+        browser.press("Tab")
+        reached.append(browser.run(focus))
+    assert reached == [
+        *("theme", "overview", "layer", "head", "pair", "hide", "fit"),
+        *("queries", "keys", "shades"),
+    ]
+    browser.press("Right", "Enter")
+    browser.run("document.activeElement.blur()")
+    assert browser.run(READOUT).startswith("[CLS] looks at [CLS]")
+    browser.run("document.querySelector('#overview button').focus()")
+    browser.press("Down", "Down", "Right")
+    assert browser.run(HEADING) == "Layer 2, head 1"
+    assert browser.run("document.activeElement.ariaLabel") == "layer 2, head 1"
+    browser.run("document.querySelector('#queries button').focus()")
+    browser.press("Down", "Right", "Space")
+    assert browser.run("document.activeElement.parentElement.id") == "keys"
+    assert browser.run("document.activeElement.ariaPressed") == "true"
+
+
+def test_the_filters_leave_the_tokens_they_name(browser, page):
+    browser.open(page)
+    browser.run("(document.getElementById('pair').value = '01', refilter())")
+    assert browser.run("[rows, columns]") == [[0, 1, 2, 3], [4, 5, 6]]
+    browser.mouse("#hide", click=True)
+    assert browser.run("[rows, columns]") == [[1, 2], [4, 5]]
+    assert browser.complaints() == []
+
+
+def test_a_single_text_has_no_filter_for_pairs_and_may_be_hidden_whole(browser, tmp_path):
+    attention_page(["[CLS]", "[SEP]"], [0, 0], made_up_attentions(1, 1, 2), tmp_path / "a.html")
+    browser.open(tmp_path / "a.html")
+    assert browser.run("document.getElementById('pairLabel').hidden") is True
+    browser.mouse("#hide", click=True)
+    assert browser.run(READOUT).startswith("No tokens are left")
+    assert browser.complaints() == []
+
+
+def test_hostile_tokens_stay_text(browser, tmp_path):
+    size = len(HOSTILE)
+    page = tmp_path / "a.html"
+    attention_page(HOSTILE, [0] * size, made_up_attentions(1, 1, size), page, title=HOSTILE[0])
+    browser.open(page)
+    browser.mouse("#queries button:nth-child(1)")
+    shown = browser.run("Array.from(document.querySelectorAll('#keys span'), e => e.textContent)")
+    assert shown == HOSTILE
+    assert browser.run("document.title") == HOSTILE[0]
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    assert browser.complaints() == []
+
+
+def test_it_follows_the_wish_for_dark_and_can_be_turned(browser, page):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    browser.open(page)
+    light = browser.run(ground)
+    browser.open(page, dark=True)
+    assert browser.run(ground) != light
+    browser.mouse("#theme", click=True)
+    assert browser.run(ground) == light
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_128_tokens_break_no_layout_and_stay_legible(browser, width, tmp_path):
+    size = 128
+    tokens = ["[CLS]", *(f"word{i}" for i in range(size - 3)), "donaudampfschifffahrt" * 2, "[SEP]"]
+    attention_page(tokens, [0] * size, made_up_attentions(2, 2, size), tmp_path / "long.html")
+    browser.open(tmp_path / "long.html", width=width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    name = "getComputedStyle(document.querySelector('{} span')).fontSize"
+    assert all(float(browser.run(name.format(e))[:-2]) >= 11 for e in ("#rowNames", "#queries"))
+    assert browser.complaints() == []
