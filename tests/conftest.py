@@ -1,16 +1,30 @@
-"""What every test can use: reference files that lie beside the project, and a steady number of threads."""
+"""What every test can use: reference files that lie beside the project, a cache, one thread."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(os.environ.get("MINIBERT_SHARED", Path(__file__).parents[2] / "shared"))
 
+# The models of the tests are so small that a second thread only waits for the first.
+torch.set_num_threads(1)
+
 
 def shared(name: str) -> Path:
-    """A reference file by its path under `shared/`; the test is skipped, with the reason, where it is absent."""
+    """A reference file by its path under `shared/`; where it is absent the test is skipped."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"needs {name} in a folder named by MINIBERT_SHARED (or beside the project)")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_cache_for_all_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's own cache is neither read nor written; the libraries are scanned once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield

@@ -1,0 +1,155 @@
+"""Tokenized examples -> padded batches.
+
+    data = TextClassificationBatches(texts, targets, pad_token_id=0, batch_size=32, seed=1)
+    for step, batch in enumerate(data.epoch(3, start=100), start=100):  # epoch 3 from batch 100 on
+        loss = model(**batch).loss
+
+Each batch is padded to its own longest text only. It leaves out: masking and sentence pairs
+(pretraining), and worker processes, which slicing lists does not need.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from minibert.data.labels import Target
+from minibert.data.order import batch_order
+from minibert.data.tokenized import Ids, Tokenized
+from minibert.errors import MiniBertError
+
+Batch = dict[str, torch.Tensor]
+
+
+def pad(
+    input_ids: Sequence[Sequence[int] | Ids],
+    token_type_ids: Sequence[Sequence[int] | Ids] | None = None,
+    *,
+    pad_token_id: int,
+    labels: Sequence[Target] | None = None,
+    multiple_of: int = 1,
+) -> Batch:
+    """Put texts of different lengths into one rectangle.
+
+    Args:
+        input_ids: ids of B texts.
+        token_type_ids: their segments; None for all 0.
+        pad_token_id: the id that fills a row up. The attention mask, not this id, makes it padding.
+        labels: ints (classes), floats (regression) or lists of floats (several classes).
+        multiple_of: round the width up; tensor cores like multiples of 8.
+
+    Returns:
+        input_ids, attention_mask, token_type_ids: (B, S) int64, S the longest text; and, if given,
+        labels: (B,) int64, (B,) float32 or (B, classes) float32. Made for `model(**batch)`.
+
+    Example:
+        >>> pad([[101, 7, 102], [101, 102]], pad_token_id=0)["input_ids"].tolist()
+        [[101, 7, 102], [101, 102, 0]]
+    """
+    longest = max(map(len, input_ids))
+    width = math.ceil(longest / multiple_of) * multiple_of
+    ids = np.full((len(input_ids), width), pad_token_id, dtype=np.int64)  # (B, S)
+    mask, segments = np.zeros_like(ids), np.zeros_like(ids)
+    for row, text in enumerate(input_ids):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    for row, types in enumerate(token_type_ids or []):
+        segments[row, : len(types)] = types
+    batch = {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy(mask),
+        "token_type_ids": torch.from_numpy(segments),
+    }
+    if labels is not None:
+        whole = all(isinstance(label, int) for label in labels)
+        batch["labels"] = torch.tensor(labels, dtype=torch.int64 if whole else torch.float32)
+    return batch
+
+
+class TextClassificationBatches:
+    """Tokenized texts with their labels, given out as batches.
+
+    Example:
+        >>> texts = Tokenized([[101, 102], [101, 7, 102]], [[0, 0], [0, 0, 0]], [2, 3])
+        >>> data = TextClassificationBatches(texts, [0, 1], pad_token_id=0, batch_size=1)
+        >>> [batch["labels"].tolist() for batch in data.epoch(0)] in ([[0], [1]], [[1], [0]])
+        True
+    """
+
+    def __init__(
+        self,
+        texts: Tokenized,
+        targets: Sequence[Target] | None = None,
+        *,
+        pad_token_id: int,
+        batch_size: int | None = None,
+        token_budget: int | None = None,
+        seed: int = 0,
+        bucket: int = 50,
+        multiple_of: int = 1,
+    ) -> None:
+        """See `pad` and `batch_order` for the options.
+
+        Raises:
+            MiniBertError: there is not one target for each text.
+        """
+        if targets is not None and len(targets) != len(texts.input_ids):
+            raise MiniBertError(f"{len(texts.input_ids)} texts, but {len(targets)} labels.")
+        self.texts, self.targets = texts, targets
+        self.pad_token_id, self.multiple_of = pad_token_id, multiple_of
+        self.batch_size, self.token_budget = batch_size, token_budget
+        self.seed, self.bucket = seed, bucket
+        self.lengths = np.array([len(ids) for ids in texts.input_ids], dtype=np.int64)
+
+    def order(self, epoch: int) -> list[list[int]]:
+        """The indices of the examples in each batch of an epoch."""
+        return batch_order(
+            self.lengths,
+            batch_size=self.batch_size,
+            token_budget=self.token_budget,
+            seed=self.seed,
+            epoch=epoch,
+            bucket=self.bucket,
+        )
+
+    def __len__(self) -> int:
+        """Batches of epoch 0: of every epoch, unless a token budget makes them differ by a few."""
+        if self.batch_size is None:
+            return len(self.order(0))
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start` on: what a resumed run still has to do."""
+        for indices in self.order(epoch)[start:]:
+            yield self.batch(indices)
+
+    def in_order(self, batch_size: int = 32) -> Iterator[tuple[list[int], Batch]]:
+        """All examples once, for evaluation: (their indices, batch), the longest texts first.
+
+        Sorted, they need the least padding, and if memory is short it shows at once. The indices
+        put the answers back: `answers[indices] = model(**batch).logits`.
+        """
+        by_length = np.argsort(-self.lengths, kind="stable").tolist()
+        for start in range(0, len(by_length), batch_size):
+            indices = by_length[start : start + batch_size]
+            yield indices, self.batch(indices)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The examples at `indices` as one batch."""
+        return pad(
+            [self.texts.input_ids[i] for i in indices],
+            [self.texts.token_type_ids[i] for i in indices],
+            pad_token_id=self.pad_token_id,
+            labels=None if self.targets is None else [self.targets[i] for i in indices],
+            multiple_of=self.multiple_of,
+        )
+
+    def padding_share(self, epoch: int = 0) -> float:
+        """The share of all positions of an epoch that is padding, from 0 to 1."""
+        positions = 0
+        for indices in self.order(epoch):
+            longest = int(self.lengths[indices].max())
+            width = math.ceil(longest / self.multiple_of) * self.multiple_of
+            positions += len(indices) * width
+        return 1 - int(self.lengths.sum()) / positions

@@ -1,0 +1,106 @@
+"""What you can rely on: a label has the same number everywhere, and an unknown one is named."""
+
+import random
+
+import pytest
+from conftest import shared
+
+from minibert.data.labels import LabelSet, class_counts, guess_problem_type
+from minibert.data.readers import Example, read_examples
+from minibert.errors import MiniBertError
+
+
+def labelled(*labels):
+    return [
+        Example(f"text {n}", label=label, where=f"train.tsv:{n}")
+        for n, label in enumerate(labels, 1)
+    ]
+
+
+def test_names_are_sorted_and_numbers_are_in_numeric_order():
+    assert LabelSet.from_examples(labelled("pos", "neg", "pos")).names == ("neg", "pos")
+    assert LabelSet.from_examples(labelled("10", "9", "-1")).names == ("-1", "9", "10")
+
+
+def test_the_order_of_the_file_does_not_matter():
+    labels = [str(n) for n in range(30)] * 2
+    expected = LabelSet.from_examples(labelled(*labels))
+    random.Random(0).shuffle(labels)
+    assert LabelSet.from_examples(labelled(*labels)) == expected
+
+
+def test_a_label_and_its_number_lead_to_each_other():
+    labels = LabelSet.from_examples(labelled("体育", "财经", "体育"))
+    assert {labels.label2id[name]: name for name in labels.names} == labels.id2label
+    assert labels.targets(labelled("财经", "体育")) == [
+        labels.label2id["财经"],
+        labels.label2id["体育"],
+    ]
+
+
+def test_several_labels_become_one_number_for_each_class():
+    examples = labelled(("c", "a"), (), ("b",))
+    labels = LabelSet.from_examples(examples)
+    assert labels.problem_type == "multi_label_classification"
+    assert labels.targets(examples) == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+def test_fractions_are_guessed_to_be_regression_and_whole_numbers_classes():
+    assert guess_problem_type(labelled("1", "2.5")) == "regression"
+    assert guess_problem_type(labelled("1", "2")) == "single_label_classification"
+    assert guess_problem_type(labelled("1", "2.5", "none")) == "single_label_classification"
+
+
+def test_regression_has_one_output_and_its_targets_are_the_numbers():
+    labels = LabelSet.from_examples(labelled("3", "4"), problem_type="regression")
+    assert len(labels) == 1
+    assert labels.targets(labelled("3", "-0.5")) == [3.0, -0.5]
+
+
+def test_an_unknown_label_names_its_line_the_known_ones_and_the_nearest():
+    labels = LabelSet(("negative", "positive"))
+    with pytest.raises(MiniBertError) as caught:
+        labels.targets([Example("x", label="postive", where="dev.tsv:7")])
+    assert str(caught.value) == (
+        "dev.tsv:7: the label 'postive' is not among the training labels 'negative', 'positive'. "
+        "Did you mean 'positive'?"
+    )
+
+
+def test_all_unknown_labels_are_told_together():
+    with pytest.raises(MiniBertError) as caught:
+        LabelSet(("a", "b")).targets(labelled(*["a", *["?"] * 12]))
+    assert str(caught.value).count("train.tsv:") == 10
+    assert str(caught.value).endswith("and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("labels", "label", "reason"),
+    [
+        (LabelSet(("a", "b")), None, "there is no label"),
+        (LabelSet(("a", "b")), ("a",), "a list of labels"),
+        (LabelSet((), "regression"), "good", "not a number"),
+        (LabelSet((), "regression"), "nan", "not a number"),
+        (LabelSet((), "regression"), "inf", "not a number"),
+    ],
+)
+def test_a_label_that_does_not_fit_the_task_is_refused(labels, label, reason):
+    with pytest.raises(MiniBertError, match=reason):
+        labels.target(Example("x", label=label))
+
+
+def test_one_class_is_not_enough_to_learn_from():
+    with pytest.raises(MiniBertError, match="all 3 examples have the label 'a'"):
+        LabelSet.from_examples(labelled("a", "a", "a"))
+
+
+def test_classes_are_counted_in_their_order():
+    assert list(class_counts(labelled("b", "a", "b")).items()) == [("a", 1), ("b", 2)]
+    assert class_counts(labelled(("a", "b"), ("a",))) == {"a": 2, "b": 1}
+
+
+def test_public_data_sets_get_the_task_they_are_known_for():
+    similarity = LabelSet.from_examples(read_examples(shared("data/glue/STS-B/dev.tsv")))
+    assert similarity.problem_type == "regression"
+    news = LabelSet.from_examples(read_examples(shared("data/thucnews/dev.txt")))
+    assert news.names == tuple("0123456789")

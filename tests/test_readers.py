@@ -1,0 +1,428 @@
+"""What you can rely on: a file is read as it is written, or one error names every bad line and why.
+
+Quotes, commas, tabs, byte order marks and the three kinds of line ends keep their meaning; nothing
+is dropped, and nothing is guessed without saying so.
+"""
+
+import json
+import os
+import random
+import sys
+
+import pytest
+from conftest import shared
+
+from minibert.data.readers import Example, describe_columns, read_examples
+from minibert.errors import MiniBertError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return path
+
+    return write
+
+
+def refusal(path, **options):
+    with pytest.raises(MiniBertError) as caught:
+        read_examples(path, **options)
+    message = str(caught.value)
+    assert path.name in message
+    return message
+
+
+def pairs_of(examples):
+    return [(example.text, example.label) for example in examples]
+
+
+# What can be checked by hand
+
+
+def test_a_tsv_with_a_header_is_read_by_its_column_names(write):
+    path = write("train.tsv", "sentence\tlabel\ngood film\t1\nbad film\t0\n")
+    assert read_examples(path) == [Example("good film", label="1"), Example("bad film", label="0")]
+
+
+def test_a_file_without_a_header_keeps_its_first_line(write):
+    path = write("train.txt", "股市上涨\t2\n比赛结束\t7\n股市下跌\t2\n")
+    assert pairs_of(read_examples(path)) == [
+        ("股市上涨", "2"),
+        ("比赛结束", "7"),
+        ("股市下跌", "2"),
+    ]
+
+
+def test_without_names_the_column_with_fewer_values_is_the_label_wherever_it_stands(write):
+    path = write("train.csv", "1,one text\n2,another\n1,a third\n2,a fourth\n")
+    assert pairs_of(read_examples(path))[:2] == [("one text", "1"), ("another", "2")]
+
+
+def test_quotes_in_a_tsv_are_text_and_in_a_csv_they_hold_commas_and_line_ends(write):
+    tab = write("a.tsv", 'text\tlabel\n" he said\t1\n5 " nails\t0\n')
+    assert [example.text for example in read_examples(tab)] == ['" he said', '5 " nails']
+    comma = write("a.csv", 'text,label\r\n"one, ""two""\r\nthree",1\r\nfour,0\r\n')
+    assert pairs_of(read_examples(comma)) == [('one, "two"\r\nthree', "1"), ("four", "0")]
+
+
+def test_jsonl_keeps_numbers_as_written_and_lists_as_several_labels(write):
+    path = write("a.jsonl", '{"text": "x", "label": 1.50}\n{"text": "y", "label": ["b", "a"]}\n')
+    assert [example.label for example in read_examples(path)] == ["1.50", ("b", "a")]
+
+
+def test_every_example_knows_its_line_even_after_a_cell_of_three_lines(write):
+    path = write("a.csv", 'text,label\n"1\n2\n3",x\nnext,y\n')
+    assert [example.where for example in read_examples(path)] == ["a.csv:2", "a.csv:5"]
+
+
+def test_where_an_example_stands_does_not_make_it_another_example():
+    assert Example("a", where="f:1") == Example("a", where="f:2")
+
+
+def test_columns_can_be_asked_for_by_name_and_by_number(write):
+    path = write("a.tsv", "id\tfirst\tsecond\tanswer\n9\ta\tb\tyes\n")
+    expected = [Example("a", "b", "yes")]
+    named = {"text_column": "first", "pair_column": "second", "label_column": "answer"}
+    assert read_examples(path, **named) == expected
+    plain = write("b.tsv", "9\ta\tb\tyes\n")
+    assert read_examples(plain, text_column=2, pair_column="3", label_column=4) == expected
+
+
+def test_a_number_that_is_asked_for_does_not_turn_a_line_with_it_into_a_header(write):
+    path = write("a.tsv", "one\t2\ntwo\t2\nthree\t1\n")
+    assert len(read_examples(path, text_column="1", label_column="2")) == 3
+
+
+def test_a_known_pair_of_columns_is_found(write):
+    path = write("a.jsonl", '{"idx": 1, "sentence1": "a", "sentence2": "b", "label": 0}\n')
+    assert read_examples(path) == [Example("a", "b", "0")]
+
+
+def test_what_was_guessed_is_told_in_one_sentence(write):
+    named = describe_columns(write("a.tsv", "review\tsentiment\nx\tpos\n"))
+    assert "text = column 'review', label = column 'sentiment'" in named
+    assert "text and label guessed" in named
+    plain = describe_columns(write("b.tsv", "x y\t1\nz\t1\n"))
+    assert "text = column 1, label = column 2 (no header" in plain
+
+
+def test_texts_for_prediction_need_no_label(write):
+    plain = write("a.txt", "first\nsecond\n")
+    assert read_examples(plain, labelled=False) == [Example("first"), Example("second")]
+    labelled = write("b.csv", "text,label\nx,1\n")
+    assert read_examples(labelled, labelled=False) == [Example("x")]
+
+
+# The ways a file can be written
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
+def test_line_ends_and_byte_order_marks_change_nothing(write, end, mark, last, name):
+    cut = {"a.tsv": "\t", "a.csv": ","}.get(name)
+    rows = [("text", "label"), ("你好 world", "0"), ("two", "1")]
+    if cut:
+        lines = [cut.join(row) for row in rows]
+    else:
+        lines = [json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]]
+    path = write(name, mark + end.join(lines) + end * last)
+    assert pairs_of(read_examples(path)) == rows[1:]
+
+
+def test_characters_that_python_calls_line_ends_stay_inside_a_text(write):
+    odd = "a\x0bb\x0cc\x1cd\x85e\u2028f\u2029g"
+    for name, cut in (("a.tsv", "\t"), ("a.csv", ",")):
+        path = write(name, f"text{cut}label\n{odd}{cut}1\n")
+        assert read_examples(path) == [Example(odd, label="1")]
+
+
+def test_blank_lines_are_passed_over_and_still_counted(write):
+    for name, row in (("a.tsv", "{}\t{}"), ("a.csv", "{},{}")):
+        path = write(
+            name, "\n".join(["text label".replace(" ", row[2]), "", "x" + row[2] + "1", "", ""])
+        )
+        assert [example.where for example in read_examples(path)] == [f"{name}:3"]
+
+
+def test_a_cell_of_ten_million_characters_is_read_and_the_csv_limit_is_put_back(write):
+    import csv
+
+    before = csv.field_size_limit()
+    path = write("a.csv", "text,label\n" + "x" * 10_000_000 + ",1\n")
+    assert len(read_examples(path)[0].text) == 10_000_000
+    assert csv.field_size_limit() == before
+
+
+def test_half_a_character_in_json_becomes_the_replacement_character(write):
+    path = write("a.jsonl", r'{"text": "a\ud83d b \ud83d\ude00", "label": "\udc00"}' + "\n")
+    (example,) = read_examples(path)
+    assert (example.text, example.label) == ("a\ufffd b 😀", "\ufffd")
+    example.text.encode("utf-8")
+
+
+def test_spaces_around_a_label_are_no_part_of_it(write):
+    assert read_examples(write("a.csv", "text,label\n x , pos\n"))[0] == Example(" x ", label="pos")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
+def test_random_texts_come_back_as_they_were_written(write, name):
+    import csv
+    import io
+
+    random_ = random.Random(name)
+    alphabet = 'ab "",,;\\\'{}[]你é😀#\u00a0' + ("" if name == "a.tsv" else "\t\n")
+    rows = []
+    while len(rows) < 300:
+        text = "".join(random_.choices(alphabet, k=random_.randint(1, 12)))
+        if text.strip():
+            rows.append((text, random_.choice(["x", "y"])))
+    if name == "a.tsv":
+        content = "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows)
+    elif name == "a.csv":
+        buffer = io.StringIO()
+        csv.writer(buffer).writerows([("text", "label"), *rows])
+        content = buffer.getvalue()
+    else:
+        content = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in rows)
+    assert pairs_of(read_examples(write(name, content))) == rows
+
+
+# The ways a file can be wrong: (name, content, what the message must say)
+
+BAD = {
+    "empty": ("a.tsv", "", "is empty"),
+    "only white space": ("a.csv", "\n \n", "is empty"),
+    "a header and no more": ("a.tsv", "text\tlabel\n", "a header and no examples"),
+    "a cell too many": (
+        "a.tsv",
+        "text\tlabel\nx\ty\t1\n",
+        "a.tsv:2: 3 cells where the first line has 2",
+    ),
+    "an unquoted comma": ("a.csv", "text,label\nx,y,1\n", "quote a text that holds commas"),
+    "a cell too few": ("a.tsv", "text\tlabel\nx\nz\t0\n", "a.tsv:2: 1 cells"),
+    "half a last line": (
+        "a.tsv",
+        "text\tlabel\nx\t1\nha",
+        "1 cells where the first line has 2; is the file cut short?",
+    ),
+    "an empty text": ("a.tsv", "text\tlabel\n \t1\n", "a.tsv:2: column 'text' is empty"),
+    "an empty label": ("a.tsv", "text\tlabel\nx\t\n", "a.tsv:2: column 'label' is empty"),
+    "an open quote": (
+        "a.csv",
+        'text,label\nx,1\n"y,0\nz,1\n',
+        'a.csv:3: a " that opens a cell is never closed',
+    ),
+    "text after a quote": ("a.csv", 'text,label\n"x"y,1\n', 'a.csv:2: a " in the wrong place'),
+    "a NUL": ("a.tsv", "text\tlabel\nx\0y\t1\n", "a.tsv:2: a NUL character"),
+    "a NUL in csv": ("a.csv", "text,label\nx\0y,1\n", "a.csv:2: a NUL character"),
+    "UTF-16": ("a.csv", "text,label\nx,1\n".encode("utf-16"), "UTF-16 text; convert it: iconv"),
+    "UTF-16 without a mark": ("a.csv", "text,label\nx,1\n".encode("utf-16-le"), "NUL"),
+    "Latin-1": (
+        "a.tsv",
+        "text\tlabel\nx\t1\ncafé\t1\n".encode("latin-1"),
+        "a.tsv:3:4: byte 0xe9 is not UTF-8",
+    ),
+    "a bad byte after a mark": ("a.tsv", b"\xef\xbb\xbfa\xff\t1\n", "a.tsv:1:2: byte 0xff is not"),
+    "GB18030": ("a.tsv", "新闻\t1\n".encode("gb18030"), "a.tsv:1:1: byte 0xd0 is not UTF-8"),
+    "gzip under another name": (
+        "a.csv",
+        b"\x1f\x8b\x08\x00",
+        "compressed with gzip; unpack it first",
+    ),
+    "an Excel sheet": ("a.csv", b"PK\x03\x04rest", "Excel sheet"),
+    "a packed file": ("a.csv.gz", "text,label", "unpack it first"),
+    "an unknown format": ("a.xml", "<a/>", "cannot tell the format"),
+    "no JSON": (
+        "a.jsonl",
+        '{"text": "x", "label": "y"}\n{"text": x}\n{}\n',
+        "a.jsonl:2:10: not JSON",
+    ),
+    "half a JSON line": (
+        "a.jsonl",
+        '{"text": "x", "label": "y"}\n{"text": "z',
+        "is the file cut short?",
+    ),
+    "a JSON number": ("a.jsonl", "7\n", "a.jsonl:1: not an object"),
+    "a JSON list": ("a.jsonl", '[{"text": "x"}]', "one JSON list; write one object a line"),
+    "a missing key": (
+        "a.jsonl",
+        '{"text": "x", "label": 1}\n{"text": "z"}\n',
+        "a.jsonl:2: no 'label' here, only 'text'",
+    ),
+    "JSON null": (
+        "a.jsonl",
+        '{"text": "x", "label": null}\n',
+        "a.jsonl:1: column 'label' is empty",
+    ),
+    "a list for a text": (
+        "a.jsonl",
+        '{"text": ["x"], "label": 1}\n',
+        "a list where a text is expected",
+    ),
+    "an object for a label": (
+        "a.jsonl",
+        '{"text": "x", "label": {"a": 1}}\n',
+        "a.jsonl:1: column 'label' is an object where a text is expected",
+    ),
+    "half a last character": ("a.txt", "新闻\t1\n新".encode()[:-1], "is the file cut short?"),
+    "0 and 1 for labels": (
+        "a.jsonl",
+        '{"text": "x", "label": [0, 1, 0]}\n',
+        "list names, not 0 and 1",
+    ),
+    "brackets without end": ("a.jsonl", '{"text": ' + "[" * 100_000, "a.jsonl:1"),
+    "two columns of one name": (
+        "a.tsv",
+        "text\ttext\tlabel\nx\ty\t1\n",
+        "more than one column 'text'",
+    ),
+    "nothing like a text": (
+        "a.tsv",
+        "id\tlabel\tnote\n1\t2\t3\n",
+        "which column is the text; it has the columns 'id', 'label', 'note'",
+    ),
+    "two texts to choose from": (
+        "a.tsv",
+        "title\tcontent\tlabel\nx\ty\t1\n",
+        "pass its name (--text-column NAME)",
+    ),
+    "no label": ("a.tsv", "text\tid\nx\t1\n", "cannot tell which column is the label"),
+    "three nameless columns": (
+        "a.tsv",
+        "a\tb\t1\nc\td\t0\n",
+        "3 columns without names (a | b | 1); pass its number",
+    ),
+    "one nameless column": ("a.txt", "hello\nworld\n", "cannot tell which column is the label"),
+    "semicolons": ("a.csv", "text;label\nx;1\n", "separated as the name of the file says"),
+    "a header of unknown names": (
+        "a.csv",
+        "utterance_en,kind\nx,a\ny,b\nz,a\nw,b\n",
+        "'kind' stands in no other line",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_file_is_refused_with_its_place_and_reason(write, fault):
+    name, content, reason = BAD[fault]
+    assert reason in refusal(write(name, content))
+
+
+def test_all_bad_lines_are_told_at_once_and_the_many_are_counted(write):
+    lines = ["text\tlabel"] + ["only"] * 25 + ["x\t1"]
+    message = refusal(write("a.tsv", "\n".join(lines)))
+    assert message.count("\n") == 10
+    assert "a.tsv:2:" in message
+    assert "a.tsv:11:" in message
+    assert message.endswith("and 15 more")
+
+
+def test_bad_lines_of_different_kinds_come_in_the_order_of_the_file(write):
+    message = refusal(write("a.tsv", "text\tlabel\n\t1\nx\ny\t\n"))
+    assert [line.split(":")[-2] for line in message.splitlines()] == ["2", "3", "4"]
+
+
+def test_a_misspelled_column_is_answered_with_the_one_that_was_meant(write):
+    path = write("a.tsv", "sentence\tlabel\nx\t1\n")
+    message = refusal(path, text_column="sentense")
+    assert "it has the columns 'sentence', 'label'" in message
+    assert "Did you mean 'sentence'?" in message
+    assert "has no column '3'" in refusal(path, label_column=3)
+    assert "has no column '0'" in refusal(path, label_column="0")
+
+
+def test_one_column_cannot_be_text_and_label(write):
+    path = write("a.tsv", "text\tlabel\nx\t1\n")
+    assert "must be different" in refusal(path, text_column="text", label_column="text")
+
+
+def test_what_is_no_file_is_said_so(tmp_path):
+    (tmp_path / "train.tsv").write_text("text\tlabel\nx\t1\n", encoding="utf-8")
+    (tmp_path / "folder.tsv").mkdir()
+    assert "is a folder" in refusal(tmp_path / "folder.tsv")
+    assert f"Did you mean '{tmp_path / 'train.tsv'}'?" in refusal(tmp_path / "trian.tsv")
+    assert "no such file" in refusal(tmp_path / "nowhere" / "x.csv")
+    assert "could not be read" in refusal(tmp_path / f"{'x' * 300}.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tsv")
+    assert "is a pipe" in refusal(tmp_path / "a.tsv")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions work differently on Windows")
+def test_a_file_that_may_not_be_read_is_one_sentence(write):
+    path = write("a.tsv", "text\tlabel\nx\t1\n")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert "could not be read" in refusal(path)
+
+
+def test_whatever_bytes_a_file_holds_it_is_read_or_refused_in_words(tmp_path):
+    pieces = [b"text", b"label", b"\t", b",", b"\n", b"\r", b"\r\n", b'"', b"{", b"}", b"[", b":"]
+    pieces += [b'"text"', b'"label"', b"1", b"2.5", b"null", b"\xff", "你".encode(), b"\0", b" "]
+    pieces += [b"\xef\xbb\xbf", b"\\ud83d", b'{"text":"x","label":1}\n', b"good\t1\n", b"bad,0\n"]
+    draw = random.Random(0)
+    read = 0
+    for _ in range(3000):
+        path = tmp_path / draw.choice(["f.tsv", "f.csv", "f.jsonl"])
+        path.write_bytes(b"".join(draw.choices(pieces, k=draw.randint(0, 25))))
+        columns = {"label_column": draw.choice([None, None, 1, "2", "label", 0])}
+        try:
+            examples = read_examples(path, **columns)
+        except MiniBertError as error:
+            assert str(path) in str(error)
+        else:
+            read += 1
+            assert examples
+            assert all(example.text.strip() and example.text.encode() for example in examples)
+    assert read > 20
+
+
+# Real files
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first"),
+    [
+        (
+            "glue/SST-2/dev.tsv",
+            872,
+            Example("it 's a charming and often affecting journey . ", label="1"),
+        ),
+        ("glue/MRPC/dev.tsv", 408, None),
+        ("glue/STS-B/dev.tsv", 1500, None),
+        ("thucnews/dev.txt", 10_000, Example("体验2D巅峰 倚天屠龙记十大创新概览", label="8")),
+        ("imdb/train.tsv", 25_000, None),
+    ],
+)
+def test_public_data_sets_are_read_without_any_option(name, count, first):
+    examples = read_examples(shared(f"data/{name}"))
+    assert len(examples) == count
+    assert first is None or examples[0] == first
+
+
+def test_mrpc_with_its_unquoted_quotes_keeps_all_of_them():
+    path = shared("data/glue/MRPC/train.tsv")
+    examples = read_examples(
+        path, text_column="#1 String", pair_column="#2 String", label_column="Quality"
+    )
+    quotes = sum(
+        example.text.count('"') + (example.text_pair or "").count('"') for example in examples
+    )
+    assert quotes == path.read_text(encoding="utf-8").count('"')
+    assert {example.label for example in examples} == {"0", "1"}
+
+
+def test_a_multiple_choice_file_is_read_once_its_columns_are_named():
+    examples = read_examples(
+        shared("data/copa/val.jsonl"), text_column="premise", pair_column="choice1"
+    )
+    assert len(examples) == 100
+    assert examples[0].label == "1"

@@ -1,0 +1,400 @@
+"""What you can rely on: the loop trains, and many small batches equal a big one.
+
+A run that was broken off anywhere (crash, Ctrl-C, mid-epoch, mid-accumulation, in any precision) ends
+with the same bits as one that was not.
+"""
+
+import json
+import math
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minibert import BertConfig, BertForSequenceClassification, MiniBertError
+from minibert.data.batches import TextClassificationBatches
+from minibert.data.tokenized import Tokenized
+from minibert.errors import Interrupted
+from minibert.files import only_one
+from minibert.training.loop import train
+from minibert.training.settings import TrainingSettings, choose_device, choose_precision
+
+CPU = torch.device("cpu")
+
+
+def new_model(seed: int = 0, dropout: float = 0.1) -> BertForSequenceClassification:
+    torch.manual_seed(seed)
+    return BertForSequenceClassification(
+        BertConfig(
+            vocab_size=30,
+            hidden_size=16,
+            num_attention_heads=2,
+            num_hidden_layers=1,
+            intermediate_size=16,
+            max_position_embeddings=12,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        )
+    )
+
+
+def new_batches(examples: int = 22, batch_size: int = 4) -> TextClassificationBatches:
+    """Texts of 3 to 10 tokens; class 1 is a text with the token 7 in it."""
+    random = np.random.default_rng(5)
+    ids = [random.integers(8, 30, random.integers(3, 11)) for _ in range(examples)]
+    targets = [number % 2 for number in range(examples)]
+    for text, target in zip(ids, targets, strict=True):
+        if target:
+            text[1] = 7
+    types = [np.zeros_like(text) for text in ids]
+    texts = Tokenized(ids, types, [len(text) for text in ids])
+    return TextClassificationBatches(texts, targets, pad_token_id=0, batch_size=batch_size, seed=3)
+
+
+def run(folder: Path, settings: TrainingSettings, batches=None, **options):
+    model = new_model()
+    result = train(model, batches or new_batches(), settings, folder=folder, device=CPU, **options)
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, result
+
+
+def same(first: dict, second: dict) -> bool:
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+class Crash(Exception):  # noqa: N818
+    """Stands for a power cut."""
+
+
+class Breaking:
+    """Batches that come to an end with a crash, or with a signal, after so many of them."""
+
+    def __init__(self, after: int, signal_number: int | None = None) -> None:
+        self.inner, self.left, self.signal = new_batches(), after, signal_number
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[dict]:
+        for batch in self.inner.epoch(epoch, start=start):
+            if self.left == 0:
+                if self.signal is None:
+                    raise Crash
+                os.kill(os.getpid(), self.signal)
+            self.left -= 1
+            yield batch
+
+
+SETTINGS = TrainingSettings(
+    epochs=3, learning_rate=3e-3, accumulation=2, save_every=1, log_every=2, seed=11
+)
+
+
+def test_the_loop_learns_a_task_that_can_be_learned(tmp_path: Path):
+    batches = new_batches(64, 16)
+    settings = TrainingSettings(epochs=25, learning_rate=5e-3)
+    model = new_model()
+    train(model, batches, settings, folder=tmp_path, device=CPU)
+    with torch.no_grad():
+        right = [
+            (model(**batch).logits.argmax(-1) == batch["labels"]).float().mean().item()
+            for batch in batches.epoch(0)
+        ]
+    assert np.mean(right) == 1.0
+
+
+def test_two_small_batches_give_the_gradient_of_one_big_batch(tmp_path: Path):
+    # 12 examples in batches of 4 + 4 + 4 and in one of 12, without dropout.
+    weights = []
+    for batch_size, accumulation in ((4, 3), (12, 1)):
+        torch.manual_seed(0)
+        model = new_model(dropout=0.0).double()
+        settings = TrainingSettings(epochs=4, learning_rate=1e-2, accumulation=accumulation)
+        folder = tmp_path / str(batch_size)
+        train(model, new_batches(12, batch_size), settings, folder=folder, device=CPU)
+        weights.append(model.state_dict())
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=1e-10, rtol=0, msg=name)
+
+
+def test_accumulation_over_unequal_batches_is_the_mean_over_all_examples(tmp_path: Path):
+    # Batches of 4 and 1: the mean of their means would count the last example four times.
+    weights = []
+    for batch_size, accumulation in ((4, 2), (5, 1)):
+        model = new_model(dropout=0.0).double()
+        settings = TrainingSettings(epochs=1, learning_rate=1e-2, accumulation=accumulation)
+        folder = tmp_path / str(batch_size)
+        train(model, new_batches(5, batch_size), settings, folder=folder, device=CPU)
+        weights.append(model.state_dict())
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=1e-10, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_crash_after_any_batch_changes_no_bit_of_the_result(tmp_path: Path, precision):
+    settings = TrainingSettings(**{**vars(SETTINGS), "precision": precision})
+    unbroken, _ = run(tmp_path / "unbroken", settings)
+    batches_in_all = 3 * len(new_batches())
+    for after in range(0, batches_in_all, 1 if precision == "float32" else 5):
+        folder = tmp_path / f"broken-{after}"
+        with pytest.raises(Crash):
+            run(folder, settings, Breaking(after))
+        resumed, _ = run(folder, settings, resume=True)
+        assert same(unbroken, resumed), f"crash after batch {after}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_any_batch_saves_and_the_rest_gives_the_same_bits(tmp_path: Path, number):
+    settings = TrainingSettings(**{**vars(SETTINGS), "save_every": 1000})
+    unbroken, _ = run(tmp_path / "unbroken", settings)
+    for after in (0, 1, 2, 3, 5, 6, 7, 11, 16):
+        folder = tmp_path / f"stopped-{after}"
+        with pytest.raises(Interrupted) as stopped:
+            run(folder, settings, Breaking(after, number), how_to_resume="say please")
+        assert stopped.value.exit_code == 128 + number
+        assert "say please" in str(stopped.value)
+        resumed, _ = run(folder, settings, resume=True)
+        assert same(unbroken, resumed), f"signal after batch {after}"
+
+
+def test_a_signal_during_evaluation_stops_at_once_and_evaluates_again_on_resume(tmp_path: Path):
+    calls = []
+
+    def evaluate(stop_at: int) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"accuracy": 0.5 + len(calls) / 100}
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, SETTINGS, evaluate=lambda: evaluate(2))
+    _, result = run(tmp_path, SETTINGS, evaluate=lambda: evaluate(-1), resume=True)
+    assert len(calls) == 4  # epochs 1, 2 (stopped), 2, 3
+    assert result.best_step == 9
+
+
+def test_the_log_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path: Path):
+    def steps(folder: Path) -> list:
+        lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        return [{k: v for k, v in json.loads(x).items() if "tokens" not in k} for x in lines]
+
+    evaluate = {"evaluate": lambda: {"accuracy": 0.5}}
+    run(tmp_path / "unbroken", SETTINGS, **evaluate)
+    with pytest.raises(Crash):
+        run(tmp_path / "broken", SETTINGS, Breaking(9), **evaluate)
+    run(tmp_path / "broken", SETTINGS, resume=True, **evaluate)
+    unbroken, broken = steps(tmp_path / "unbroken"), steps(tmp_path / "broken")
+    for line in unbroken + broken:
+        line.pop("padding", None)  # measured since the process began
+    assert unbroken == broken
+
+
+def test_the_weights_of_the_best_evaluation_are_kept_and_not_the_last(tmp_path: Path):
+    scores = iter((0.5, 0.9, 0.7))
+    snapshots = []
+    model = new_model()
+
+    def evaluate() -> dict[str, float]:
+        snapshots.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return {"accuracy": next(scores)}
+
+    result = train(model, new_batches(), SETTINGS, folder=tmp_path, device=CPU, evaluate=evaluate)
+    assert (result.best_score, result.best_step, result.steps) == (0.9, 6, 9)
+    assert same(model.state_dict(), snapshots[1])
+    assert not same(snapshots[1], snapshots[2])
+    assert not model.training
+
+
+def test_evaluation_runs_in_evaluation_mode_and_training_in_training_mode(tmp_path: Path):
+    model = new_model()
+    modes = []
+    train(
+        model.eval(),
+        new_batches(),
+        TrainingSettings(epochs=2),
+        folder=tmp_path,
+        device=CPU,
+        evaluate=lambda: modes.append(model.training) or {"accuracy": 0.0},
+    )
+    assert modes == [False, False]
+    log = [json.loads(x) for x in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    assert log
+
+
+def test_the_same_run_gives_the_same_bits_and_another_seed_others(tmp_path: Path):
+    first, _ = run(tmp_path / "1", SETTINGS)
+    second, _ = run(tmp_path / "2", SETTINGS)
+    other, _ = run(tmp_path / "3", TrainingSettings(**{**vars(SETTINGS), "seed": 12}))
+    assert same(first, second)
+    assert not same(first, other)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path):
+    run(tmp_path, SETTINGS)
+    with pytest.raises(MiniBertError, match="--resume"):
+        run(tmp_path, SETTINGS)
+
+
+def test_a_finished_run_can_be_resumed_and_is_still_the_same(tmp_path: Path):
+    first, _ = run(tmp_path, SETTINGS)
+    again, _ = run(tmp_path, SETTINGS, resume=True)
+    assert same(first, again)
+
+
+def test_resuming_nothing_starts_from_the_beginning(tmp_path: Path, capsys):
+    first, _ = run(tmp_path / "1", SETTINGS)
+    second, _ = run(tmp_path / "2", SETTINGS, resume=True)
+    assert same(first, second)
+    assert "nothing to resume" in capsys.readouterr().out
+
+
+def test_other_settings_or_data_are_refused_on_resume_and_named(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9), identity={"data": "a"})
+    changed = TrainingSettings(**{**vars(SETTINGS), "learning_rate": 1e-3})
+    with pytest.raises(MiniBertError, match=r"learning_rate was 0\.003 and is now 0\.001"):
+        run(tmp_path, changed, resume=True, identity={"data": "a"})
+    with pytest.raises(MiniBertError, match="data was 'a' and is now 'b'"):
+        run(tmp_path, SETTINGS, resume=True, identity={"data": "b"})
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_the_result_is_the_same(
+    tmp_path: Path, capsys
+):
+    unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
+    for file in ("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"):
+        for damage in ("flip", "cut", "empty", "delete"):
+            folder = tmp_path / f"{file}-{damage}"
+            with pytest.raises(Crash):
+                run(folder, SETTINGS, Breaking(9))
+            newest = sorted(folder.glob("step-*"))[-1]
+            harm(newest / file, damage)
+            capsys.readouterr()
+            resumed, _ = run(folder, SETTINGS, resume=True)
+            assert f"{newest} is damaged" in capsys.readouterr().out
+            assert same(unbroken, resumed), (file, damage)
+
+
+def harm(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "delete":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"flip": flipped, "cut": content[:middle], "empty": b""}[how])
+
+
+def test_when_all_checkpoints_are_damaged_a_run_does_not_silently_start_again(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    for checkpoint in tmp_path.glob("step-*"):
+        harm(checkpoint / "model.safetensors", "flip")
+    with pytest.raises(MiniBertError, match="None is left to resume from"):
+        run(tmp_path, SETTINGS, resume=True)
+
+
+def test_only_the_two_newest_checkpoints_are_kept(tmp_path: Path):
+    run(tmp_path, SETTINGS)
+    assert [path.name for path in sorted(tmp_path.glob("step-*"))] == [
+        "step-00000008",
+        "step-00000009",
+    ]
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path: Path):
+    with only_one(tmp_path), pytest.raises(MiniBertError, match="another run is writing"):
+        run(tmp_path, SETTINGS)
+
+
+def test_gradients_that_are_no_numbers_stop_the_run_before_they_reach_the_weights(tmp_path: Path):
+    model = new_model()
+    calls = []
+
+    def poison(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return gradient * math.nan if len(calls) == 5 else gradient
+
+    model.classifier.weight.register_hook(poison)
+    with pytest.raises(MiniBertError, match="not finite"):
+        train(model, new_batches(), SETTINGS, folder=tmp_path, device=CPU)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_float16_leaves_out_an_update_that_overflows_and_goes_on(tmp_path: Path):
+    model = new_model()
+    calls = []
+    seen = []
+
+    def overflow(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return gradient * math.inf if len(calls) == 3 else gradient
+
+    model.classifier.weight.register_hook(overflow)
+    settings = TrainingSettings(epochs=1, precision="float16", save_every=1, log_every=1)
+    train(
+        model,
+        new_batches(),
+        settings,
+        folder=tmp_path,
+        device=CPU,
+        evaluate=lambda: seen.append(1) or {"accuracy": 1.0},
+    )
+    state = json.loads(next(tmp_path.glob("step-*6/state.json")).read_text("utf-8"))["position"]
+    assert (state["step"], state["skipped"]) == (6, 1)
+    assert state["loss_scale"]["scale"] == 32768  # half of the 65,536 it starts with
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_endless_overflow_stops_with_advice(tmp_path: Path):
+    model = new_model()
+    model.classifier.weight.register_hook(lambda gradient: gradient * math.inf)
+    settings = TrainingSettings(epochs=30, precision="float16")
+    with pytest.raises(MiniBertError, match="lower learning rate"):
+        train(model, new_batches(), settings, folder=tmp_path, device=CPU)
+
+
+def test_a_checkpoint_holds_the_optimizer_under_the_names_of_the_parameters(tmp_path: Path):
+    from safetensors.torch import load_file
+
+    run(tmp_path, SETTINGS)
+    names = load_file(sorted(tmp_path.glob("step-*"))[-1] / "optimizer.safetensors").keys()
+    assert "exp_avg of bert.embeddings.token.weight" in names
+    assert {name.split(" of ")[0] for name in names} == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_nothing_is_pickled(tmp_path: Path):
+    run(tmp_path, SETTINGS)
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".jsonl", ""}  # "" is the lock
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"warmup": 1.0},
+        {"accumulation": 1.5},
+        {"precision": "int8"},
+        {"seed": -1},
+    ],
+)
+def test_impossible_settings_are_refused(bad):
+    with pytest.raises(MiniBertError, match=next(iter(bad))):
+        TrainingSettings(**bad)
+
+
+def test_a_device_that_is_not_there_is_refused_with_advice():
+    with pytest.raises(MiniBertError, match="--device cpu"):
+        choose_device("cuda:99")
+    with pytest.raises(MiniBertError, match="--device cpu"):
+        choose_device("abacus")
+
+
+def test_automatic_precision_on_a_cpu_is_float32():
+    assert choose_precision("auto", CPU) == torch.float32
