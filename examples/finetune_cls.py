@@ -71,6 +71,7 @@ def main() -> None:
         learning_rate=options.learning_rate or defaults.learning_rate,
         accumulation=options.accumulation,
         precision=options.precision,
+        save_every=options.save_every,
         seed=options.seed,
     )
     device = choose_device(options.device)
@@ -122,6 +123,7 @@ def parse_options() -> argparse.Namespace:
     training.add_argument("--seed", type=int, default=0)
     training.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     training.add_argument("--precision", default="auto", help="float32, bfloat16, float16")
+    training.add_argument("--save-every", type=int, default=200, help="updates")
     training.add_argument("--output", type=Path, help="default: runs/finetune_cls, or -2, -3, ...")
     training.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     return parser.parse_args()

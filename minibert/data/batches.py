@@ -92,10 +92,12 @@ class TextClassificationBatches:
         """See `pad` and `batch_order` for the options.
 
         Raises:
-            MiniBertError: there is not one target for each text.
+            MiniBertError: there is not one target for each text, or the batch size is below 1.
         """
         if targets is not None and len(targets) != len(texts.input_ids):
             raise MiniBertError(f"{len(texts.input_ids)} texts, but {len(targets)} labels.")
+        if batch_size is not None and batch_size < 1:
+            raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
         self.texts, self.targets = texts, targets
         self.pad_token_id, self.multiple_of = pad_token_id, multiple_of
         self.batch_size, self.token_budget = batch_size, token_budget

@@ -3,6 +3,7 @@
 It leaves out: padding (`batches.py`) and what to do with long texts other than to cut them.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,10 @@ def _call(
 ) -> Mapping[str, Any]:
     texts = [example.text for example in examples]
     pairs = [example.text_pair for example in examples]
-    return tokenizer(texts, None if None in pairs else pairs, padding=False, **options)
+    with warnings.catch_warnings():
+        # That some texts are too long is said once for all of them, by `describe_lengths`.
+        warnings.simplefilter("ignore")
+        return tokenizer(texts, None if None in pairs else pairs, padding=False, **options)
 
 
 def describe_lengths(full_lengths: Sequence[int], *, max_length: int) -> str:

@@ -140,20 +140,22 @@ def train(
                     position.step += 1
                     position.batch += len(window)
                     position.loss_sum += loss
+                    position.loss_count += 1
                     clock.count(window)
                     progress.step(f"loss {loss:.3f}  {clock.rate():,.0f} tokens/s")
-                    if position.step % settings.log_every == 0:
+                    epoch_ends = position.batch >= len(batches)
+                    if position.step % settings.log_every == 0 or epoch_ends:
                         log.write(
                             "train",
                             step=position.step,
                             epoch=epoch + position.batch / len(batches),
-                            loss=position.loss_sum / settings.log_every,
+                            loss=position.loss_sum / position.loss_count,
                             learning_rate=settings.learning_rate * rate,
                             gradient_norm=norm,
                             tokens_per_second=round(clock.rate()),
                             padding=round(clock.padding(), 4),
                         )
-                        position.loss_sum = 0.0
+                        position.loss_sum, position.loss_count = 0.0, 0
                     if stop.signal is not None:
                         save_and_stop()
                     if position.step % settings.save_every == 0:

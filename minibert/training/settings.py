@@ -93,7 +93,7 @@ def describe_run(model: nn.Module, settings: TrainingSettings, device: torch.dev
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     where = describe_device(device, choose_precision(settings.precision, device))
     return (
-        f"training {count:,} parameters on {where}: {settings.epochs} epochs, "
+        f"training {count:,} parameters on {where}; epochs {settings.epochs}, "
         f"learning rate up to {settings.learning_rate:g}, seed {settings.seed}"
     )
 

@@ -86,7 +86,7 @@ def suggested(config: BertConfig, *, pretrained: bool) -> Suggestion:
     """
     width = config.hidden_size
     if not pretrained:
-        return Suggestion(epochs=8, learning_rate=5e-4 if width <= 512 else 1e-4)
+        return Suggestion(epochs=5, learning_rate=5e-4 if width <= 512 else 1e-4)
     if width <= 256:
         return Suggestion(epochs=4, learning_rate=3e-4)
     if width <= 512:

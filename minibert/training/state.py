@@ -41,7 +41,8 @@ class Position:
     best_step: int | None = None
     skipped: int = 0  # updates left out for lack of finite gradients (float16)
     skipped_in_a_row: int = 0
-    loss_sum: float = 0.0  # of the updates since the last line of the log
+    loss_sum: float = 0.0  # of the updates since the last line of the log ...
+    loss_count: int = 0  # ... and how many they are
     loss_scale: dict[str, Any] = field(default_factory=dict)  # the scaler's numbers (float16)
 
 

@@ -1,0 +1,205 @@
+"""What you can rely on: the fine-tuning example goes from labelled files to a folder that answers.
+
+It learns what can be learned, in English and in Chinese, single texts and pairs, classes and
+numbers; writes what it promises; and refuses bad input in one sentence, leaving nothing behind.
+"""
+
+import json
+import os
+import random
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minibert import MiniBertError
+from minibert.evaluation.predict import TextClassifier
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "finetune_cls.py"
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def finetune(*options: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-W", "error::UserWarning", str(EXAMPLE), *map(str, options)]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=ROOT, env=ONE_THREAD
+    )
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def weather(examples: int, seed: int) -> list[str]:
+    """Chinese: is it about the weather or about food?"""
+    draw = random.Random(seed)
+    kinds = {"天气": ["下雨", "晴天", "刮风", "下雪"], "食物": ["米饭", "面条", "水果", "鸡汤"]}
+    lines = ["text\tlabel"]
+    for number in range(examples):
+        label = list(kinds)[number % 2]
+        lines.append(f"今天{draw.choice(['很', '真', '又'])}{draw.choice(kinds[label])}了\t{label}")
+    return lines
+
+
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished run on Chinese sentences, and what it printed."""
+    folder = tmp_path_factory.mktemp("chinese")
+    train = write(folder / "train.tsv", weather(240, 1))
+    dev, test = (write(folder / f"{name}.tsv", weather(60, 2)) for name in ("dev", "test"))
+    output = folder / "out"
+    options = ("--train", train, "--dev", dev, "--test", test, "--output", output)
+    done = finetune(*options, "--batch-size", 8, "--epochs", 4)
+    assert done.returncode == 0, done.stderr
+    return output, done.stdout
+
+
+def test_it_learns_chinese_and_answers(chinese: tuple[Path, str]):
+    output, _ = chinese
+    classifier = TextClassifier.from_folder(output)
+    assert classifier("今天又下雪了").label == "天气"
+    answer = classifier("今天真鸡汤了")
+    assert answer.label == "食物"
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+def test_it_writes_scores_with_those_to_beat(chinese: tuple[Path, str]):
+    metrics = json.loads((chinese[0] / "metrics.json").read_text("utf-8"))
+    assert metrics["dev"]["accuracy"] > 0.9
+    assert metrics["test"]["f1_macro"] > 0.9
+    assert metrics["baselines"]["majority"] == 0.5
+    assert metrics["baselines"]["bag_of_words"] > 0.9
+
+
+def test_it_draws_and_logs(chinese: tuple[Path, str]):
+    output, printed = chinese
+    for name in ("learning_curve.png", "confusion_matrix.png"):
+        assert (output / name).read_bytes()[:4] == b"\x89PNG"
+    lines = (output / "training" / "log.jsonl").read_text("utf-8").splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds.count("evaluation") == 4
+    assert kinds.count("train") > 4
+    assert "linear bag of words" in printed
+
+
+def test_an_answer_does_not_depend_on_what_else_is_asked(chinese: tuple[Path, str]):
+    classifier = TextClassifier.from_folder(chinese[0])
+    texts = ["今天又下雪了", "今天真鸡汤了" * 9, "晴天"]
+    together = classifier.predict(texts, batch_size=3)
+    for text, answer in zip(texts, together, strict=True):
+        alone = classifier(text)
+        assert alone.label == answer.label
+        assert alone.probabilities == pytest.approx(answer.probabilities, abs=1e-6)
+
+
+def test_a_saved_folder_answers_bit_for_bit_after_loading_and_saving_again(
+    chinese: tuple[Path, str], tmp_path: Path
+):
+    first = TextClassifier.from_folder(chinese[0])
+    first.save(tmp_path)
+    again = TextClassifier.from_folder(tmp_path)
+    assert first("今天又下雪了").probabilities == again("今天又下雪了").probabilities
+
+
+def test_a_classifier_for_single_texts_refuses_pairs(chinese: tuple[Path, str]):
+    with pytest.raises(MiniBertError, match="single texts"):
+        TextClassifier.from_folder(chinese[0])("一", "二")
+
+
+def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(
+    chinese: tuple[Path, str], tmp_path: Path
+):
+    output, _ = chinese
+    before = (output / "model.safetensors").read_bytes()
+    train = write(tmp_path / "train.tsv", weather(240, 5))
+    done = finetune("--train", train, "--output", output)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert (output / "model.safetensors").read_bytes() == before
+
+
+def test_pairs_and_numbers_are_trained_and_answered(tmp_path: Path):
+    """Regression on pairs: 5 where the two texts share their word, 0 where they do not."""
+    draw = random.Random(3)
+    lines = ["sentence1\tsentence2\tscore"]
+    for _ in range(120):
+        first, second = draw.choices(["cat", "dog", "sun"], k=2)
+        lines.append(f"the {first}\ta {second}\t{5.0 if first == second else 0.5}")
+    train = write(tmp_path / "train.tsv", lines)
+    options = (
+        "--label-column",
+        "score",
+        "--text-column",
+        "sentence1",
+        "--pair-column",
+        "sentence2",
+    )
+    done = finetune(
+        "--train",
+        train,
+        *options,
+        "--label-column",
+        "score",
+        "--batch-size",
+        16,
+        "--output",
+        tmp_path / "out",
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
+    assert "pearson" in metrics["dev"]
+    classifier = TextClassifier.from_folder(tmp_path / "out")
+    assert isinstance(classifier("the cat", "a cat").label, float)
+    with pytest.raises(MiniBertError, match="--pair"):
+        classifier("the cat")
+
+
+BAD_INPUT = {
+    "an empty file": (["--train", "empty.tsv"], "is empty"),
+    "a header and nothing else": (["--train", "header.tsv"], "no examples"),
+    "a missing column": (["--train", "good.tsv", "--text-column", "words"], "no column 'words'"),
+    "an unknown label": (["--train", "good.tsv", "--dev", "bad.tsv"], r"bad\.tsv:2.*天汽.*天气"),
+    "a file that is not there": (["--train", "none.tsv"], "no such file"),
+    "a misspelt flag": (["--epoch", "3"], "did you mean --epochs"),
+    "a model folder with nothing in it": (["--train", "good.tsv", "--model", "."], "vocab.txt"),
+    "a batch of nothing": (["--train", "good.tsv", "--batch-size", "0"], "at least 1"),
+    "no room for a word": (["--train", "good.tsv", "--max-length", "1"], "max_length 1"),
+    "a device that is not there": (["--train", "good.tsv", "--device", "abacus"], "--device cpu"),
+    "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_sentence_exit_code_two_and_nothing_written(
+    case: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    write(tmp_path / "good.tsv", weather(40, 1))
+    write(tmp_path / "bad.tsv", ["text\tlabel", "雨\t天汽"])
+    write(tmp_path / "header.tsv", ["text\tlabel"])
+    (tmp_path / "empty.tsv").touch()
+    options, sentence = BAD_INPUT[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *options, "--output", "out"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+    complaint = capsys.readouterr().err.strip()
+    assert ended.value.code == 2, complaint
+    assert re.search(sentence, complaint)
+    assert len(complaint.splitlines()) == 1
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix]
+
+
+def test_a_text_of_five_thousand_words_is_cut_and_that_is_said(tmp_path: Path):
+    lines = [*weather(40, 1), f"{'word ' * 5000}\t天气"]
+    train = write(tmp_path / "train.tsv", lines)
+    done = finetune("--train", train, "--epochs", 1, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "cut there: 1 of" in done.stdout or "longest 5," in done.stdout
