@@ -47,15 +47,12 @@ def _from_hub(name: str, files: Sequence[str]) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(files)))
-    except (
-        Exception
-    ) as error:  # no network, no such name, no permission: each has a class of its own
+    except Exception as error:  # no network, no such name, no permission: a class for each
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MiniBertError(
             f"there is no folder {name!r}, and the hub did not give it ({reason}); copy "
-            f"{_listed(files)} "
-            f"of that model into a folder named {name}, or set HF_ENDPOINT to a mirror you "
-            "can reach."
+            f"{_listed(files)} of that model into a folder named {name}, or set HF_ENDPOINT to a "
+            "mirror you can reach."
         ) from error
 
 

@@ -6,8 +6,8 @@ What is read, in this order of preference:
     *.ckpt.index, *.ckpt.data-*         + bert_config.json   Google, without TensorFlow
     pytorch_model.bin                   + config.json        transformers before 2023
 
-A `.bin` is a pickle; it is read through `weights_only=True`, which builds tensors and runs no code.
-This file knows tensors and names, but no model.
+A `.bin` is a pickle, and goes through the gates of `pickled.py`. All weights become float32. This
+file knows tensors and names, but no model.
 """
 
 from collections.abc import Mapping
@@ -21,25 +21,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from minibert.checkpoints import names, tensorflow
+from minibert.checkpoints.pickled import read_pickled
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object, whole_file, write_json
 
-# Everything that `read_folder` may want from a hub, most wanted first.
-FILES = (
-    "config.json",
-    "bert_config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "model-*.safetensors",
-    "pytorch_model.bin",
-)
+# What `read_folder` wants from a hub; and what it wants if there are no weights among them.
+FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
+OLD_FILES = ("config.json", "pytorch_model.bin")
+# The types that weights are stored in, and those of what lies beside them (position numbers).
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+WHOLE_NUMBERS = (torch.int64, torch.int32, torch.uint8, torch.bool)
 
 
 @dataclass
 class Checkpoint:
     """What a folder holds."""
 
-    tensors: dict[str, Tensor]  # under our names, float32 at least
+    tensors: dict[str, Tensor]  # under our names, all float32
     config: dict[str, Any]  # the fields of its config file
     source: str  # where it was read from and what it was, in words
     unknown: list[str]  # the file's names that no BERT has
@@ -58,15 +56,16 @@ def read_folder(folder: Path) -> Checkpoint:
     layers = config.get("num_hidden_layers", 12)
     if not isinstance(layers, int) or not 0 < layers < 1000:
         raise MiniBertError(f"{folder}: the config says num_hidden_layers {layers!r}.")
-    translated, source = _read_tensors(folder, layers)
-    if source.startswith("Google") and config.get("hidden_act") == "gelu":
+    tensors, source, by_google = _read_tensors(folder)
+    notes = _to_float32(tensors, source)
+    translate = names.from_google if by_google else names.from_hugging_face
+    found = translate(tensors, layers)
+    for name, tensor in found.tensors.items():
+        _refuse_no_weight(source, name, tensor)
+    if by_google and config.get("hidden_act") == "gelu":
         # What Google's code calls "gelu" is the tanh form; transformers' "gelu" is another.
         config["hidden_act"] = "gelu_tanh"
-    tensors = {}
-    while translated.tensors:
-        name, tensor = translated.tensors.popitem()
-        tensors[name] = _usable(folder, name, tensor)
-    return Checkpoint(tensors, config, source, translated.unknown, translated.notes)
+    return Checkpoint(found.tensors, config, source, found.unknown, found.notes + notes)
 
 
 def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -93,7 +92,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         MiniBertError: there is neither, or it is no JSON object.
     """
     for name in ("config.json", "bert_config.json"):
-        if (folder / name).exists():
+        if (folder / name).is_file():
             return read_json_object(folder / name)
     raise MiniBertError(
         f"{folder} has no config.json (or Google's bert_config.json); copy it there from where the "
@@ -101,20 +100,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     )
 
 
-def _read_tensors(folder: Path, layers: int) -> tuple[names.Translated, str]:
+def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:
+    """All tensors under the names in the file, where they come from, and whether it is Google's."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     pickled = folder / "pytorch_model.bin"
-    if single.exists():
-        return names.from_hugging_face(read_safetensors(single), layers), str(single)
-    if index.exists():
-        return names.from_hugging_face(_read_shards(index), layers), str(index)
+    if single.is_file():
+        return read_safetensors(single), str(single), False
+    if index.is_file():
+        return _read_shards(index), str(index), False
     if any(folder.glob("*.index")):
         prefix = tensorflow.find_checkpoint(folder)
         arrays = tensorflow.read_tensors(prefix).tensors
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return names.from_google(tensors, layers), f"Google's checkpoint {prefix}"
-    if pickled.exists():
-        return names.from_hugging_face(_read_pickled(pickled), layers), str(pickled)
+        return tensors, f"Google's checkpoint {prefix}", True
+    if pickled.is_file():
+        return read_pickled(pickled), str(pickled), False
     raise MiniBertError(
         f"{folder} holds no weights: minibert looked for model.safetensors, a TensorFlow "
         "checkpoint (*.ckpt.index) and pytorch_model.bin. If a training was to write them, let it "
@@ -167,30 +167,26 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_pickled(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler has no error class of its own
-        raise MiniBertError(
-            f"{path} cannot be read as weights alone, and nothing in it was run: it is damaged or "
-            f"holds more than tensors ({str(error).splitlines()[0]})."
-        ) from error
-    if not isinstance(content, dict):
-        raise MiniBertError(f"{path} holds no dictionary of tensors.")
-    strange = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise MiniBertError(f"{path} holds other things than tensors: {strange[:3]}.")
-    return {str(name): tensor for name, tensor in content.items()}
+def _to_float32(tensors: dict[str, Tensor], source: str) -> list[str]:
+    """Turn all floating-point tensors into float32, in place; say of which types they were."""
+    others = set()
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS + WHOLE_NUMBERS:
+            raise MiniBertError(
+                f"{source}: {name[:100]!r} is stored as {tensor.dtype}, which minibert does not "
+                "read; save the model as float16 or float32."
+            )
+        if tensor.dtype in FLOATS and tensor.dtype != torch.float32:
+            others.add(str(tensor.dtype).removeprefix("torch."))
+            tensors[name] = tensor.to(torch.float32)
+    return [f"stored as {kind}, loaded as float32" for kind in sorted(others)]
 
 
-def _usable(folder: Path, name: str, tensor: Tensor) -> Tensor:
-    """The tensor in float32 at least, refused where training has left a NaN in it."""
+def _refuse_no_weight(source: str, name: str, tensor: Tensor) -> None:
     if not tensor.is_floating_point():
-        raise MiniBertError(f"{folder}: {name} holds {tensor.dtype}, which is no weight's type.")
-    tensor = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+        raise MiniBertError(f"{source}: {name} holds {tensor.dtype}, which is no weight's type.")
     if not torch.isfinite(tensor).all():
         raise MiniBertError(
-            f"{folder}: {name} holds NaN or infinite values, so the training that wrote it had "
+            f"{source}: {name} holds NaN or infinite values, so the training that wrote it had "
             "failed; use an earlier checkpoint."
         )
-    return tensor

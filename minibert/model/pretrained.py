@@ -88,6 +88,8 @@ class PretrainedModel(nn.Module):
             >>> model = BertForSequenceClassification.from_pretrained("weights/tiny", num_labels=4)
         """
         folder = local_folder(name_or_path, files=folders.FILES)
+        if not any(folder.glob("*.safetensors")):
+            folder = local_folder(name_or_path, files=folders.OLD_FILES)
         checkpoint = folders.read_folder(folder)
         config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
         with torch.device("meta"):

@@ -1,0 +1,107 @@
+"""How fast is the tokenizer? Both sides turn the same texts into lists of ids, which must be equal.
+
+    python examples/benchmarks/tokenization.py --vocab vocab.txt [--cased] [FILE ...]
+
+Each FILE is read as one text a line; without any, the texts are the topics of Python's `help`. The
+peer is `encode_batch_fast` of the `tokenizers` library on one thread, its fastest way to ids, with
+Google's limit of 200 characters per word. The runs take turns; the median of each is printed. Texts
+may differ where `tests/test_tokenizer_unicode.py` says why, as Greek words in capitals do.
+
+    first   our tokenizer is new, its cache of words is empty
+    again   it has seen the texts before, as in every epoch but the first
+"""
+
+import argparse
+import os
+import pydoc_data.topics
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minibert.tokenization.tokenizer import BertTokenizer
+from minibert.tokenization.wordpiece import read_vocabulary
+
+# Read by the library when it first makes threads.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path, help="texts, one a line")
+    parser.add_argument("--vocab", type=Path, required=True, help="a vocab.txt")
+    parser.add_argument("--cased", action="store_true", help="keep capitals and accents")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--characters", type=int, default=5_000_000, help="read no more than these")
+    arguments = parser.parse_args()
+
+    texts = read_texts(arguments.files, arguments.characters)
+    peer = rust_tokenizer(arguments.vocab, lower=not arguments.cased)
+
+    def new() -> BertTokenizer:
+        return BertTokenizer(arguments.vocab, not arguments.cased, model_max_length=10**9)
+
+    def theirs() -> list[list[int]]:
+        return [encoding.ids for encoding in peer.encode_batch_fast(texts)]
+
+    def ours(tokenizer: BertTokenizer) -> list[list[int]]:
+        columns = tokenizer(texts, return_token_type_ids=False, return_attention_mask=False)
+        ids: list[list[int]] = columns["input_ids"]
+        return ids
+
+    known = new()
+    differing = sum(a != b for a, b in zip(theirs(), ours(known), strict=True))
+    times: dict[str, list[float]] = {"peer": [], "first": [], "again": []}
+    for _ in range(arguments.repeats):
+        fresh = new()
+        times["peer"].append(seconds(theirs))
+        times["first"].append(seconds(lambda tokenizer=fresh: ours(tokenizer)))
+        times["again"].append(seconds(lambda: ours(known)))
+
+    megabytes = sum(len(text.encode("utf-8", "replace")) for text in texts) / 1e6
+    print(f"{len(texts):,} texts, {megabytes:.1f} MB; {differing} of them differ in an id")
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, median in medians.items():
+        ratio = medians["peer"] / median
+        print(f"{name:6} {megabytes / median:6.1f} MB/s  {ratio:5.1f} times the peer")
+
+
+def read_texts(paths: list[Path], limit: int) -> list[str]:
+    """Lines of the files, or of the documentation that Python carries, up to `limit` characters."""
+    sources = [path.read_text(encoding="utf-8") for path in paths]
+    texts = []
+    for source in sources or pydoc_data.topics.topics.values():
+        for line in source.splitlines():
+            limit -= len(line)
+            if limit < 0:
+                return texts
+            if line.strip():
+                texts.append(line)
+    return texts
+
+
+def rust_tokenizer(vocab: Path, *, lower: bool) -> Any:
+    """BERT's tokenizer as the `tokenizers` library has it."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    pieces = read_vocabulary(vocab)
+    model = models.WordPiece(pieces, unk_token="[UNK]", max_input_chars_per_word=200)
+    tokenizer: Any = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(token, pieces[token]) for token in ("[SEP]", "[CLS]")]
+    tokenizer.post_processor = processors.BertProcessing(*ends)
+    return tokenizer
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """The processor's time: both sides use one thread, whatever else the machine does."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Rows of different lengths -> rows of one length -> tensors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from minibert.errors import MiniBertError
+from minibert.tokenization.options import CallOptions
+
+_PADDING_VALUES = {
+    "token_type_ids": 0,
+    "attention_mask": 0,
+    "special_tokens_mask": 1,
+    "offset_mapping": (0, 0),
+}
+
+
+def padded_length(lengths: Sequence[int], options: CallOptions) -> int:
+    """How long rows of these lengths become: 0 means as they are, and a longer row stays as it is.
+
+    Example:
+        >>> padded_length([3, 9], CallOptions(padding="longest", pad_to_multiple_of=8))
+        16
+    """
+    if not options.pads:
+        return 0
+    longest = max(lengths, default=0)
+    length = longest if options.padding == "longest" else options.max_length or 0
+    multiple = options.pad_to_multiple_of or 1
+    return -(-length // multiple) * multiple
+
+
+def pad_rows(rows: list[list[Any]], length: int, *, value: Any, side: str) -> list[list[Any]]:
+    """Fill every row up to `length` with `value`."""
+    if not length:
+        return rows
+    if side == "left":
+        return [[value] * (length - len(row)) + row for row in rows]
+    return [row + [value] * (length - len(row)) for row in rows]
+
+
+def pad_columns(
+    encodings: Mapping[str, Any] | Sequence[Mapping[str, Any]], options: CallOptions, *, pad_id: int
+) -> dict[str, Any]:
+    """Pad finished encodings; columns that are not the tokenizer's stay as they are.
+
+    Raises:
+        MiniBertError: there are no `input_ids`.
+    """
+    if isinstance(encodings, Mapping):
+        columns = {name: _plain(value) for name, value in encodings.items()}
+    else:
+        names = list(encodings[0]) if encodings else ["input_ids"]
+        columns = {name: [_plain(item[name]) for item in encodings] for name in names}
+    if "input_ids" not in columns:
+        raise MiniBertError(
+            f"no input_ids to pad, only {', '.join(columns)}; give what the tokenizer gave."
+        )
+    rows = columns["input_ids"]
+    alone = bool(rows) and isinstance(rows[0], int)
+    if alone:
+        columns = {name: [value] for name, value in columns.items()}
+        rows = [rows]
+    columns.setdefault("attention_mask", [[1] * len(row) for row in rows])
+    values = {**_PADDING_VALUES, "input_ids": pad_id}
+    length = padded_length(list(map(len, rows)), options)
+    for name in columns.keys() & values.keys():
+        columns[name] = pad_rows(
+            columns[name], length, value=values[name], side=options.padding_side
+        )
+    return {name: value[0] for name, value in columns.items()} if alone else columns
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def to_tensors(columns: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Every column as a tensor of 64-bit integers (kind "pt") or a NumPy array (kind "np").
+
+    Raises:
+        MiniBertError: another kind, or rows of different lengths.
+    """
+    import numpy
+
+    if kind not in ("pt", "np"):
+        raise MiniBertError(f'return_tensors is {kind!r}; use "pt" for PyTorch or "np" for NumPy.')
+    tensors: dict[str, Any] = {}
+    for name, rows in columns.items():
+        try:
+            array = numpy.array(rows, dtype=numpy.int64)
+        except ValueError as error:
+            raise MiniBertError(
+                f"the rows of {name} have different lengths and make no tensor; "
+                "ask for padding=True, and for truncation=True if some are too long."
+            ) from error
+        if kind == "pt":
+            import torch
+
+            tensors[name] = torch.from_numpy(array)
+        else:
+            tensors[name] = array
+    return tensors

@@ -1,0 +1,69 @@
+"""What you can rely on: a local folder always wins; without the hub a sentence says what to copy.
+
+No test here touches the network: `snapshot_download` is replaced.
+"""
+
+import huggingface_hub
+import pytest
+
+from minibert.errors import MiniBertError
+from minibert.hub import local_folder
+
+FILES = ("vocab.txt", "*.safetensors")
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What the hub was asked for; it answers with `tmp_path`."""
+    calls = []
+
+    def download(name, allow_patterns):
+        calls.append((name, allow_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return calls
+
+
+def test_a_local_folder_wins_over_the_hub(asked, tmp_path, monkeypatch):
+    (tmp_path / "bert-base-uncased").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert local_folder("bert-base-uncased", files=FILES).samefile(tmp_path / "bert-base-uncased")
+    assert local_folder(tmp_path, files=FILES) == tmp_path
+    assert asked == []
+
+
+def test_the_hub_is_asked_for_the_named_files_only(asked, tmp_path):
+    assert local_folder("google-bert/bert-base-uncased", files=FILES) == tmp_path
+    assert asked == [("google-bert/bert-base-uncased", list(FILES))]
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c"])
+def test_what_looks_like_a_path_is_never_asked_for_on_the_hub(asked, name):
+    with pytest.raises(MiniBertError, match=r"no folder .*copy vocab.txt, \*.safetensors there"):
+        local_folder(name, files=FILES)
+    assert asked == []
+
+
+def test_a_file_is_not_a_folder(asked, tmp_path):
+    (tmp_path / "vocab.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(MiniBertError, match="is a file; give the folder"):
+        local_folder(tmp_path / "vocab.txt", files=FILES)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route\nto host"), OSError(), ValueError("?")]
+)
+def test_without_the_hub_a_sentence_says_which_files_to_copy_where(monkeypatch, error):
+    def download(name, allow_patterns):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(MiniBertError) as found:
+        local_folder("bert-base-uncased", files=FILES)
+    message = str(found.value)
+    assert (
+        "copy vocab.txt, *.safetensors of that model into a folder named bert-base-uncased"
+        in message
+    )
+    assert "\n" not in message
