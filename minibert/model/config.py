@@ -34,6 +34,7 @@ from typing import Any, Self
 
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object
+from minibert.model.label_names import settle_labels
 
 # "gelu" is x * Phi(x), as in transformers and in Google's first release; "gelu_tanh" is the
 # approximation in Google's present code. They differ by up to 4.7e-4.
@@ -46,11 +47,7 @@ ACTIVATIONS = {
 }
 HUGGING_FACE_ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}
 
-PROBLEM_TYPES = (
-    "regression",
-    "single_label_classification",
-    "multi_label_classification",
-)
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 # Fields of foreign files whose other values would make it a different model.
 ONLY_ACCEPTED: dict[str, tuple[object, ...]] = {
@@ -127,7 +124,9 @@ class BertConfig:
     foreign: Mapping[str, Any] = field(default_factory=dict)  # a file's other fields, written back
 
     def __post_init__(self) -> None:
-        self._settle_labels()
+        labels = settle_labels(self.num_labels, self.id2label, self.label2id)
+        for name, value in zip(("num_labels", "id2label", "label2id"), labels, strict=True):
+            object.__setattr__(self, name, value)
         for name in COUNTS:
             _require_count(name, getattr(self, name))
         for name in PROBABILITIES:
@@ -138,7 +137,7 @@ class BertConfig:
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value < math.inf:
                 raise MiniBertError(f"{name} is {value!r}; it must be a number above 0.")
-        if self.hidden_act not in ACTIVATIONS:
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
             known = ", ".join(sorted(set(ACTIVATIONS.values())))
             raise MiniBertError(f"hidden_act is {self.hidden_act!r}; minibert knows {known}.")
         object.__setattr__(self, "hidden_act", ACTIVATIONS[self.hidden_act])
@@ -209,9 +208,6 @@ class BertConfig:
                 )
         own = {name for name in cls.__dataclass_fields__ if name != "foreign"}
         known = {name: value for name, value in fields.items() if name in own}
-        for name, type_of_key in (("id2label", int), ("label2id", str)):
-            if isinstance(known.get(name), Mapping):
-                known[name] = _with_keys(name, known[name], type_of_key)
         foreign = {name: value for name, value in fields.items() if name not in own}
         return cls(**known, foreign=foreign)
 
@@ -237,9 +233,7 @@ class BertConfig:
         own = [name for name in self.__dataclass_fields__ if name != "foreign"]
         for name in changes:
             if name in CALL_OPTIONS:
-                raise MiniBertError(
-                    f"{name} is chosen at each call: model(input_ids, {name}=True)."
-                )
+                raise MiniBertError(f"{name} is chosen at each call: model(ids, {name}=True).")
             if name not in own:
                 guess = difflib.get_close_matches(name, own, n=1)
                 hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
@@ -275,42 +269,10 @@ class BertConfig:
         }
         return cls(**(sizes | dict(changes)))
 
-    def _settle_labels(self) -> None:
-        """Make num_labels, id2label and label2id say the same, whichever of them was given."""
-        names, count, ids = self.id2label, self.num_labels, self.label2id
-        if names is None and ids is not None:
-            names = {index: label for label, index in sorted(ids.items(), key=lambda item: item[1])}
-        if count is None:
-            count = len(names) if names is not None else 2
-        _require_count("num_labels", count)
-        if names is None:
-            names = {index: f"LABEL_{index}" for index in range(count)}
-        if sorted(names) != list(range(count)):
-            raise MiniBertError(
-                f"num_labels is {count} but id2label names the ids {sorted(names)}; "
-                f"it must name 0 to {count - 1}."
-            )
-        names = dict(sorted(names.items()))
-        turned = {label: index for index, label in names.items()}
-        if len(turned) != count:
-            raise MiniBertError(f"id2label gives two ids the same label: {list(names.values())}.")
-        if ids is not None and dict(ids) != turned:
-            raise MiniBertError(
-                "label2id does not say the same as id2label; leave one of them out."
-            )
-        object.__setattr__(self, "num_labels", count)
-        object.__setattr__(self, "id2label", names)
-        object.__setattr__(self, "label2id", turned)
-
 
 COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
 )
 PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 LARGEST_COUNT = 2**24  # a table of 16 million rows; a hostile file asks for more
@@ -334,15 +296,3 @@ def _require_count(name: str, value: object) -> None:
 def _require_probability(name: str, value: object) -> None:
     if not _is_number(value) or not 0 <= value < 1:  # type: ignore[operator]
         raise MiniBertError(f"{name} is {value!r}; it must be at least 0 and below 1.")
-
-
-def _with_keys(name: str, mapping: Mapping[Any, Any], type_of_key: type) -> dict[Any, Any]:
-    # JSON has text keys only: {"0": "negative"}.
-    try:
-        if type_of_key is int:
-            return {int(key): str(value) for key, value in mapping.items()}
-        return {str(key): int(value) for key, value in mapping.items()}
-    except (TypeError, ValueError) as error:
-        raise MiniBertError(
-            f"{name} must pair whole numbers with names; it is {mapping}."
-        ) from error

@@ -1,0 +1,363 @@
+"""What you can rely on: a BertConfig that exists makes sense.
+
+Every number of parameters can be computed by hand from the formula in `config.py`; impossible and
+contradictory values are refused with a sentence; what a foreign `config.json` says beside is kept.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_models import small_config
+
+import minibert
+from minibert import BertConfig, MiniBertError
+from minibert.model.config import ACTIVATIONS, HUGGING_FACE_ACTIVATIONS
+
+PRESETS = {
+    "tiny": (2, 128, 4_385_920),
+    "mini": (4, 256, 11_170_560),
+    "small": (4, 512, 28_763_648),
+    "medium": (8, 512, 41_373_184),
+    "base": (12, 768, 109_482_240),
+    "large": (24, 1024, 335_141_888),
+}
+
+
+def parameters_by_formula(config: BertConfig) -> int:
+    """The formula of `config.py`, term by term."""
+    words, positions, segments = (
+        config.vocab_size,
+        config.max_position_embeddings,
+        config.type_vocab_size,
+    )
+    width, wide = config.hidden_size, config.intermediate_size
+    embeddings = (words + positions + segments) * width + 2 * width
+    attention = 4 * (width * width + width) + 2 * width
+    feed_forward = 2 * width * wide + wide + width + 2 * width
+    pooler = width * width + width
+    return embeddings + config.num_hidden_layers * (attention + feed_forward) + pooler
+
+
+def built(name: str, config: BertConfig):
+    """A model without memory: only its shapes."""
+    with torch.device("meta"):
+        return getattr(minibert, name)(config)
+
+
+def test_the_smallest_bert_has_116_parameters():
+    # E 2, F 8, 10 words, 4 positions, 2 segments, 1 layer:
+    # embeddings (10 + 4 + 2) x 2 + 4 = 36; attention 4 x 6 + 4 = 28;
+    # feed-forward 2 x 16 + 8 + 2 + 4 = 46; pooler 4 + 2 = 6
+    config = BertConfig(
+        vocab_size=10,
+        max_position_embeddings=4,
+        hidden_size=2,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+    )
+    assert built("BertModel", config).parameter_count() == 36 + 28 + 46 + 6
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_has_the_number_of_parameters_that_the_formula_gives(preset):
+    layers, width, count = PRESETS[preset]
+    config = getattr(BertConfig, preset)()
+    assert (config.num_hidden_layers, config.hidden_size) == (layers, width)
+    assert parameters_by_formula(config) == count
+    assert built("BertModel", config).parameter_count() == count
+    assert config.head_size == 64 and config.intermediate_size == 4 * width
+
+
+def test_the_counts_in_the_docstring_are_the_counts():
+    text = Path(minibert.model.config.__file__).read_text(encoding="utf-8")
+    for preset, (layers, width, count) in PRESETS.items():
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{preset}  "))
+        assert line.split() == [preset, str(layers), "x", str(width), f"{count:,}"]
+
+
+def test_base_with_both_pretraining_heads_has_googles_110_million():
+    # + dense 768 x 768 + 768, norm 2 x 768, a bias for each word, next sentence 2 x 768 + 2
+    heads = 768 * 769 + 2 * 768 + 30_522 + 2 * 768 + 2
+    model = built("BertForPreTraining", BertConfig.base())
+    assert model.parameter_count() == 109_482_240 + heads == 110_106_428
+
+
+def test_a_preset_takes_changes():
+    config = BertConfig.tiny(vocab_size=8192, num_hidden_layers=3)
+    assert (config.vocab_size, config.num_hidden_layers, config.hidden_size) == (8192, 3, 128)
+
+
+def test_the_defaults_are_those_of_bert_base():
+    assert BertConfig() == BertConfig.base()
+    assert BertConfig().layer_norm_eps == 1e-12
+    assert BertConfig().hidden_act == "gelu"
+
+
+REFUSED = [
+    ("vocab_size", 0, "whole number from 1"),
+    ("vocab_size", 2**24 + 1, "whole number from 1"),
+    ("hidden_size", -8, "whole number from 1"),
+    ("hidden_size", 768.0, "whole number from 1"),
+    ("num_hidden_layers", 0, "whole number from 1"),
+    ("num_hidden_layers", True, "whole number from 1"),
+    ("num_attention_heads", "12", "whole number from 1"),
+    ("intermediate_size", None, "whole number from 1"),
+    ("max_position_embeddings", 0, "whole number from 1"),
+    ("type_vocab_size", 0, "whole number from 1"),
+    ("num_labels", 0, "whole number from 1"),
+    ("num_labels", 2.0, "whole number from 1"),
+    ("hidden_dropout_prob", 1.0, "at least 0 and below 1"),
+    ("hidden_dropout_prob", -0.1, "at least 0 and below 1"),
+    ("attention_probs_dropout_prob", float("nan"), "at least 0 and below 1"),
+    ("attention_probs_dropout_prob", "0.1", "at least 0 and below 1"),
+    ("classifier_dropout", 1.5, "at least 0 and below 1"),
+    ("initializer_range", 0, "above 0"),
+    ("initializer_range", float("inf"), "above 0"),
+    ("layer_norm_eps", 0.0, "above 0"),
+    ("layer_norm_eps", float("nan"), "above 0"),
+    ("layer_norm_eps", "1e-12", "above 0"),
+    ("hidden_act", "swish", "gelu, gelu_tanh, relu"),
+    ("hidden_act", None, "gelu, gelu_tanh, relu"),
+    ("pad_token_id", -1, "id of the vocabulary"),
+    ("pad_token_id", 30522, "id of the vocabulary"),
+    ("pad_token_id", None, "id of the vocabulary"),
+    ("problem_type", "classification", "single_label_classification"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "advice"), REFUSED)
+def test_an_impossible_value_is_refused_by_name_with_what_is_possible(name, value, advice):
+    with pytest.raises(MiniBertError, match=f"{name} is .*{advice}"):
+        BertConfig(**{name: value})
+
+
+def test_a_width_that_the_heads_cannot_share_is_refused():
+    with pytest.raises(MiniBertError, match=r"hidden_size 10 .* num_attention_heads 4"):
+        BertConfig(hidden_size=10, num_attention_heads=4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model_type", "roberta"),
+        ("position_embedding_type", "relative_key"),
+        ("is_decoder", True),
+        ("add_cross_attention", True),
+        ("tie_word_embeddings", False),
+        ("pruned_heads", {"0": [1]}),
+    ],
+)
+def test_the_config_of_another_kind_of_model_is_refused(field, value):
+    with pytest.raises(MiniBertError, match=field):
+        BertConfig.from_dict({field: value})
+
+
+def test_an_unknown_argument_is_refused_and_the_like_is_named():
+    with pytest.raises(TypeError, match="num_label"):
+        BertConfig(num_label=3)
+    with pytest.raises(MiniBertError, match="'num_label'; did you mean 'num_labels'"):
+        BertConfig().with_changes(num_label=3)
+    with pytest.raises(MiniBertError, match="no field 'zzz'; it has vocab_size, hidden_size"):
+        BertConfig().with_changes(zzz=3)
+
+
+@pytest.mark.parametrize("option", ["output_attentions", "output_hidden_states", "return_dict"])
+def test_an_option_of_the_call_is_sent_to_the_call(option):
+    with pytest.raises(MiniBertError, match="chosen at each call"):
+        BertConfig().with_changes(**{option: True})
+
+
+def test_a_config_cannot_be_changed_behind_the_models_back():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        BertConfig().hidden_size = 5
+
+
+def test_a_change_is_checked_like_a_new_config():
+    with pytest.raises(MiniBertError, match="hidden_size 770"):
+        BertConfig().with_changes(hidden_size=770)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"id2label": {0: "bad", 1: "good"}},
+        {"label2id": {"good": 1, "bad": 0}},
+        {"num_labels": 2, "id2label": {1: "good", 0: "bad"}},
+    ],
+)
+def test_one_of_the_label_fields_gives_the_others(given):
+    config = BertConfig(**given)
+    assert config.num_labels == 2
+    assert list(config.id2label.items()) == [(0, "bad"), (1, "good")]
+    assert config.label2id == {"bad": 0, "good": 1}
+
+
+def test_labels_without_names_are_numbered():
+    assert BertConfig(num_labels=3).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"num_labels": 3, "id2label": {0: "a", 1: "b"}}, "num_labels is 3 but id2label names"),
+        ({"id2label": {1: "a", 2: "b"}}, "must name 0 to 1"),
+        ({"id2label": {0: "a", 1: "a"}}, "two ids the same label"),
+        ({"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}}, "label2id does not say"),
+        ({"id2label": {}}, "num_labels is 0"),
+    ],
+)
+def test_label_fields_that_contradict_each_other_are_refused(given, words):
+    with pytest.raises(MiniBertError, match=words):
+        BertConfig(**given)
+
+
+def test_new_labels_replace_the_old_ones_whole():
+    config = BertConfig(id2label={0: "bad", 1: "good"})
+    assert config.with_changes(num_labels=4).id2label[3] == "LABEL_3"
+    assert config.with_changes(id2label={0: "a", 1: "b", 2: "c"}).num_labels == 3
+    assert config.with_changes(label2id={"x": 0}).id2label == {0: "x"}
+    assert config.with_changes(hidden_size=12).id2label == {0: "bad", 1: "good"}
+    assert config.num_labels == 2
+
+
+def test_every_name_of_an_activation_becomes_one_of_three():
+    assert {BertConfig(hidden_act=name).hidden_act for name in ACTIVATIONS} == {
+        "gelu",
+        "gelu_tanh",
+        "relu",
+    }
+    for name in ("gelu_new", "gelu_pytorch_tanh", "gelu_tanh"):
+        assert BertConfig(hidden_act=name).to_dict()["hidden_act"] == "gelu_pytorch_tanh"
+
+
+def test_the_names_written_for_transformers_are_names_it_knows():
+    activations = pytest.importorskip("transformers.activations").ACT2FN
+    for ours in set(ACTIVATIONS.values()):
+        assert HUGGING_FACE_ACTIVATIONS.get(ours, ours) in activations
+
+
+def test_to_dict_and_from_dict_are_each_others_inverse():
+    config = small_config(
+        hidden_act="gelu_tanh",
+        classifier_dropout=0.25,
+        num_labels=None,
+        id2label={0: "坏", 1: "好", 2: "?"},
+    )
+    through_json = json.loads(json.dumps(config.to_dict()))
+    back = BertConfig.from_dict(through_json)
+    assert dataclasses.replace(back, foreign={}) == config
+    assert back.to_dict() == config.to_dict()
+
+
+def test_a_config_of_transformers_goes_both_ways():
+    transformers = pytest.importorskip("transformers")
+    fields = {
+        "vocab_size": 60,
+        "hidden_size": 24,
+        "num_attention_heads": 3,
+        "num_hidden_layers": 5,
+        "intermediate_size": 40,
+        "hidden_act": "gelu_new",
+        "hidden_dropout_prob": 0.2,
+        "attention_probs_dropout_prob": 0.3,
+        "max_position_embeddings": 33,
+        "type_vocab_size": 3,
+        "initializer_range": 0.01,
+        "layer_norm_eps": 1e-7,
+        "pad_token_id": 2,
+        "classifier_dropout": 0.4,
+        "problem_type": "regression",
+        "id2label": {0: "a", 1: "b", 2: "c"},
+    }
+    theirs = transformers.BertConfig(**fields)
+    ours = BertConfig.from_dict(json.loads(theirs.to_json_string(use_diff=False)))
+    for name, value in fields.items():
+        expected = "gelu_tanh" if name == "hidden_act" else value
+        assert getattr(ours, name) == expected, name
+    again = transformers.BertConfig.from_dict(ours.to_dict())
+    for name in fields.keys() - {"hidden_act"}:
+        assert getattr(again, name) == getattr(theirs, name), name
+    assert (again.num_labels, again.label2id) == (3, {"a": 0, "b": 1, "c": 2})
+
+
+def test_fields_of_a_foreign_file_are_kept_and_the_strange_ones_named():
+    fields = {
+        "vocab_size": 60,
+        "transformers_version": "4.1",
+        "directionality": "bidi",
+        "my_field": [1, 2],
+    }
+    config = BertConfig.from_dict(fields)
+    assert config.unexplained_fields() == ["my_field"]
+    written = config.with_changes(num_labels=5).to_dict()
+    assert {name: written[name] for name in fields} == fields
+
+
+def test_googles_file_is_understood(tmp_path: Path):
+    fields = {
+        "attention_probs_dropout_prob": 0.1,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": 768,
+        "initializer_range": 0.02,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 512,
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "type_vocab_size": 2,
+        "vocab_size": 30522,
+    }
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    assert BertConfig.from_json_file(path) == BertConfig.base()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is not a JSON file"),
+        ("[1, 2]", "must hold a JSON object"),
+        ("[" * 100_000, "is not a JSON file"),
+        ('{"vocab_size": -1}', "vocab_size is -1"),
+        ('{"layer_norm_eps": NaN}', "layer_norm_eps is nan"),
+        ('{"id2label": {"x": "y"}}', "id2label must pair whole numbers"),
+        ('{"label2id": {"x": "y"}}', "label2id must pair whole numbers"),
+        ('{"model_type": "gpt2"}', "model_type 'gpt2'"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_its_name(content, words, tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(MiniBertError, match=words) as caught:
+        BertConfig.from_json_file(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"id2label": 5},
+        {"id2label": ["a", "b"]},
+        {"id2label": [1, "a"]},
+        {"label2id": ["a", "b"]},
+        {"label2id": 5},
+        {"hidden_act": ["gelu"]},
+        {"hidden_act": {}},
+        {"problem_type": ["regression"]},
+        {"pad_token_id": [0]},
+        {"num_labels": "2"},
+    ],
+    ids=str,
+)
+def test_a_field_of_the_wrong_kind_is_refused_with_a_sentence(field):
+    with pytest.raises(MiniBertError, match=next(iter(field))):
+        BertConfig.from_dict(field)
+
+
+def test_a_missing_file_is_refused_by_its_name(tmp_path: Path):
+    with pytest.raises(MiniBertError, match=r"cannot read .*config\.json"):
+        BertConfig.from_json_file(tmp_path / "config.json")
