@@ -13,10 +13,10 @@ from minibert.data.task_files import fingerprint, read_task
 from minibert.data.tokenized import describe_lengths, tokenize_examples
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
 from minibert.evaluation.predict import TextClassifier
-from minibert.evaluation.report import write_report
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
 from minibert.training.start import PRESETS, start_classifier, suggested
+from minibert.views.report import write_report
 
 
 def main() -> None:

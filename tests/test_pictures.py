@@ -213,3 +213,9 @@ def test_what_is_no_attention_of_these_tokens_is_refused(attentions, sentence, t
 def test_a_layer_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(MiniBertError, match="layers 0 to 1"):
         attention_picture(["a"], np.ones((2, 1, 1, 1)), tmp_path / "a.png", layers=[2])
+
+
+def test_a_dollar_in_a_name_is_a_dollar_and_no_formula(tmp_path):
+    names = [r"a $\foo{$", "$5"]
+    confusion_matrix_picture([[1, 2], [3, 4]], names, tmp_path / "matrix.png")
+    assert (tmp_path / "matrix.png").stat().st_size > 1000

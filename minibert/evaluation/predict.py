@@ -23,6 +23,7 @@ from minibert.data.readers import Example
 from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
+from minibert.evaluation.open_folder import open_folder
 from minibert.files import read_json_object, write_json
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -56,27 +57,25 @@ class TextClassifier:
     pairs: bool | None = None  # whether it was trained on pairs; None: not known
 
     @classmethod
-    def from_folder(
-        cls, folder: str | Path, *, device: str | torch.device = "cpu", quiet: bool = True
-    ) -> Self:
+    def from_folder(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
         """Load a classifier.
 
         Raises:
             MiniBertError: a file is missing or damaged, or the folder holds no trained classifier.
         """
-        model = BertForSequenceClassification.from_pretrained(folder, quiet=quiet)
+        model, tokenizer, max_length = open_folder(
+            BertForSequenceClassification, folder, device=device
+        )
         if model.load_report is not None and model.load_report.new:
             raise MiniBertError(
                 f"{folder} holds no trained classifier ({', '.join(model.load_report.new)} "
                 "missing); fine-tune it first: python examples/finetune_cls.py --train FILE "
                 "--model FOLDER."
             )
-        tokenizer = BertTokenizer.from_pretrained(folder)
-        positions = model.config.max_position_embeddings
         task = Path(folder) / TASK_FILE
         settings = read_json_object(task) if task.exists() else {}
-        max_length = min(settings.get("max_length", tokenizer.model_max_length), positions)
-        return cls(model.to(device), tokenizer, max_length, settings.get("pairs"))
+        max_length = min(settings.get("max_length", max_length), max_length)
+        return cls(model, tokenizer, max_length, settings.get("pairs"))
 
     def save(self, folder: str | Path) -> None:
         """Write a folder that `from_folder` reads; its answers are bit-equal.

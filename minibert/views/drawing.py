@@ -52,6 +52,8 @@ def save(figure: "Figure", output: Path) -> None:
     Raises:
         MiniBertError: matplotlib cannot write such a format, or the system refused to write.
     """
+    from matplotlib.text import Text
+
     output = Path(output)
     kind = output.suffix.removeprefix(".").lower()
     known = sorted(figure.canvas.get_supported_filetypes())
@@ -59,6 +61,8 @@ def save(figure: "Figure", output: Path) -> None:
         raise MiniBertError(
             f"cannot draw {output.name}: name it .png, or one of {', '.join(known)}."
         )
+    for written in figure.findobj(match=Text):
+        written.set_parse_math(False)  # a "$" is no formula here
     with whole_file(output) as temporary:
         figure.savefig(temporary, format=kind, bbox_inches="tight", pad_inches=0.1)
 

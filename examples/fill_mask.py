@@ -1,0 +1,58 @@
+"""Let a pretrained BERT guess the words that [MASK] hides.
+
+python examples/fill_mask.py weights/small
+python examples/fill_mask.py bert-base-chinese "巴黎是[MASK]国的首都。"
+"""
+
+import argparse
+
+from minibert.command import Parser, run
+from minibert.errors import MiniBertError
+from minibert.evaluation.fill_mask import Candidate, MaskFiller
+
+# Grammar, then meaning, then the world: the later ones need a better model.
+TEXTS = (
+    "The cat sat [MASK] the mat.",
+    "She has two brothers and three [MASK].",
+    "He put on his coat because it was [MASK] outside.",
+    "The capital of France is [MASK].",
+    "I live in [MASK] [MASK].",
+    "他们[MASK]在学校。",
+    "今天天[MASK]很好。",
+)
+
+
+def main() -> None:
+    options = parse_options()
+    if options.folder is None:
+        raise MiniBertError(
+            "give a folder or hub name with a pretrained BERT: python examples/fill_mask.py FOLDER."
+        )
+    filler = MaskFiller.from_folder(options.folder)
+    for text in options.texts or TEXTS:
+        print(text)
+        masks = filler(text, top=options.top)
+        for candidates in masks:
+            print("   ", in_a_line(candidates))
+        if len(masks) > 1:
+            # Each mask was guessed as if the other stayed hidden; now the surest goes first.
+            print("    together:", filler.together(text).text)
+        print()
+
+
+def in_a_line(candidates: list[Candidate]) -> str:
+    """Candidates in a line, with their probabilities in percent."""
+    return "   ".join(f"{found.token} {found.probability:.1%}" for found in candidates)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="a pretrained folder, or a name on the hub")
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts of your own with [MASK]")
+    parser.add_argument("--top", type=int, default=5, help="how many candidates; 5")
+    options: argparse.Namespace = parser.parse_args()
+    return options
+
+
+if __name__ == "__main__":
+    run(main)

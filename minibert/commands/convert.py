@@ -1,0 +1,22 @@
+"""Rewrite a folder as config.json and model.safetensors, which transformers reads, too.
+
+minibert convert uncased_L-2_H-128_A-2 weights/tiny
+
+SOURCE is a folder of Google's code (bert_config.json, bert_model.ckpt.*), or one with an old
+pytorch_model.bin. DESTINATION must be new; it appears whole or not at all.
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT in it")
+    parser.add_argument("destination", metavar="DESTINATION", help="a new folder")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do it."""
+    from minibert.checkpoints.convert import convert
+
+    print(convert(options.source, options.destination))

@@ -1,0 +1,79 @@
+"""What several commands do: take texts from arguments or a file, say notes, spare what is there."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minibert.errors import MiniBertError
+
+
+def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
+    """The arguments that `read_texts` looks at."""
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="the texts")
+    parser.add_argument("--file", type=Path, help=".txt (a text a line), .tsv, .csv or .jsonl")
+    parser.add_argument("--text-column", metavar="NAME", help="column of the text in --file")
+    if pairs:
+        parser.add_argument(
+            "--pair", action="append", metavar="TEXT", help="second text, one a TEXT"
+        )
+        parser.add_argument("--pair-column", metavar="NAME", help="column of the second text")
+
+
+def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None]:
+    """The texts of the command line or of a file, and their second texts.
+
+    Raises:
+        MiniBertError: there are no texts, both kinds are given, or the file cannot be read.
+    """
+    from minibert.data.readers import read_examples
+
+    pair_column = getattr(options, "pair_column", None)
+    if options.file is None:
+        if not options.texts:
+            raise MiniBertError(
+                f'give at least one text: minibert {options.command} FOLDER "text", or --file.'
+            )
+        if options.text_column or pair_column:
+            raise MiniBertError("--text-column and --pair-column are for --file; name the file.")
+        return list(options.texts), getattr(options, "pair", None)
+    if options.texts or getattr(options, "pair", None):
+        raise MiniBertError("give texts or --file, not both.")
+    examples = read_examples(
+        options.file, text_column=options.text_column, pair_column=pair_column, labelled=False
+    )
+    seconds = [example.text_pair for example in examples if example.text_pair is not None]
+    return [example.text for example in examples], seconds or None
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Say each warning of the block as a line, `note: ...`, once the block is done."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"note: {warning.message}", file=sys.stderr)
+
+
+def check_output(path: Path, *, endings: tuple[str, ...] = (), replace: bool = False) -> None:
+    """Refuse a file to be written, before any work is done for it.
+
+    Args:
+        path: the file.
+        endings: what its name may end in; anything if empty.
+        replace: whether a file that is there may be replaced.
+
+    Raises:
+        MiniBertError: another ending, no such folder to write to, or the file is there already.
+    """
+    if endings and path.suffix.lower() not in endings:
+        raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(endings)}.")
+    if not path.parent.is_dir():
+        raise MiniBertError(f"cannot write {path}: there is no folder {path.parent}; make it.")
+    if path.is_dir():
+        raise MiniBertError(f"cannot write {path}: it is a folder; name a file in it.")
+    if path.exists() and not replace:
+        raise MiniBertError(f"{path} is there already; delete it, or name another file.")

@@ -1,0 +1,39 @@
+"""Show how texts are cut into pieces.
+
+minibert tokenize weights/small "A puppeteer sleeps." --ids
+minibert tokenize vocab.txt "那只猫" --cased
+"""
+
+import argparse
+from pathlib import Path
+
+from minibert.commands.shared import warnings_as_notes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("vocabulary", help="a vocab.txt, or a folder that holds one")
+    parser.add_argument("texts", nargs="+", metavar="TEXT")
+    parser.add_argument(
+        "--cased", action="store_true", help="keep capitals and accents; a folder knows by itself"
+    )
+    parser.add_argument("--ids", action="store_true", help="show ids beside the pieces")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do it."""
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+    path = Path(options.vocabulary)
+    if path.is_file():
+        tokenizer = BertTokenizer(path, do_lower_case=not options.cased)
+    else:
+        changes = {"do_lower_case": False} if options.cased else {}
+        tokenizer = BertTokenizer.from_pretrained(options.vocabulary, **changes)
+    for text in options.texts:
+        with warnings_as_notes():
+            pieces = tokenizer.tokenize(text)
+        if options.ids:
+            ids = tokenizer.convert_tokens_to_ids(pieces)
+            pieces = [f"{piece}={index}" for piece, index in zip(pieces, ids, strict=True)]
+        print(" ".join(pieces))

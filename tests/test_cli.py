@@ -1,0 +1,383 @@
+"""The command line: what it prints, what it writes, and what it says when something is wrong.
+
+You can rely on: help answers at once and without PyTorch; whatever a user can get wrong ends in one
+sentence on standard error, exit code 2, nothing on standard output and no file made or changed.
+"""
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_attention_page import (
+    browser,  # noqa: F401 - a fixture
+    embedded,
+    unpacked,
+)
+from tiny_folders import PIECES, classifier_folder, pretrained_folder
+
+from minibert.cli import COMMANDS, main
+from minibert.evaluation.embed import TextEncoder
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LONG = "cat " * 5000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A pretrained folder, a classifier of texts and one of pairs, and several broken ones."""
+    base = tmp_path_factory.mktemp("folders")
+    pretrained_folder(base / "pretrained")
+    classifier_folder(base / "classifier")
+    classifier_folder(base / "pairs", pairs=True)
+    for name in ("no_config", "no_vocabulary", "damaged", "long_vocabulary"):
+        shutil.copytree(base / "pretrained", base / name)
+    (base / "no_config" / "config.json").unlink()
+    (base / "no_vocabulary" / "vocab.txt").unlink()
+    weights = base / "damaged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    vocabulary = "\n".join([*PIECES, "dog"])
+    (base / "long_vocabulary" / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+    shutil.copytree(base / "classifier", base / "long_classifier")
+    shutil.copy(base / "long_vocabulary" / "vocab.txt", base / "long_classifier")
+    (base / "texts.txt").write_text("the cat\n猫\nparis is .\n", encoding="utf-8")
+    (base / "latin.txt").write_bytes("the caf\xe9\n".encode("latin-1"))
+    (base / "empty.txt").write_text("", encoding="utf-8")
+    return base
+
+
+@pytest.fixture
+def minibert(made, tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder, beside which `made` lies as `../made`."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "made").symlink_to(made)
+    monkeypatch.chdir(work)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return command
+
+
+def files() -> list[str]:
+    """What lies in the working folder."""
+    return sorted(str(path) for path in Path().rglob("*"))
+
+
+BAD = [
+    ("predict ../made/nothing text", "there is no folder ../made/nothing"),
+    ("fill-mask ../made/nothing [MASK]", "there is no folder ../made/nothing"),
+    ("embed ../made/nothing text", "there is no folder ../made/nothing"),
+    ("attention ../made/nothing text", "there is no folder ../made/nothing"),
+    ("tokenize ../made/nothing text", "there is no folder ../made/nothing"),
+    ("predict ../made/no_config text", "no_config has no config.json"),
+    ("fill-mask ../made/no_config [MASK]", "no_config has no config.json"),
+    ("embed ../made/no_config text", "no_config has no config.json"),
+    ("attention ../made/no_config text", "no_config has no config.json"),
+    ("embed ../made/no_vocabulary text", "no_vocabulary has no vocab.txt"),
+    ("predict ../made/damaged text", "model.safetensors is damaged"),
+    ("fill-mask ../made/damaged [MASK]", "model.safetensors is damaged"),
+    ("embed ../made/damaged text --output a.npy", "model.safetensors is damaged"),
+    ("attention ../made/damaged text", "model.safetensors is damaged"),
+    ("predict ../made/pretrained text", "holds no trained classifier"),
+    ("fill-mask ../made/classifier [MASK]", "no trained masked-word head"),
+    ("predict ../made/long_classifier dog", "vocabulary"),
+    ("fill-mask ../made/long_vocabulary dog[MASK]", "has 25 pieces, but the model knows 24"),
+    ("embed ../made/long_vocabulary dog", "has 25 pieces, but the model knows 24"),
+    ("attention ../made/long_vocabulary dog", "has 25 pieces, but the model knows 24"),
+    ("predict ../made/classifier", "give at least one text: minibert predict FOLDER"),
+    ("embed ../made/classifier", "give at least one text: minibert embed FOLDER"),
+    ("predict ../made/classifier text --pair other", "trained on single texts"),
+    ("predict ../made/pairs text", "trained on pairs"),
+    ("predict ../made/pairs a b --pair c", "2 texts but 1 second texts"),
+    ("predict ../made/classifier --file ../made/latin.txt", "latin.txt:1:8: byte 0xe9 is not UTF"),
+    ("embed ../made/pretrained --file ../made/latin.txt", "latin.txt:1:8: byte 0xe9 is not UTF-8"),
+    ("embed ../made/pretrained --file ../made/empty.txt", "empty.txt is empty"),
+    ("embed ../made/pretrained --file ../made/text.txt", "Did you mean '../made/texts.txt'?"),
+    ("embed ../made/pretrained text --file ../made/texts.txt", "not both"),
+    ("embed ../made/pretrained text --text-column a", "name the file"),
+    ("embed ../made/pretrained text --pool men", "choose one of cls, mean, max, pooler"),
+    ("embed ../made/pretrained text --layer 3", "layers 1 to 2"),
+    ("embed ../made/pretrained text --device gpu", "'gpu' cannot be used"),
+    ("embed ../made/pretrained text --output a.txt", "must end in .npy or .jsonl"),
+    ("embed ../made/pretrained text --output no/a.npy", "there is no folder no"),
+    ("fill-mask ../made/pretrained paris", "has no [MASK]"),
+    ("fill-mask ../made/pretrained [MASK] --top 0", "top is 0"),
+    ("fill-mask ../made/pretrained [MASK] --top five", "invalid int value: 'five'"),
+    ("fill-mask ../made/pretrained", "the following arguments are required: TEXT"),
+    ("attention ../made/pretrained text --output a.pdf", "must end in .html"),
+    ("attention ../made/pretrained text --picture a.bmp", "must end in .png"),
+    ("attention ../made/pretrained text --output ../made", "must end in .html"),
+    ("attention ../made/pretrained text --max-length 1", "no room for the 2 special tokens"),
+    ("convert ../made/nothing new", "../made/nothing is not a folder"),
+    ("convert ../made/damaged new", "model.safetensors is damaged"),
+    ("train-vocab ../made/nothing.txt --output v.txt", "cannot read ../made/nothing.txt"),
+    ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:1: byte 0xe9 is not UTF-8"),
+    ("train-vocab ../made/empty.txt --output v.txt", "not one word"),
+    ("train-vocab ../made/texts.txt --output v.txt --size 9", "size=9 is too small"),
+    ("train-vocab ../made/texts.txt", "arguments are required: --output"),
+    ("embed ../made/pretrained text --poool mean", "did you mean --pool?"),
+    ("fill-mask ../made/pretrained [MASK] --pol mean", "is not an option here"),
+    ("fil-mask ../made/pretrained [MASK]", "invalid choice: 'fil-mask'"),
+    ("", "the following arguments are required: COMMAND"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), BAD)
+def test_what_is_wrong_is_said_in_one_sentence(minibert, line, words):
+    code, out, err = minibert(*line.split())
+    assert words in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert files() == []
+
+
+def test_every_command_has_help_with_an_example(minibert):
+    code, out, err = minibert("--help")
+    assert (code, err) == (0, "")
+    for name in COMMANDS:
+        assert f"\n    {name} " in out
+        code, told, err = minibert(name, "--help")
+        assert (code, err) == (0, "")
+        assert f"\nminibert {name}" in told
+
+
+def test_help_and_version_need_neither_torch_nor_matplotlib():
+    code = """if True:
+        import sys
+        from minibert.cli import COMMANDS, main
+        for arguments in (["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
+            try:
+                main(arguments)
+            except SystemExit as stop:
+                assert stop.code == 0
+        print("heavy:", {"torch", "numpy", "matplotlib", "tokenizers"} & sys.modules.keys())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: set()\n")
+
+
+def test_predict_classifies_arguments_and_files_alike(minibert):
+    code, out, err = minibert("predict", "../made/classifier", "the cat", "猫", "paris is .")
+    assert (code, err) == (0, "")
+    assert out == minibert("predict", "../made/classifier", "--file", "../made/texts.txt")[1]
+    first, *_ = out.splitlines()
+    assert first.startswith(("good  (good 0.", "bad  (bad 0."))
+    assert first.endswith(")  the cat")
+    code, out, _ = minibert("predict", "../made/pairs", "猫", "--pair", "狗", "--json")
+    answer = json.loads(out)
+    assert (answer["text"], answer["text_pair"]) == ("猫", "狗")
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+
+
+NOTES = [
+    (("predict", "../made/classifier", LONG), "only their beginning was read"),
+    (("embed", "../made/pretrained", LONG), "only their beginning went into"),
+    (("fill-mask", "../made/pretrained", "[MASK]" + LONG), "reads and was cut"),
+    (("attention", "../made/pretrained", LONG), "only its beginning is shown"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), NOTES, ids=lambda value: value[0][:10])
+def test_a_text_of_5000_words_is_cut_with_one_note(minibert, arguments, words):
+    code, out, err = minibert(*arguments)
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("note: ")
+    assert words in err
+    assert out
+
+
+def test_fill_mask_prints_candidates_by_probability(minibert):
+    text = "Paris is the [MASK] of France."
+    code, out, err = minibert("fill-mask", "../made/pretrained", text, "--top", "3")
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert len(rows) == 3
+    assert rows == sorted(rows, reverse=True)
+    assert all(token in PIECES for _, token in rows)
+
+
+def test_fill_mask_of_several_masks_and_as_json(minibert):
+    arguments = ("fill-mask", "../made/pretrained", "a [MASK]", "--pair", "[MASK]猫", "--together")
+    code, out, _ = minibert(*arguments)
+    assert code == 0
+    assert out.startswith("[MASK] 1 of 2\n")
+    assert "together, the most certain first\n" in out
+    answer = json.loads(minibert(*arguments, "--json", "--top", "2")[1])
+    assert (answer["text"], answer["text_pair"]) == ("a [MASK]", "[MASK]猫")
+    assert [len(mask) for mask in answer["masks"]] == [2, 2]
+    assert sorted(answer["together"]["order"]) == [0, 1]
+    assert answer["together"]["text_pair"].endswith("猫")
+
+
+def test_embed_writes_the_same_numbers_everywhere(minibert, made):
+    common = ("embed", "../made/pretrained", "--file", "../made/texts.txt", "--layer", "1")
+    code, printed, _ = minibert(*common)
+    assert code == 0
+    assert minibert(*common, "--output", "a.jsonl")[0] == 0
+    assert minibert(*common, "--output", "a.npy")[1] == "3 vectors of 16 numbers are in a.npy\n"
+    assert Path("a.jsonl").read_text(encoding="utf-8") == printed
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert [line["text"] for line in lines] == ["the cat", "猫", "paris is ."]
+    array = np.load("a.npy", allow_pickle=False)
+    assert array.dtype == np.float32
+    assert np.array_equal(np.array([line["vector"] for line in lines], dtype=np.float32), array)
+    texts = [line["text"] for line in lines]
+    expected = TextEncoder.from_folder(made / "pretrained").encode(texts, layer=1)
+    assert np.array_equal(array, expected)
+    assert files() == ["a.jsonl", "a.npy"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "embed ../made/pretrained text --output mine.npy",
+        "embed ../made/pretrained text --output mine.jsonl",
+        "train-vocab ../made/texts.txt --output mine.txt",
+    ],
+)
+def test_a_file_that_is_there_is_not_written_over(minibert, line):
+    mine = Path(line.split()[-1])
+    mine.write_text("mine", encoding="utf-8")
+    code, out, err = minibert(*line.split())
+    assert (code, out) == (2, "")
+    assert err == f"error: {mine} is there already; delete it, or name another file.\n"
+    assert mine.read_text(encoding="utf-8") == "mine"
+    assert files() == [str(mine)]
+
+
+def test_tokenize_shows_pieces_and_ids(minibert):
+    expected = f"the={PIECES.index('the')} cat={PIECES.index('cat')} ##s={PIECES.index('##s')}\n"
+    assert minibert("tokenize", "../made/pretrained", "The cats", "--ids") == (0, expected, "")
+    vocabulary = "../made/pretrained/vocab.txt"
+    assert minibert("tokenize", vocabulary, "The", "the", "--cased") == (0, "[UNK]\nthe\n", "")
+    code, out, err = minibert("tokenize", vocabulary, "cat [SEP]")
+    assert (code, out) == (0, "cat [ sep ]\n")
+    assert err.startswith("note: the text spells [SEP]")
+
+
+@pytest.mark.parametrize("score", ["frequency", "likelihood"])
+def test_train_vocab_writes_a_vocabulary_that_tokenizes(minibert, score):
+    Path("corpus.txt").write_text("low lower Lowest 猫\n" * 3, encoding="utf-8")
+    common = ("train-vocab", "corpus.txt", "corpus.txt", "--score", score)
+    code, out, err = minibert(*common, "--output", "v.txt", "--size", "24", "--unused", "2")
+    assert (code, err) == (0, "")
+    assert out.startswith("24 pieces are in v.txt\n")
+    pieces = Path("v.txt").read_text(encoding="utf-8").split("\n")
+    assert pieces[5:7] == ["[unused0]", "[unused1]"]
+    assert "L" not in pieces
+    assert minibert(*common, "--output", "cased.txt", "--cased")[0] == 0
+    assert "L" in Path("cased.txt").read_text(encoding="utf-8").split("\n")
+    assert "[UNK]" not in minibert("tokenize", "v.txt", "slower 猫", "west")[1]
+
+
+def test_convert_writes_a_folder_that_answers(minibert, made):
+    source = Path("old")
+    shutil.copytree(made / "pretrained", source)
+    (source / "model.safetensors").unlink()
+    weights = load_file(made / "pretrained" / "model.safetensors")
+    torch.save(weights, source / "pytorch_model.bin")
+    code, out, err = minibert("convert", "old", "new")
+    assert (code, err) == (0, "")
+    assert out
+    line = ("fill-mask", "a [MASK] 猫")
+    assert minibert(line[0], "new", line[1]) == minibert(line[0], "../made/pretrained", line[1])
+    code, out, err = minibert("convert", "old", "new")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "new exists and is not empty" in err
+
+
+def test_doctor_names_the_versions(minibert):
+    code, out, _ = minibert("doctor")
+    assert code == 0
+    assert "torch" in out
+
+
+def test_attention_writes_a_page_and_a_picture(minibert):
+    arguments = ("the cat", "猫", "--output", "p.html", "--picture", "p.png")
+    for folder in ("pretrained", "classifier", "classifier"):  # the second time they are replaced
+        code, _, err = minibert("attention", f"../made/{folder}", *arguments)
+        assert (code, err) == (0, "")
+    assert files() == ["p.html", "p.png"]
+    data = embedded(Path("p.html"))
+    assert data["tokens"] == ["[CLS]", "the", "cat", "[SEP]", "猫", "[SEP]"]
+    assert data["segments"] == [0, 0, 0, 0, 1, 1]
+    assert (data["layers"], data["heads"], data["title"]) == (2, 2, "the cat | 猫")
+    np.testing.assert_allclose(unpacked(data).sum(axis=-1), 1, atol=1e-3)
+
+
+def test_the_attention_page_opens_in_a_browser(minibert, browser):  # noqa: F811
+    assert minibert("attention", "../made/pretrained", "the cat </script> sat")[0] == 0
+    browser.open(Path("attention.html").resolve())
+    assert browser.run("document.title") == "the cat </script> sat"
+    assert browser.complaints() == []
+
+
+def run_outside(*arguments: str | bytes, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from minibert.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
+
+
+def test_no_character_is_too_strange_for_the_terminal(made):
+    """Neither one that the terminal's encoding lacks, nor an argument that is no UTF-8 at all."""
+    done = run_outside("embed", made / "pretrained", "猫", b"\xff cat", PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = [json.loads(line) for line in done.stdout.decode("latin-1").splitlines()]
+    assert [line["text"] for line in lines] == ["猫", "\udcff cat"]
+
+
+def test_errors_reach_the_shell_without_a_traceback(made):
+    done = run_outside("predict", made / "damaged", "cat")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"error: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch, capsys):
+    """Run an example as a program, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["fill_mask.py", "embed.py"])
+def test_an_example_without_a_folder_says_that_it_needs_one(example, name):
+    code, out, err = example(name)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: give a folder or hub name with a pretrained BERT")
+
+
+def test_the_example_of_fill_mask_runs(example, made):
+    code, out, err = example("fill_mask.py", str(made / "pretrained"))
+    assert (code, err) == (0, "")
+    assert "together: I live in " in out
+
+
+def test_the_example_of_embed_finds_neighbours_and_draws_them(example, made):
+    code, out, err = example("embed.py", str(made / "pretrained"))
+    assert (code, err) == (0, "")
+    assert out.count("  ->  ") == 20
+    assert Path("vectors.png").read_bytes().startswith(b"\x89PNG")
+    file = str(made / "texts.txt")
+    code, out, _ = example(
+        "embed.py", str(made / "pretrained"), "--file", file, "--picture", "a.png"
+    )
+    assert (code, out.count("  ->  ")) == (0, 3)
+    assert Path("a.png").exists()
