@@ -70,6 +70,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(data)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, where they are not there yet.
+
+    Raises:
+        MiniBertError: the system refused, for example because a file has that name.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Let no second process into the block with the same folder; a lock dies with its process.
@@ -82,7 +92,7 @@ def only_one(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows has no such lock
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / ".lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,7 +105,7 @@ def only_one(folder: Path) -> Iterator[None]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that people can read too, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from minibert.checkpoints import names, tensorflow
 from minibert.checkpoints.pickled import read_pickled
 from minibert.errors import MiniBertError
-from minibert.files import read_json_object, whole_file, write_json
+from minibert.files import make_folder, read_json_object, whole_file, write_json
 
 # What `read_folder` wants from a hub; and what it wants if there are no weights among them.
 FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
@@ -143,7 +143,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         MiniBertError: the system refused to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as temporary:
         try:
             save_file(dict(tensors), temporary, metadata={"format": "pt"})

@@ -11,7 +11,7 @@ are more than a name:
   `bias`.
 
 The decoder of the masked-word head is the token table itself ("tied"), so it has no row; files that
-repeat it (`cls.predictions.decoder.weight`) are checked to say the same.
+repeat it are checked to say the same. What older files write otherwise is in `spellings.py`.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from minibert.checkpoints.spellings import (
+    NOT_WEIGHTS,
+    REPEATED,
+    TIED_DECODER,
+    check_tied,
+    old_spelling,
+    with_prefix,
+    without_wrappers,
+)
 from minibert.errors import MiniBertError
 
 
@@ -130,14 +139,6 @@ TABLE = (
     Module("span", "qa_outputs", "cls/squad/", Kind.OUTPUT),
 )
 
-# Hugging Face names that say again what another one says.
-TIED_DECODER = "cls.predictions.decoder.weight"
-REPEATED = {"cls.predictions.decoder.bias": "cls.predictions.bias"}
-# Not weights: the numbers 0, 1, 2, ... that older releases stored.
-NOT_WEIGHTS = frozenset({"bert.embeddings.position_ids"})
-# What other tools put in front of every name.
-WRAPPERS = ("_orig_mod.", "module.")
-
 
 class Parameter(NamedTuple):
     """One of our tensors, and the one or three foreign tensors that it is made of."""
@@ -190,19 +191,12 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
         MiniBertError: a tensor is there in part, or the decoder is not tied to the token table.
     """
     notes: list[str] = []
-    found = _without_wrappers(tensors, notes)
-    if not any(name.startswith("bert.") for name in found):
-        # A file of the bare encoder: its names start where "bert." would.
-        heads = ("cls.", "classifier.", "qa_outputs.")
-        found = {
-            name if name.startswith(heads) else f"bert.{name}": tensor
-            for name, tensor in found.items()
-        }
+    found = with_prefix(without_wrappers(tensors, notes))
     spelled = {
         old: name
         for row in parameters(layers)
         for name in row.hugging_face
-        for old in (name, *_old_spelling(name))
+        for old in (name, *old_spelling(name))
     }
     known: dict[str, Tensor] = {}
     unknown: list[str] = []
@@ -217,7 +211,7 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
             raise MiniBertError(f"the file holds two different tensors for {new}; it is damaged.")
         else:
             known[new] = tensor
-    _check_tied(decoder, known.get("bert.embeddings.word_embeddings.weight"))
+    check_tied(decoder, known.get("bert.embeddings.word_embeddings.weight"))
     ours = {}
     for row in parameters(layers):
         joined = _join(row.ours, row.hugging_face, known)
@@ -264,34 +258,6 @@ def to_google(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
             turned = [piece.T.contiguous() if row.transposed else piece for piece in pieces]
             theirs |= zip(row.google, turned, strict=True)
     return theirs
-
-
-def _without_wrappers(tensors: Mapping[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
-    """Take off `module.` (data parallel) and `_orig_mod.` (compiled), where every name has it."""
-    found = dict(tensors)
-    while found:
-        wrapper = next((w for w in WRAPPERS if all(name.startswith(w) for name in found)), None)
-        if wrapper is None:
-            break
-        notes.append(f"took {wrapper!r} off every name")
-        found = {name.removeprefix(wrapper): tensor for name, tensor in found.items()}
-    return found
-
-
-def _old_spelling(name: str) -> tuple[str, ...]:
-    if name.endswith("LayerNorm.weight"):
-        return (name.removesuffix("weight") + "gamma",)
-    if name.endswith("LayerNorm.bias"):
-        return (name.removesuffix("bias") + "beta",)
-    return ()
-
-
-def _check_tied(decoder: Tensor | None, token_table: Tensor | None) -> None:
-    if decoder is not None and token_table is not None and not torch.equal(decoder, token_table):
-        raise MiniBertError(
-            f"{TIED_DECODER} differs from the token table, so this model was trained untied; "
-            "minibert's decoder is the token table (Google's BERT), and would answer wrongly."
-        )
 
 
 def _join(ours: str, names: tuple[str, ...], known: Mapping[str, Tensor]) -> Tensor | None:

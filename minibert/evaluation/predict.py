@@ -24,7 +24,7 @@ from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
 from minibert.evaluation.open_folder import open_folder
-from minibert.files import read_json_object, write_json
+from minibert.files import make_folder, read_json_object, write_json
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -84,7 +84,7 @@ class TextClassifier:
             MiniBertError: the system refused to write.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.tokenizer.save_pretrained(folder)
         write_json(folder / TASK_FILE, {"max_length": self.max_length, "pairs": self.pairs})
         self.model.save_pretrained(folder)

@@ -57,10 +57,11 @@ def eager_attention(
     # (B, H, S, D) x (B, H, D, S) -> (B, H, S, S): how well does each query fit each key?
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if real is not None:
-        # The lowest number and not -inf: a row without any real token would become 0 / 0.
+        # So far below any score that its share is exactly 0 beside a real token ...
         scores = scores.masked_fill(~real, torch.finfo(scores.dtype).min)
     probabilities = F.softmax(scores, dim=-1)
     if real is not None:
+        # ... and where there is no real token, the padding's equal shares are taken back.
         probabilities = probabilities.masked_fill(~real, 0.0)
     # (B, H, S, S) x (B, H, S, D) -> (B, H, S, D)
     context = F.dropout(probabilities, dropout) @ value

@@ -34,6 +34,7 @@ def check_inputs(
     Raises:
         MiniBertError: a shape, a type or a value is wrong; the sentence says which and where.
     """
+    _check_is_tensor("input_ids", input_ids)
     if input_ids.dim() != 2:
         raise MiniBertError(
             f"input_ids has the shape {tuple(input_ids.shape)}; it must be (batch, tokens): "
@@ -62,10 +63,11 @@ def check_inputs(
         _check_shape("token_type_ids", token_type_ids, input_ids)
         _check_values("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
     if position_ids is not None:
-        if position_ids.dim() != 2 or position_ids.shape[1] != length:
+        _check_is_tensor("position_ids", position_ids)
+        if tuple(position_ids.shape) not in ((1, length), tuple(input_ids.shape)):
             raise MiniBertError(
                 f"position_ids has the shape {tuple(position_ids.shape)}; it must be "
-                f"{tuple(input_ids.shape)} like input_ids."
+                f"{tuple(input_ids.shape)} like input_ids, or {(1, length)} for all texts."
             )
         limit = config.max_position_embeddings
         _check_values("position_ids", position_ids, limit, "max_position_embeddings")
@@ -86,6 +88,7 @@ def check_labels(
     Raises:
         MiniBertError: a shape, a type or a value is wrong.
     """
+    _check_is_tensor(name, labels)
     if tuple(labels.shape) != shape:
         raise MiniBertError(
             f"{name} has the shape {tuple(labels.shape)}; it must be {shape} for this batch."
@@ -93,7 +96,16 @@ def check_labels(
     _check_values(name, labels, classes, of, ignored=IGNORED)
 
 
+def _check_is_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise MiniBertError(
+            f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "
+            'return_tensors="pt" for the tokenizer.'
+        )
+
+
 def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
+    _check_is_tensor(name, tensor)
     if tensor.shape != input_ids.shape:
         raise MiniBertError(
             f"{name} has the shape {tuple(tensor.shape)} but input_ids {tuple(input_ids.shape)}; "
@@ -104,7 +116,7 @@ def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
 def _check_values(
     name: str, tensor: Tensor, limit: int, meaning: str, *, ignored: int | None = None
 ) -> None:
-    if tensor.is_floating_point() or tensor.dtype == torch.bool:
+    if tensor.dtype not in (torch.int64, torch.int32):
         raise MiniBertError(f"{name} is {tensor.dtype}; it must hold whole numbers (torch.long).")
     if not tensor.is_cpu or not tensor.numel() or not _looking():
         return

@@ -10,8 +10,8 @@ PARTS = {
     "bert.pooler": "the pooler",
     "masked_lm": "the masked-word head",
     "next_sentence": "the next-sentence head",
-    "classifier": "your task's own layer, to be trained",
-    "span": "your task's own layer, to be trained",
+    "classifier": "the task's own layer",
+    "span": "the task's own layer",
 }
 
 
@@ -43,17 +43,20 @@ class LoadReport:
     def __str__(self) -> str:
         lines = [f"{self.model}: {len(self.loaded)} tensors loaded from {self.source}"]
         lines += [f"  note: {note}" for note in self.notes]
-        lines += [f"  new, at random: {group}" for group in _grouped(self.new)]
+        lines += [
+            f"  new, at random: {group}: the file has none; train it before you trust it"
+            for group in _grouped(self.new)
+        ]
         lines += [f"  did not fit, new at random: {wrong}" for wrong in self.wrong_shape]
         lines += [f"  not used here: {group}" for group in _grouped(self.unused)]
-        lines += [f"  not a part of BERT: {', '.join(_shortened(self.unknown))}"] * bool(
-            self.unknown
-        )
+        if self.unknown:
+            listed = ", ".join(_shortened(self.unknown))
+            lines.append(f"  no part of a BERT of this config, left out: {listed}")
         return "\n".join(lines)
 
 
 def _grouped(names: Iterable[str]) -> list[str]:
-    """One entry a part: 'classifier.* (your task's own layer, to be trained)'."""
+    """One entry a part: 'classifier.* (the task's own layer)'."""
     groups: dict[str, str] = {}
     for name in names:
         part = next((part for part in PARTS if name.startswith(part)), name)
@@ -62,4 +65,6 @@ def _grouped(names: Iterable[str]) -> list[str]:
 
 
 def _shortened(names: list[str], *, shown: int = 5) -> list[str]:
-    return names[:shown] + [f"and {len(names) - shown} more"] * (len(names) > shown)
+    # A foreign file may call a tensor anything, so nothing of it goes to a terminal unquoted.
+    quoted = [repr(name[:100]) for name in names[:shown]]
+    return quoted + [f"and {len(names) - shown} more"] * (len(names) > shown)

@@ -25,6 +25,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
         logits: (N, classes).
         labels: (N,), each a class or -100.
     """
+    labels = labels.long()
     total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
     return LossTerm(total, (labels != IGNORED).sum())
 

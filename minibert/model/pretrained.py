@@ -164,6 +164,7 @@ def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
             "it was trained for another number of labels: give the same num_labels, or "
             "ignore_mismatched_sizes=True to start that layer anew"
             if own_layer
-            else "config.json and the weights are of different models, or an option changed sizes"
+            else "config.json and the weights are of different models, or an option changed a size "
+            "(tables of words and positions grow with minibert.model.resize)"
         )
         raise MiniBertError(f"{report.source} does not fit: {shapes}; {advice}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.files import write_whole
+from minibert.files import make_folder, write_whole
 from minibert.tokenization.wordpiece import read_vocabulary
 
 FILES = ("vocab.txt", "tokenizer_config.json", "tokenizer.json")
@@ -50,7 +50,7 @@ def write(folder: str | Path, vocabulary: Mapping[str, int], options: Mapping[st
             "hold them; "
             "give every id a piece."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_whole(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
     config = {"tokenizer_class": "BertTokenizer", **options}
     write_whole(

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minibert.files import write_whole
+from minibert.files import make_folder, write_whole
 
 
 class Log:
@@ -20,7 +20,7 @@ class Log:
         kept = []
         if lines and path.exists():
             kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, "".join(kept))
 
     def write(self, kind: str, **values: Any) -> None:

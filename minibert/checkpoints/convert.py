@@ -1,0 +1,99 @@
+"""A folder of Google's, or an old `.bin`, becomes one that minibert and `transformers` read today.
+
+    model.safetensors, config.json, and the tokenizer's files if there are any
+
+Every weight that a BERT can have is kept, whatever task it belongs to: both pretraining heads, a
+classifier, the span of a question. No model is built.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoints.folder import FILES, Checkpoint, read_folder, write_folder
+from minibert.checkpoints.names import parameters
+from minibert.errors import MiniBertError
+from minibert.files import whole_folder
+from minibert.hub import local_folder
+
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+# The class whose heads are all there; the first that fits is named in config.json.
+ARCHITECTURES = (
+    ("BertForPreTraining", ("masked_lm.", "next_sentence.")),
+    ("BertForMaskedLM", ("masked_lm.",)),
+    ("BertForNextSentencePrediction", ("next_sentence.",)),
+    ("BertForQuestionAnswering", ("span.",)),
+    ("BertForSequenceClassification", ("classifier.", "bert.pooler.")),
+    ("BertForTokenClassification", ("classifier.",)),
+    ("BertModel", ()),
+)
+
+
+def convert(source: str | Path, destination: str | Path) -> str:
+    """Write the weights, the config and the tokenizer of `source` as a new folder.
+
+    Args:
+        source: a folder that Google, an older PyTorch or `transformers` wrote, or a hub name.
+        destination: a folder that is not there yet, or is empty; it appears whole or not at all.
+
+    Returns:
+        What was done, in a few lines.
+
+    Raises:
+        MiniBertError: the source is damaged or incomplete, or the destination is in use.
+    """
+    destination = Path(destination).expanduser().absolute()  # "." has no name to be written under
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise MiniBertError(f"{destination} exists and is not empty; choose another name for it.")
+    source = local_folder(source, files=(*FILES, *TOKENIZER_FILES))
+    checkpoint = read_folder(source)
+    config = _config(checkpoint)
+    files = [name for name in TOKENIZER_FILES if (source / name).is_file()]
+    with whole_folder(destination) as folder:
+        write_folder(folder, checkpoint.tensors, config)
+        for name in files:
+            shutil.copyfile(source / name, folder / name)
+    lines = [
+        f"{destination}: {len(checkpoint.tensors)} tensors of a {config['architectures'][0]}, "
+        f"from {checkpoint.source}",
+        *(f"  note: {note}" for note in checkpoint.notes),
+        f"  tokenizer: {', '.join(files) or 'none in the source'}",
+    ]
+    if checkpoint.unknown:
+        listed = ", ".join(repr(name[:100]) for name in checkpoint.unknown[:5])
+        lines.append(f"  left out, no part of a BERT: {len(checkpoint.unknown)} ({listed}, ...)")
+    return "\n".join(lines)
+
+
+def _config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The fields of `config.json`, made to say what `transformers` wants to be told."""
+    config, tensors = dict(checkpoint.config), checkpoint.tensors
+    body = ("bert.embeddings.", "bert.encoder.")
+    needed = [row.ours for row in parameters(config.setdefault("num_hidden_layers", 12))]
+    missing = [name for name in needed if name.startswith(body) and name not in tensors]
+    if missing:
+        raise MiniBertError(
+            f"{checkpoint.source} lacks {len(missing)} tensors of the encoder ({missing[0]}, ...): "
+            "it is incomplete, or its config belongs to another model; nothing was written."
+        )
+    architecture = next(
+        name
+        for name, heads in ARCHITECTURES
+        if all(any(key.startswith(head) for key in tensors) for head in heads)
+    )
+    if config.get("hidden_act") == "gelu_tanh":
+        config["hidden_act"] = "gelu_pytorch_tanh"
+    if "classifier.bias" in tensors and not config.keys() & {"id2label", "num_labels"}:
+        # Google's code leaves the number of classes to the program that was trained.
+        labels = [f"LABEL_{index}" for index in range(len(tensors["classifier.bias"]))]
+        config["id2label"] = {str(index): label for index, label in enumerate(labels)}
+        config["label2id"] = {label: index for index, label in enumerate(labels)}
+    config.setdefault("architectures", [architecture])
+    config["model_type"] = "bert"
+    return config

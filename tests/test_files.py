@@ -1,0 +1,348 @@
+"""What you can rely on: a file is there whole or as it was before, whatever goes wrong.
+
+Each step of a write is made to fail, one after the other; writers are killed at random moments. The
+only exception is a mistake in the code that fills the file, which stays what it is.
+"""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from minibert import MiniBertError
+from minibert.files import (
+    only_one,
+    read_json_object,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_whole,
+)
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path):
+    write_whole(tmp_path / "a", "grün 绿\n")
+    assert (tmp_path / "a").read_bytes() == "grün 绿\n".encode()
+    write_whole(tmp_path / "a", b"\x00\xff")
+    assert (tmp_path / "a").read_bytes() == b"\x00\xff"
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_new_file_has_the_usual_permissions(tmp_path: Path):
+    (tmp_path / "usual").touch()
+    with whole_file(tmp_path / "whole") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)  # as safetensors does
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path):
+    path = tmp_path / "a"
+    write_whole(path, "old")
+    with whole_file(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "old"
+        assert temporary.parent == path.parent  # a rename is one step only on the same disk
+    assert path.read_text(encoding="utf-8") == "half"
+
+
+@pytest.mark.parametrize("kind", [whole_file, whole_folder])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_while_filling_leaves_nothing_and_is_not_renamed(kind, error, tmp_path: Path):
+    with pytest.raises(error, match="mine"), kind(tmp_path / "a") as temporary:
+        if temporary.is_dir():
+            (temporary / "part").touch()
+        raise error("mine")
+    assert listing(tmp_path) == []
+
+
+def test_a_folder_appears_whole(tmp_path: Path):
+    with whole_folder(tmp_path / "new") as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "a").write_text("1", encoding="utf-8")
+        assert not (tmp_path / "new").exists()
+    assert listing(tmp_path) == ["new", "new/deep", "new/deep/a"]
+
+
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a").touch()
+    with (
+        pytest.raises(MiniBertError, match=f"could not write {tmp_path / 'there'}"),
+        whole_folder(tmp_path / "there"),
+    ):
+        pass
+    assert listing(tmp_path) == ["there", "there/a"]
+
+
+@pytest.mark.parametrize("place", ["missing/a", "file/a", "folder"])
+def test_a_place_that_cannot_be_written_is_named(place, tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    before = listing(tmp_path)
+    with pytest.raises(MiniBertError, match=f"could not write {tmp_path / place}: .*; free some"):
+        write_whole(tmp_path / place, "x")
+    assert listing(tmp_path) == before
+
+
+# The calls to the system that a write consists of.
+STEPS = ("replace", "fsync", "open", "write", "mkdir", "touch", "chmod")
+
+
+def break_step(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Counter:
+    """Make one call of this kind fail as on a full disk, wherever the code makes it.
+
+    Returns:
+        The number of calls that were made, under "calls".
+    """
+    owner, name = {
+        "replace": (os, "replace"),
+        "fsync": (os, "fsync"),
+        "open": (os, "open"),
+        "write": (Path, "write_bytes"),
+        "mkdir": (os, "mkdir"),
+        "touch": (Path, "touch"),
+        "chmod": (os, "chmod"),
+    }[step]
+    original, made = getattr(owner, name), Counter()
+
+    def one_fails(*args, **options):
+        made["calls"] += 1
+        if made["calls"] == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, name, one_fails)
+    return made
+
+
+def write_a_file(folder: Path) -> None:
+    write_whole(folder / "a.txt", "new")
+
+
+def write_some_json(folder: Path) -> None:
+    write_json(folder / "new" / "a.json", {"new": 1})
+
+
+def write_a_folder(folder: Path) -> None:
+    with whole_folder(folder / "new") as temporary:
+        (temporary / "a.txt").write_bytes(b"new")
+        (temporary / "b.txt").write_bytes(b"too")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        name: (folder / name).read_bytes() for name in listing(folder) if (folder / name).is_file()
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("writer", [write_a_file, write_some_json, write_a_folder])
+def test_whichever_step_fails_the_old_or_the_new_is_there_and_nothing_else(
+    writer, step, tmp_path: Path
+):
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    writer(clean)
+    for number in range(1, 50):
+        folder = tmp_path / f"fault-{number}"
+        folder.mkdir()
+        if writer is write_a_file:
+            (folder / "a.txt").write_text("old", encoding="utf-8")
+        old = files_in(folder)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            made = break_step(monkeypatch, step, number)
+            try:
+                writer(folder)
+            except MiniBertError as error:
+                assert str(folder) in str(error)
+                assert "No space left on device" in str(error)
+            else:
+                assert made["calls"] < number, "a failure was passed over in silence"
+        assert files_in(folder) in (old, files_in(clean))
+        assert not [name for name in listing(folder) if name.endswith(".tmp")]
+        if made["calls"] < number:
+            return
+    pytest.fail("the faults never came to an end")
+
+
+def test_content_reaches_the_disk_before_its_name_does(tmp_path: Path, monkeypatch):
+    # A rename that overtakes the content is the empty file after a power cut.
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def seen_fsync(handle):
+        steps.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    def seen_replace(source, target):
+        steps.append("rename")
+        replace(source, target)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc to see which file is forced to the disk")
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "replace", seen_replace)
+    write_whole(tmp_path / "a.txt", "new")
+    content, rename, folder = steps
+    assert content.startswith(".a.txt.")
+    assert rename == "rename"
+    assert folder == tmp_path.name
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from minibert.files import write_whole, whole_folder
+base = Path(sys.argv[1])
+print("ready", flush=True)
+for number in range(1_000_000):
+    write_whole(base / "file", f"{number % 10}" * 200_000)
+    with whole_folder(base / f"folder-{number}") as temporary:
+        for name in "ab":
+            (temporary / name).write_text(f"{number % 10}" * 1000, encoding="utf-8")
+"""
+
+
+def test_a_killed_writer_never_leaves_a_half(tmp_path: Path):
+    moments = random.Random(0)
+    kills = 30
+    for batch in range(0, kills, 6):  # six writers side by side: most of the time is starting up
+        writers = []
+        for number in range(batch, batch + 6):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            command = [sys.executable, "-c", WRITER, str(folder)]
+            writers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+        for writer in writers:
+            time.sleep(moments.uniform(0.002, 0.03))
+            writer.send_signal(signal.SIGKILL)
+            writer.communicate()
+    written = 0
+    for number in range(kills):
+        folder = tmp_path / str(number)
+        if (folder / "file").exists():
+            content = (folder / "file").read_text(encoding="utf-8")
+            assert len(content) == 200_000 and len(set(content)) == 1
+            written += 1
+        for inner in folder.glob("folder-*"):
+            assert [len(path.read_bytes()) for path in sorted(inner.iterdir())] == [1000, 1000]
+    assert written > kills / 2
+
+
+def test_what_a_killed_writer_left_is_not_taken_for_anything(tmp_path: Path):
+    # Its temporary keeps a name with a dot in front, and the next write does not trip over it.
+    (tmp_path / f".a.{os.getpid()}.tmp").write_text("half", encoding="utf-8")
+    write_whole(tmp_path / "a", "whole")
+    assert listing(tmp_path) == ["a"]
+    (tmp_path / f".b.{os.getpid()}.tmp").mkdir()
+    (tmp_path / f".b.{os.getpid()}.tmp" / "half").touch()
+    with whole_folder(tmp_path / "b") as temporary:
+        assert list(temporary.iterdir()) == []
+
+
+ENTERS = """
+import sys
+from pathlib import Path
+from minibert.errors import MiniBertError
+from minibert.files import only_one
+try:
+    with only_one(Path(sys.argv[1])):
+        print("in", flush=True)
+        sys.stdin.read()
+except MiniBertError as error:
+    print(f"out: {error}", flush=True)
+"""
+
+
+def enter(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-c", ENTERS, str(folder)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_only_one_process_is_let_in_and_the_next_after_it_was_killed(tmp_path: Path):
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "run"
+    first = enter(folder)
+    assert first.stdout is not None and first.stdout.readline() == "in\n"
+    second = enter(folder)
+    said, _ = second.communicate(timeout=60)
+    assert said.startswith("out: another run is writing to")
+    assert str(folder) in said
+    first.kill()
+    first.communicate()
+    with only_one(folder):
+        pass
+    with only_one(folder):  # and it is left again
+        pass
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_place_that_cannot_be_locked_is_named(place, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MiniBertError, match=str(tmp_path / "file")), only_one(tmp_path / place):
+        pass
+
+
+def test_json_is_written_for_people_too_and_its_folder_made(tmp_path: Path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    write_json(path, {"b": "绿", "a": [1]})
+    assert path.read_text(encoding="utf-8") == '{\n  "b": "绿",\n  "a": [\n    1\n  ]\n}\n'
+    assert read_json_object(path) == {"b": "绿", "a": [1]}
+
+
+def test_json_in_a_place_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MiniBertError, match=str(tmp_path / "file")):
+        write_json(tmp_path / "file" / "a.json", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a JSON file"),
+        (b"{'a': 1}", "is not a JSON file"),
+        (b'{"a": "\xe9"}', "is not a JSON file"),
+        (b"\xef\xbb\xbf{}", "is not a JSON file"),
+        (b"[" * 100_000, "is not a JSON file"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "is not a JSON file"),
+        (b"[]", "must hold a JSON object"),
+        (b"null", "must hold a JSON object"),
+    ],
+)
+def test_what_is_no_json_object_is_refused_by_its_name(content, words, tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(MiniBertError, match=words) as caught:
+        read_json_object(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_missing_or_a_folder_is_refused_by_its_name(tmp_path: Path):
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(MiniBertError, match=f"cannot read {path}: "):
+            read_json_object(path)
+
+
+def test_what_cannot_be_json_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1}
+    assert listing(tmp_path) == ["a.json"]

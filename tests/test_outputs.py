@@ -1,0 +1,53 @@
+"""What you can rely on: results are read by name, and old code that unpacks them fails at once."""
+
+import pytest
+import torch
+from small_models import ANSWERS, HEADS, small_batch, small_labels, small_model
+
+from minibert.model.outputs import LossTerm, TaskOutput
+
+
+def test_a_mean_is_the_sum_over_the_count_and_0_over_nothing():
+    assert LossTerm(torch.tensor(6.0), torch.tensor(3)).mean().item() == 2.0
+    assert LossTerm(torch.tensor(0.0), torch.tensor(0)).mean().item() == 0.0
+
+
+def test_an_output_is_read_by_name_or_by_place_among_what_is_present():
+    output = TaskOutput(logits=torch.tensor([1.0]), hidden_states=(torch.tensor([2.0]),))
+    assert output.logits is output["logits"] is output[0]
+    assert output[1] is output.hidden_states
+    assert output["loss"] is None
+    with pytest.raises(IndexError):
+        output[2]
+    with pytest.raises(AttributeError, match="no attribute 'logit'"):
+        output["logit"]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_first_field_is_the_loss_when_there_are_labels_and_the_answer_when_not(head):
+    model, batch = small_model(head), small_batch(head)
+    with_labels = model(**batch, **small_labels(head))
+    assert with_labels[0] is with_labels.loss is not None
+    without = model(**batch)
+    assert without.loss is None and without.loss_terms is None
+    assert without[0] is without[ANSWERS[head][0]]
+
+
+def test_the_first_field_of_the_bare_model_is_the_last_hidden_state():
+    outputs = small_model("BertModel")(**small_batch("BertModel"))
+    assert outputs[0] is outputs.last_hidden_state
+    assert outputs[1] is outputs.pooler_output
+
+
+@pytest.mark.parametrize("head", ANSWERS)
+def test_an_output_refuses_to_be_unpacked_and_names_its_fields(head):
+    outputs = small_model(head)(**small_batch(head))
+    with pytest.raises(TypeError, match=rf"read by name, not unpacked.*\.{ANSWERS[head][0]}"):
+        _first, _second = outputs
+    with pytest.raises(TypeError, match="read by name"):
+        tuple(outputs)
+
+
+def test_a_sum_and_a_count_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        LossTerm(torch.tensor(6.0), torch.tensor(3)).count = torch.tensor(1)

@@ -1,0 +1,370 @@
+"""What you can rely on: known bugs of other people's BERTs are not here.
+
+One test for each, with the place where it was met; each fails when the bug is put back. Here is
+what concerns the model, its losses and the optimizer; text and data are tested beside them.
+"""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_models import (
+    HEADS,
+    small_batch,
+    small_config,
+    small_labels,
+    small_model,
+)
+from torch import nn
+
+from minibert import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertModel,
+    MiniBertError,
+)
+from minibert.model.encoder import activate
+from minibert.model.losses import IGNORED, count_labels
+from minibert.model.pretraining import IS_NEXT
+from minibert.training.optimizer import decay_groups, make_optimizer
+
+
+def test_a_pair_that_belongs_together_is_not_ignored_in_the_loss():
+    """codertimo/BERT-pytorch #32, #49, #98: one NLLLoss(ignore_index=0) for words and pairs.
+
+    Label 0, "B follows A", then costs nothing, and next-sentence accuracy stays at 50 %.
+    """
+    model, ids = small_model("BertForPreTraining"), torch.tensor([[1, 2, 3]] * 4)
+    all_follow = torch.full((4,), IS_NEXT)
+    outputs = model(ids, next_sentence_label=all_follow)
+    expected = F.cross_entropy(outputs.seq_relationship_logits, all_follow)
+    torch.testing.assert_close(outputs.loss, expected)
+    outputs.loss.backward()
+    assert model.next_sentence.weight.grad.abs().sum() > 0
+
+
+def test_word_0_may_be_the_right_answer():
+    """The other side of ignore_index=0: the word with the id 0 could never be learned."""
+    model = small_model("BertForMaskedLM", pad_token_id=3)
+    labels = torch.tensor([[IGNORED, 0, IGNORED]])
+    outputs = model(torch.tensor([[1, 2, 4]]), labels=labels)
+    assert outputs.loss_terms["labels"].count.item() == 1
+    assert outputs.loss.item() > 0
+
+
+def test_positions_without_a_label_do_not_thin_out_the_loss():
+    """d2l-en, bert-pretraining: a mean over all slots, multiplied with weights that do nothing."""
+    model = small_model("BertForMaskedLM")
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
+    labels = torch.tensor([[IGNORED, 7, IGNORED, IGNORED, 3, IGNORED]])
+    logits = model(ids).logits
+    each = [-logits[0, at].log_softmax(dim=-1)[label] for at, label in ((1, 7), (4, 3))]
+    torch.testing.assert_close(model(ids, labels=labels).loss, (each[0] + each[1]) / 2)
+
+
+@pytest.mark.parametrize("attention", ["eager", "fused"])
+@pytest.mark.parametrize("head", ["BertForMaskedLM", "BertForTokenClassification"])
+def test_longer_padding_does_not_lower_the_loss(head, attention):
+    """huggingface/transformers #2718, #2759: padding has a label, and is easy to get right."""
+    model = small_model(head, attention=attention)
+    losses = []
+    for padding in (0, 5):
+        ids = torch.tensor([[5, 6, 7, *[0] * padding]])
+        mask = torch.tensor([[1, 1, 1, *[0] * padding]])
+        labels = torch.tensor([[IGNORED, 2, 1, *[IGNORED] * padding]])
+        losses.append(model(ids, attention_mask=mask, labels=labels).loss)
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_batches_with_unequal_numbers_of_labels_weigh_by_their_labels(head):
+    """mlcommons #498, torchtune #1875, mlx-lm #1413: accumulation adds up means.
+
+    nn.DataParallel with `loss.mean()` does the same. Three items and one item are 3 : 1.
+    """
+    whole = small_batch(head) | small_labels(head)
+    pieces = [{name: tensor[rows] for name, tensor in whole.items()} for rows in ([0, 1, 2], [3])]
+    model = small_model(head)
+    loss = model(**whole).loss
+    counts = count_labels(whole)
+    added = sum(
+        term.total / counts[name]
+        for piece in pieces
+        for name, term in model(**piece).loss_terms.items()
+    )
+    torch.testing.assert_close(added, loss, atol=1e-12, rtol=1e-12)
+    of_means = sum(model(**piece).loss for piece in pieces) / 2
+    assert abs(of_means - loss) > 1e-4  # so the test above can fail
+
+
+def test_a_batch_in_which_nothing_was_masked_does_not_end_the_training():
+    """0 / 0: short texts and 15 % leave batches without a masked word, and the loss is NaN."""
+    model = small_model("BertForMaskedLM")
+    labels = torch.full((2, 3), IGNORED)
+    loss = model(torch.ones(2, 3, dtype=torch.long), labels=labels).loss
+    assert F.cross_entropy(torch.zeros(2, 3), torch.full((2,), IGNORED)).isnan()  # PyTorch's mean
+    assert loss.item() == 0.0
+    loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("attention", ["eager", "fused"])
+def test_ones_are_real_tokens_and_zeros_padding(attention):
+    """torch.nn.MultiheadAttention's key_padding_mask has it the other way round."""
+    model = small_model("BertModel", attention=attention)
+    alone = model(torch.tensor([[5, 6]])).pooler_output
+    ids, mask = torch.tensor([[5, 6, 7]]), torch.tensor([[1, 1, 0]])
+    torch.testing.assert_close(model(ids, attention_mask=mask).pooler_output, alone)
+    turned = model(ids, attention_mask=1 - mask).pooler_output
+    assert (turned - alone).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("inner", [[0.0, 0.0, -10000.0], [0.0, 0.0, torch.finfo().min]])
+def test_the_inner_form_of_old_masks_is_refused_and_not_turned_round(inner):
+    """transformers' `extended_attention_mask`: 0 is real and -10000 is padding, added to scores."""
+    with pytest.raises(MiniBertError, match="it must be 1 for real tokens and 0 for padding"):
+        small_model("BertModel")(torch.tensor([[5, 6, 7]]), attention_mask=torch.tensor([inner]))
+
+
+def test_mask_and_segments_cannot_change_places():
+    """Tutorial 003: self.bert(ids, token_type_ids, attention_mask); transformers' order differs.
+
+    Both are (B, S) of 0 and 1, so nothing fails and the output is another.
+    """
+    model = small_model("BertModel")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    segments, mask = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[1, 1, 1, 0]])
+    right = model(ids, token_type_ids=segments, attention_mask=mask).pooler_output
+    swapped = model(ids, token_type_ids=mask, attention_mask=segments).pooler_output
+    assert (right - swapped).abs().max() > 1e-2  # which is what would go unseen
+    with pytest.raises(TypeError, match="positional"):
+        model(ids, segments, mask)
+
+
+def test_segments_are_not_ignored():
+    """CMU minBERT, bert.py:165: segment ids are 0 whatever is given."""
+    for head in HEADS:
+        model, batch = small_model(head), small_batch(head)
+        other = batch | {"token_type_ids": 1 - batch["token_type_ids"]}
+        assert (model(**batch)[0] - model(**other)[0]).abs().max() > 1e-4, head
+
+
+def test_positions_count_and_are_not_sines():
+    """codertimo: sinusoidal positions, so that no published weights can be loaded."""
+    model = small_model("BertModel")
+    assert isinstance(model.embeddings.position, nn.Embedding)
+    assert model.embeddings.position.weight.requires_grad
+    there, back = (model(torch.tensor([ids])).last_hidden_state for ids in ([5, 6, 7], [7, 6, 5]))
+    assert (there - back.flip(1)).abs().max() > 1e-4
+
+
+def test_both_forms_of_gelu_are_there_and_differ_by_what_is_said():
+    """Google's code computes the tanh form, transformers' "gelu" is the exact one."""
+    at = torch.linspace(-6, 6, 4001, dtype=torch.float64)
+    exact = at * 0.5 * (1 + torch.special.erf(at / math.sqrt(2)))
+    tanh = 0.5 * at * (1 + torch.tanh(math.sqrt(2 / math.pi) * (at + 0.044715 * at**3)))
+    torch.testing.assert_close(activate(at, "gelu"), exact, atol=1e-12, rtol=0)
+    torch.testing.assert_close(activate(at, "gelu_tanh"), tanh, atol=1e-12, rtol=0)
+    assert (exact - tanh).abs().max().item() == pytest.approx(4.7e-4, rel=0.02)
+
+
+def test_layer_norm_comes_after_the_residual():
+    """annotated-transformer #13, #92: the text says one order and the code another.
+
+    After the last norm (here with its scale 1 and shift 0) each vector has mean 0 and deviation 1;
+    with the norm in front of each part it would not.
+    """
+    model = BertModel(small_config()).double().eval()
+    for state in model(torch.tensor([[5, 6, 7]]), output_hidden_states=True).hidden_states:
+        torch.testing.assert_close(state.mean(dim=-1), torch.zeros(1, 3).double())
+        torch.testing.assert_close(state.std(dim=-1, correction=0), torch.ones(1, 3).double())
+
+
+def test_layer_norm_adds_its_small_number_to_the_variance():
+    """annotated-transformer: x / (std + eps), with the unbiased deviation (n - 1)."""
+    norm = small_model("BertModel").encoder.layers[0].attention_norm
+    with torch.no_grad():
+        norm.weight.fill_(1)
+        norm.bias.zero_()
+    vector = torch.arange(16, dtype=torch.float64)
+    deviation = math.sqrt((16**2 - 1) / 12)  # of the numbers 0 to 15, divided by 16 and not 15
+    torch.testing.assert_close(norm(vector), (vector - 7.5) / deviation)
+
+
+def test_google_eps_is_the_default():
+    """PyTorch's own 1e-5 in place of BERT's 1e-12 moves every hidden state of published weights."""
+    norms = [m for m in BertModel(small_config()).modules() if isinstance(m, nn.LayerNorm)]
+    assert {norm.eps for norm in norms} == {1e-12}
+
+
+def test_attention_looks_ahead():
+    """Tutorial 004: a forward and a backward set of attentions, joined. There is one, unmasked."""
+    model = small_model("BertModel")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    other = torch.tensor([[5, 6, 7, 20]])
+    first = [model(given).last_hidden_state[0, 0] for given in (ids, other)]
+    assert (first[0] - first[1]).abs().max() > 1e-4
+    for layer in model.encoder.layers:
+        assert layer.attention.query_key_value.weight.shape == (3 * 16, 16)
+    for probabilities in model(ids, output_attentions=True).attentions:
+        assert (probabilities > 0).all()
+
+
+def test_the_pooled_vector_is_not_the_first_tokens_vector():
+    """Tutorials 002 and 003: next-sentence and class layers "directly on [CLS]"."""
+    model = small_model("BertForNextSentencePrediction")
+    batch = small_batch("BertForNextSentencePrediction")
+    encoded = model.bert(**batch)
+    bare = encoded.last_hidden_state[:, 0]
+    assert (encoded.pooler_output - bare).abs().max() > 1e-2
+    torch.testing.assert_close(model(**batch).logits, model.next_sentence(encoded.pooler_output))
+    assert (model.next_sentence(bare) - model(**batch).logits).abs().max() > 1e-2
+
+
+def test_a_score_is_a_product_and_not_a_nearness():
+    """Tutorial 003: the decoder picks the closest word. A longer vector wins against a nearer."""
+    model = small_model("BertForMaskedLM")
+    table = torch.zeros(50, 16, dtype=torch.float64)
+    table[1, 0], table[2, 0] = 1.0, 10.0
+    with torch.no_grad():
+        model.masked_lm.bias.zero_()
+        model.masked_lm.norm.weight.zero_()
+        model.masked_lm.norm.bias.copy_(
+            table[1]
+        )  # whatever comes in, this comes out: word 1 itself
+    logits = model.masked_lm(torch.randn(16, dtype=torch.float64), table)
+    assert logits.argmax().item() == 2
+
+
+def test_the_decoder_is_still_the_token_table_after_loading(tmp_path):
+    """transformers' `tie_weights`, forgotten after loading or resizing: two tables, one learns."""
+    saved = small_model("BertForMaskedLM", dtype=torch.float32)
+    saved.save_pretrained(tmp_path)
+    model = BertForMaskedLM.from_pretrained(tmp_path, quiet=True)
+    model(torch.tensor([[5, 6]]), labels=torch.tensor([[IGNORED, 7]])).loss.backward()
+    torch.optim.SGD(model.parameters(), lr=1.0).step()
+    table = model.bert.embeddings.token.weight
+    assert not torch.equal(table[7], saved.bert.embeddings.token.weight[7])  # as a decoder's row
+    hidden = model.bert(torch.tensor([[7, 6]])).last_hidden_state
+    expected = model.masked_lm(hidden, table)
+    torch.testing.assert_close(model(torch.tensor([[7, 6]])).logits, expected)
+    assert sum(tensor.shape == table.shape for tensor in model.state_dict().values()) == 1
+
+
+def test_a_classifier_tunes_the_encoder_too_and_is_alone_in_being_new(tmp_path):
+    """Tutorial 001: freeze BERT and train the classifier, which "comes from the pretraining"."""
+    small_model("BertForPreTraining", dtype=torch.float32).save_pretrained(tmp_path)
+    model = BertForSequenceClassification.from_pretrained(tmp_path, num_labels=3, quiet=True)
+    assert sorted(model.load_report.new) == ["classifier.bias", "classifier.weight"]
+    model(torch.tensor([[5, 6]]), labels=torch.tensor([1])).loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad and parameter.grad.abs().sum() > 0, name
+
+
+def test_a_loaded_model_is_in_evaluation_mode_and_a_new_one_in_training_mode(tmp_path):
+    """Tutorials 002 and 004: no model.train() after from_pretrained, so no dropout."""
+    new = BertForMaskedLM(small_config())
+    new.save_pretrained(tmp_path)
+    assert new.training
+    assert not BertForMaskedLM.from_pretrained(tmp_path, quiet=True).training
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base", "large"])
+def test_512_positions_are_a_table_and_not_a_matter_of_memory(preset):
+    """Tutorials 003 and 004: attention's memory is why 512; BERT-large is for longer texts."""
+    config = getattr(BertConfig, preset)()
+    assert config.max_position_embeddings == 512
+    with torch.device("meta"):  # no memory at all
+        model = BertModel(config)
+    assert model.embeddings.position.weight.shape[0] == 512
+    with pytest.raises(MiniBertError, match="513 tokens long but the model has 512 positions"):
+        model(torch.ones(1, 513, dtype=torch.long, device="meta"))
+
+
+def test_twice_the_length_is_four_times_the_probabilities():
+    """Tutorial 003: memory grows linearly; 004: "highly efficient for long sequences"."""
+    model = small_model("BertModel", max_position_embeddings=64)
+    sizes = [
+        model(torch.ones(1, length, dtype=torch.long), output_attentions=True).attentions[0].numel()
+        for length in (16, 32, 64)
+    ]
+    assert sizes == [4 * 16**2, 4 * 32**2, 4 * 64**2]
+
+
+def test_a_span_is_two_choices_among_the_positions():
+    """Tutorial 003: "is this token a start?", two classes for each token."""
+    model = small_model("BertForQuestionAnswering")
+    outputs = model(
+        torch.tensor([[5, 6, 7]]),
+        start_positions=torch.tensor([2]),
+        end_positions=torch.tensor([2]),
+    )
+    by_hand = [
+        -logits.softmax(dim=1)[0, 2].log() for logits in (outputs.start_logits, outputs.end_logits)
+    ]
+    torch.testing.assert_close(outputs.loss, (by_hand[0] + by_hand[1]) / 2)
+
+
+def test_positions_of_an_answer_are_never_moved_into_the_text():
+    """transformers of old: start_positions.clamp_(0, length), in the caller's own tensor."""
+    model = BertForQuestionAnswering(small_config())
+    ids, start = torch.tensor([[5, 6, 7]]), torch.tensor([3])
+    with pytest.raises(MiniBertError, match="start_positions"):
+        model(ids, start_positions=start, end_positions=torch.tensor([2]))
+    assert start.item() == 3
+
+
+def test_results_are_not_unpacked_by_accident():
+    """Tutorial 003: `encoded, _ = self.bert(...)` gives the *names* since transformers 4."""
+    outputs = small_model("BertModel")(torch.tensor([[5, 6]]))
+    with pytest.raises(TypeError, match=r"last_hidden_state, \.pooler_output"):
+        _encoded, _pooled = outputs
+
+
+@pytest.mark.parametrize("keyword", ["output_all_encoded_layers", "return_dict", "head_mask"])
+def test_no_keyword_is_swallowed(keyword):
+    """Tutorial 003: output_all_encoded_layers=False vanishes in transformers' **kwargs."""
+    with pytest.raises(TypeError, match=keyword):
+        small_model("BertForMaskedLM")(torch.tensor([[5, 6]]), **{keyword: False})
+
+
+def test_a_misspelt_weight_decay_is_refused():
+    """Tutorial 002: {'weight_decay_rate': 0.0} for biases; AdamW keeps it and decays by 0.01."""
+    bias = nn.Parameter(torch.ones(2))
+    kept = torch.optim.AdamW([{"params": [bias], "weight_decay_rate": 0.0}], lr=0.1)
+    assert kept.param_groups[0]["weight_decay"] == 0.01  # which is the trap
+    with pytest.raises(MiniBertError, match="'weight_decay_rate'; did you mean 'weight_decay'"):
+        make_optimizer([{"params": [bias], "weight_decay_rate": 0.0}], learning_rate=0.1)
+
+
+def test_biases_and_norms_do_not_decay():
+    """The same by what it does: a step without gradients leaves biases and norms where they are."""
+    model = small_model("BertForPreTraining", dtype=torch.float32)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    make_optimizer(decay_groups(model, weight_decay=0.1), learning_rate=0.1).step()
+    for name, parameter in model.named_parameters():
+        flat = name.endswith("bias") or "norm" in name
+        assert torch.equal(parameter, before[name]) == flat, name
+
+
+def test_the_parameters_of_base_are_one_set_of_vectors_of_768():
+    """Tutorial 004's forward and backward halves would join to 2 x 768."""
+    with torch.device("meta"):
+        model = BertModel(BertConfig.base())
+    assert model.parameter_count() == 109_482_240
+    assert model.pooler.dense.weight.shape == (768, 768)
+
+
+def test_padding_ids_are_known_by_the_mask_and_not_by_being_0():
+    """Tutorial 000: attention_mask = input_ids.gt(0), right only while the padding id is 0."""
+    model = small_model("BertModel", pad_token_id=1)
+    alone = model(torch.tensor([[0, 6]])).pooler_output
+    padded = model(torch.tensor([[0, 6, 1]]), attention_mask=torch.tensor([[1, 1, 0]]))
+    torch.testing.assert_close(padded.pooler_output, alone)
+    wrong = model(torch.tensor([[0, 6, 1]]), attention_mask=torch.tensor([[0, 1, 1]]))
+    assert (wrong.pooler_output - alone).abs().max() > 1e-4
