@@ -21,6 +21,7 @@ COMMANDS = {
     "attention": "write a page that shows where every head looks",
     "tokenize": "show how texts are cut into pieces",
     "train-vocab": "learn a vocabulary from text files",
+    "prepare": "tokenize raw text into a corpus for pretraining",
     "convert": "rewrite Google's or an old folder as today's files",
     "doctor": "show versions and what this machine can do",
 }

@@ -106,7 +106,9 @@ def only_one(folder: Path) -> Iterator[None]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file that people can read too, whole or not at all."""
     make_folder(path.parent)
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    # What UTF-8 cannot hold, a lone surrogate, becomes \ud800: JSON's own way to write it.
+    write_whole(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -120,7 +120,7 @@ BAD = [
     ("attention ../made/pretrained text --picture a.bmp", "must end in .png"),
     ("attention ../made/pretrained text --output ../made", "must end in .html"),
     ("attention ../made/pretrained text --max-length 1", "no room for the 2 special tokens"),
-    ("convert ../made/nothing new", "../made/nothing is not a folder"),
+    ("convert ../made/nothing new", "there is no folder ../made/nothing"),
     ("convert ../made/damaged new", "model.safetensors is damaged"),
     ("train-vocab ../made/nothing.txt --output v.txt", "cannot read ../made/nothing.txt"),
     ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:1: byte 0xe9 is not UTF-8"),

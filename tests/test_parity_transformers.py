@@ -1,8 +1,9 @@
 """What you can rely on: minibert computes what `transformers` computes.
 
-Random weights, small random sizes, every head, both attentions, with and without padding: outputs, hidden
-states, attention probabilities, losses and every gradient agree to 1e-10 in float64 and to 1e-5 in float32;
-so do the losses of 20 training steps. Weights go back and forth without losing a bit.
+Random weights, small random sizes, every head, both attentions, with and without padding: outputs,
+hidden states, attention probabilities, losses and every gradient agree to 1e-10 in float64 and to
+1e-5 in float32; so do the losses of 20 training steps. Weights go back and forth without losing a
+bit.
 """
 
 import os
@@ -130,9 +131,7 @@ def assert_same_outputs(head: str, inputs: dict, ours, theirs, tolerance: float)
 
 def assert_same_gradients(head: str, inputs: dict, targets: dict, ours, theirs, tolerance) -> None:
     mask = inputs.get("attention_mask")
-    mine, other = (
-        loss_of(head, model(**inputs, **targets), mask) for model in (ours, theirs)
-    )
+    mine, other = (loss_of(head, model(**inputs, **targets), mask) for model in (ours, theirs))
     torch.testing.assert_close(mine, other, atol=tolerance, rtol=tolerance)
     mine.backward()
     other.backward()
@@ -158,8 +157,8 @@ def assert_same_gradients(head: str, inputs: dict, targets: dict, ours, theirs, 
 @pytest.mark.parametrize("attention", ATTENTION)
 @pytest.mark.parametrize("head", HEADS)
 def test_float64_outputs_losses_and_gradients_agree_to_1e10(head, attention, padding):
-    # A row of nothing but padding: ours attends to nothing with both attentions, as "sdpa" does; the
-    # "eager" of transformers takes an average over padding there, and is left out of this case.
+    # In a row of nothing but padding ours attends to nothing with both attentions, as "sdpa" does;
+    # the "eager" of transformers takes an average over padding, and is left out of this case.
     peer = "fused" if padding == PADDING[2] else attention
     for sizes in SIZES:
         ours, theirs = both(head, sizes, peer, torch.float64)

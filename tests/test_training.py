@@ -1,7 +1,7 @@
 """What you can rely on: the loop trains, and many small batches equal a big one.
 
-A run that was broken off anywhere (crash, Ctrl-C, mid-epoch, mid-accumulation, in any precision) ends
-with the same bits as one that was not.
+A run that was broken off anywhere (crash, Ctrl-C, mid-epoch, mid-accumulation, in any precision)
+ends with the same bits as one that was not.
 """
 
 import json

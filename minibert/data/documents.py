@@ -67,6 +67,11 @@ class Document:
     paragraphs: list[str]
     are_sentences: bool = False
 
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "\n".join(self.paragraphs)
+
 
 @dataclass
 class Findings:
@@ -136,16 +141,8 @@ def read_documents(
     """
     for path in text_files(paths):
         lines_before, bad_before = findings.lines, findings.bad_lines
-        kind = path.suffix.lower()
-        lines = _lines(path, findings)
-        if kind in _JSONL:
-            paragraphs = _jsonl_paragraphs(path, lines, layout, findings)
-        elif kind in _MARKDOWN:
-            paragraphs = (p for p in markdown_paragraphs(t for _, t in lines)
-                          if p is not None or layout.chapters)  # fmt: skip
-        else:
-            paragraphs = _text_paragraphs((text for _, text in lines), layout.lines)
-        are_sentences = layout.lines == "sentences" and kind not in _MARKDOWN
+        paragraphs = _paragraphs(path, layout, findings)
+        are_sentences = layout.lines == "sentences" and path.suffix.lower() not in _MARKDOWN
         try:
             for document in _gathered(paragraphs, findings):
                 yield Document(document, are_sentences)
@@ -158,6 +155,17 @@ def read_documents(
                 f"{path}: {bad:,} of {seen:,} lines cannot be read ({findings.bad_examples[-1]}); "
                 "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
             )
+
+
+def _paragraphs(path: Path, layout: Layout, findings: Findings) -> Iterator[str | None]:
+    """The paragraphs of a file, and None wherever a document ends."""
+    lines = _lines(path, findings)
+    if path.suffix.lower() in _JSONL:
+        return _jsonl_paragraphs(path, lines, layout, findings)
+    texts = (text for _, text in lines)
+    if path.suffix.lower() not in _MARKDOWN:
+        return _text_paragraphs(texts, layout.lines)
+    return (p for p in markdown_paragraphs(texts) if p is not None or layout.chapters)
 
 
 def _gathered(paragraphs: Iterable[str | None], findings: Findings) -> Iterator[list[str]]:

@@ -125,7 +125,7 @@ def mask_tokens(
     draw = torch.rand(input_ids.shape, generator=generator, device=input_ids.device)
     if whole_word:
         starts = ~vocabulary.continues[input_ids] if word_starts is None else word_starts
-        picked, fate = _pick_words(draw, starts, may_be_picked, rates.picked)
+        picked, fate = _pick_words(draw, starts, rates.picked)
     else:
         picked, fate = draw < rates.picked, draw / rates.picked
     picked = picked & may_be_picked
@@ -141,19 +141,13 @@ def mask_tokens(
     return shown, input_ids.masked_fill(~picked, NO_LABEL)
 
 
-def _pick_words(
-    draw: Tensor, starts: Tensor, ordinary: Tensor, share: float
-) -> tuple[Tensor, Tensor]:
+def _pick_words(draw: Tensor, starts: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Pick by the draw of each word's first token; and the fate of each token.
 
     That first draw was spent on the choice, and when the word was picked it lies below `share`, so
     it is stretched to 0 ... 1 again. The draws of the other pieces are still unspent.
     """
-    # A cut text may begin inside a word; then the word begins after the special token.
-    after_special = torch.zeros_like(ordinary)
-    after_special[:, 1:] = ~ordinary[:, :-1]
-    after_special[:, 0] = True
-    starts = starts | after_special | ~ordinary
+    # A cut text may begin with "##ing". It then goes by the draw of [CLS], as good as any other.
     places = torch.arange(starts.shape[1], device=starts.device).expand_as(starts)
     first = places.masked_fill(~starts, 0).cummax(dim=1).values  # where each token's word began
     return draw.gather(1, first) < share, torch.where(starts, draw / share, draw)

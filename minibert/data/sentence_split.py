@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 # A title or shortened word: a capital after it does not begin a sentence.
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms messrs mme mlle dr prof rev hon capt col gen lt maj sgt cmdr adm gov pres sen rep st "
-    "ste mt ft jr sr vs viz cf al approx fig figs eq no nos vol vols ch chap sec pp ed eds trans "
-    "dept univ inc ltd co corp bros jan feb mar apr jun jul aug sept sep oct nov dec "
+    "mr mrs ms messrs mme mlle dr prof rev hon capt col gen lt maj sgt cmdr adm gov pres sen rep "
+    "st ste mt ft jr sr vs viz cf al approx fig figs eq no nos vol vols ch chap sec pp ed eds "
+    "trans dept univ inc ltd co corp bros jan feb mar apr jun jul aug sept sep oct nov dec "
     "e.g i.e a.m p.m u.s u.k a.d b.c ph.d".split()
 )
 # "No." is nearly always a sentence, "No. 5" never; so these need a digit after them.
@@ -32,7 +32,9 @@ _CANDIDATE = re.compile(
     re.VERBOSE,
 )
 _LAST_WORD = re.compile(r"[^\s(\[\"'“‘—–/-]+$")
-_INITIALS = re.compile(r"(?:[A-Za-z]\.)*[A-Z]")  # the J of "J. Smith", the J.R.R of "J.R.R. Tolkien"
+_INITIALS = re.compile(
+    r"(?:[A-Za-z]\.)*[A-Z]"
+)  # the J of "J. Smith", the J.R.R of "J.R.R. Tolkien"
 _CHINESE = re.compile("[一-鿿“「『]")
 _OPENING = "\"'“‘(«[_*¿¡—–- "
 _LOOK_BACK = 20  # longer than any abbreviation
@@ -70,19 +72,20 @@ def _ends_here(text: str, sign: int, after: int) -> bool:
         return True
     if text[sign] in ".…" and _CHINESE.match(following[0]):
         return text[after].isspace()  # "3.好" is a numbered item
-    opened = following.lstrip(_OPENING)
-    beginning = opened[:1]
+    beginning = following.lstrip(_OPENING)[:1]
     if beginning.islower() or following[0] in ",;:，；：、":
         return False  # '"Is it far?" he asked.'
-    if text[sign] != "." or text[sign : sign + 2] == "..":
-        return True
+    is_full_stop = text[sign] == "." and text[sign : sign + 2] != ".."
+    return not is_full_stop or not _is_abbreviated(text, sign, beginning)
+
+
+def _is_abbreviated(text: str, sign: int, beginning: str) -> bool:
+    """Whether the full stop at `sign`, with `beginning` after it, belongs to the word before it."""
     word = _LAST_WORD.search(text, max(0, sign - _LOOK_BACK), sign)
     if word is None:
-        return True
-    last = word.group().rstrip(",;:")
-    if last.lower() in _BEFORE_NUMBERS:
-        return not beginning.isdigit()
-    if last.lower() in _ABBREVIATIONS:
         return False
+    last = word.group().lower()
+    if last in _BEFORE_NUMBERS:
+        return beginning.isdigit()
     # "J. Smith" and "at 4 A. M." go on; "So do I. She left" ends, for I is a word.
-    return not _INITIALS.fullmatch(last) or last == "I"
+    return last in _ABBREVIATIONS or (last != "i" and bool(_INITIALS.fullmatch(word.group())))

@@ -26,7 +26,6 @@ Source: Devlin et al. 2018, section 3; the small ones are from Turc et al. 2019.
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,8 +134,8 @@ class BertConfig:
             _require_probability("classifier_dropout", self.classifier_dropout)
         for name in ("initializer_range", "layer_norm_eps"):
             value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < math.inf:
-                raise MiniBertError(f"{name} is {value!r}; it must be a number above 0.")
+            if not _is_number(value) or not 0 < value <= 1:
+                raise MiniBertError(f"{name} is {value!r}; it must be above 0 and at most 1.")
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
             known = ", ".join(sorted(set(ACTIVATIONS.values())))
             raise MiniBertError(f"hidden_act is {self.hidden_act!r}; minibert knows {known}.")

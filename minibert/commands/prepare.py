@@ -1,0 +1,93 @@
+"""Tokenize raw text, once, into a corpus for pretraining.
+
+minibert prepare books --vocabulary vocab.txt --output corpus --workers 4
+minibert prepare zh.txt --lines documents --vocabulary weights/zh --output zh --segmenter jieba:lcut
+
+Takes .txt, .md and .jsonl files, and folders of them. --lines says what a line of text is: a
+paragraph (a blank line ends a document), a sentence (likewise), a whole document, or a piece of
+wrapped text (then a file is a document). docs/corpus_format.md tells the rest.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from minibert.errors import MiniBertError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    parser.add_argument(
+        "--vocabulary", required=True, metavar="PATH", help="a vocab.txt, or a folder with one"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument(
+        "--cased", action="store_true", help="keep capitals and accents; a folder knows by itself"
+    )
+    parser.add_argument(
+        "--lines",
+        default="paragraphs",
+        choices=("paragraphs", "sentences", "documents", "wrapped"),
+        help="what a line of text is; paragraphs",
+    )
+    parser.add_argument(
+        "--whole-books", action="store_true", help="a Markdown file is one document, not chapters"
+    )
+    parser.add_argument("--text-field", default="text", metavar="NAME", help="of JSONL; text")
+    parser.add_argument("--keep-copies", action="store_true", help="keep exact copies")
+    parser.add_argument(
+        "--segmenter",
+        metavar="MODULE:FUNCTION",
+        help="text -> words, for whole-word masking in Chinese; such as jieba:lcut",
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; 1")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do it."""
+    from minibert.data.build_corpus import Report, build_corpus
+    from minibert.data.documents import Layout
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+    if Path(options.vocabulary).is_file():
+        tokenizer = BertTokenizer(options.vocabulary, do_lower_case=not options.cased)
+    else:
+        changes = {"do_lower_case": False} if options.cased else {}
+        tokenizer = BertTokenizer.from_pretrained(options.vocabulary, **changes)
+
+    def show(report: Report) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{report.tokens:,} tokens", end="\r", file=sys.stderr, flush=True)
+
+    report = build_corpus(
+        options.paths,
+        tokenizer,
+        options.output,
+        layout=Layout(
+            lines=options.lines, chapters=not options.whole_books, text_field=options.text_field
+        ),
+        workers=options.workers,
+        segment=None if options.segmenter is None else _function(options.segmenter),
+        drop_duplicates=not options.keep_copies,
+        on_progress=show,
+    )
+    print(report.in_words())
+    print(f"the corpus is in {options.output}")
+
+
+def _function(name: str) -> Callable[[str], Any]:
+    """`module:function` -> the function."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise MiniBertError(
+            f"--segmenter {name}: {error}; write MODULE:FUNCTION, and install the module."
+        ) from error
+    if not callable(found):
+        raise MiniBertError(f"--segmenter {name} is no function; write MODULE:FUNCTION.")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,140 @@
+"""Bundles of documents -> sentences -> tokens, in this process or in several others.
+
+The work that `build_corpus.py` shares out. A bundle comes back as arrays, which are quick to send;
+and bundles come back in their order, so the result is the same for any number of workers.
+"""
+
+import copy
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from multiprocessing import get_context
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
+import numpy as np
+
+from minibert.data.corpus import Array, token_type
+from minibert.data.documents import Document
+from minibert.data.duplicates import fingerprint
+from minibert.data.sentence_split import split_sentences
+from minibert.data.word_starts import Segmenter, tokens_with_word_starts
+from minibert.errors import MiniBertError
+from minibert.tokenization.tokenizer import BertTokenizer
+
+
+@dataclass(frozen=True)
+class TokenizedBundle:
+    """A bundle as arrays.
+
+    Attributes:
+        tokens: the ids of all sentences, one after the other.
+        sentence_lengths: tokens of each sentence, at least 1.
+        document_lengths: sentences of each document, at least 1.
+        fingerprints: one for each document.
+        word_starts: for each token 1 if a word begins with it; None without a segmenter.
+    """
+
+    tokens: Array
+    sentence_lengths: Array
+    document_lengths: Array
+    fingerprints: Array
+    word_starts: Array | None
+
+
+def tokenize_bundle(
+    documents: Sequence[Document], tokenizer: BertTokenizer, segment: Segmenter | None
+) -> TokenizedBundle:
+    """Sentences, then tokens; a sentence without tokens, and a document without any, is dropped."""
+    tokenizer = copy.copy(tokenizer)
+    tokenizer.model_max_length = sys.maxsize  # no warnings: sequences are cut when they are made
+    sentences: list[str] = []
+    ends: list[int] = []
+    for document in documents:
+        for paragraph in document.paragraphs:
+            sentences += [paragraph] if document.are_sentences else split_sentences(paragraph)
+        ends.append(len(sentences))
+    starts = None
+    if segment is None:
+        ids = tokenizer.encode(sentences, add_special_tokens=False, truncation=False)
+    else:
+        ids, starts = tokens_with_word_starts(sentences, tokenizer, segment)
+    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    counts = np.diff(np.concatenate(([0], np.cumsum(lengths > 0)))[[0, *ends]])
+    marks = np.array([fingerprint(document.text) for document in documents], dtype=np.uint64)
+    return TokenizedBundle(
+        tokens=np.fromiter(chain.from_iterable(ids), token_type(tokenizer.vocab_size)),
+        sentence_lengths=lengths[lengths > 0],
+        document_lengths=counts[counts > 0],
+        fingerprints=marks[counts > 0],
+        word_starts=None if starts is None else np.fromiter(chain.from_iterable(starts), np.uint8),
+    )
+
+
+def tokenize_bundles(
+    bundles: Iterable[list[Document]],
+    folder: Path,
+    tokenizer: BertTokenizer,
+    segment: Segmenter | None,
+    *,
+    workers: int,
+) -> Iterator[TokenizedBundle]:
+    """The bundles tokenized, in their order; only a few are under way at any time.
+
+    Args:
+        bundles: some documents at a time.
+        folder: where the tokenizer is saved: workers load it from there.
+        tokenizer: the same one, for `workers` = 1.
+        segment: text -> words, or None.
+        workers: processes; 1 starts none.
+
+    Raises:
+        MiniBertError: a worker died, or the segmenter cannot be sent to it.
+    """
+    if workers == 1:
+        for bundle in bundles:
+            yield tokenize_bundle(bundle, tokenizer, segment)
+        return
+    _check_can_be_sent(segment)
+    under_way: deque[Future[TokenizedBundle]] = deque()
+    # Spawned, not forked: a fork copies locks that the threads of torch may hold just then.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            for bundle in bundles:
+                under_way.append(pool.submit(_tokenize_in_worker, bundle, folder, segment))
+                if len(under_way) > 2 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        except BrokenProcessPool as error:
+            raise MiniBertError(
+                "a worker process could not start or was killed; in a script, call build_corpus "
+                'under `if __name__ == "__main__":`; if memory is short, use fewer workers.'
+            ) from error
+
+
+def _tokenize_in_worker(
+    documents: Sequence[Document], folder: Path, segment: Segmenter | None
+) -> TokenizedBundle:
+    return tokenize_bundle(documents, _tokenizer_in_worker(folder), segment)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_in_worker(folder: Path) -> BertTokenizer:
+    # Loaded once a process, so that its cache of words stays warm.
+    return BertTokenizer.from_pretrained(folder)
+
+
+def _check_can_be_sent(segment: Segmenter | None) -> None:
+    try:
+        ForkingPickler.dumps(segment)
+    except Exception as error:
+        raise MiniBertError(
+            f"the segmenter cannot be sent to other processes ({error}); use a function that an "
+            "imported module defines, or workers=1."
+        ) from error

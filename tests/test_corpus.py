@@ -1,0 +1,325 @@
+"""What you can rely on: what is in the text is in the corpus, in its order and with its borders,
+for any number of workers; copies are left out and counted; and a damaged corpus is never opened.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import shared
+from toy_corpus import toy_corpus
+
+from minibert.commands import prepare
+from minibert.data import tokenize_bundles
+from minibert.data.build_corpus import build_corpus
+from minibert.data.corpus import Corpus
+from minibert.data.documents import Layout
+from minibert.data.duplicates import NEIGHBOURS, SeenBefore, fingerprint
+from minibert.errors import MiniBertError
+from minibert.tokenization.tokenizer import BertTokenizer
+
+WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] . ? one two three four ##s 我 爱 北 京 。".split()
+TOKENIZER = BertTokenizer({word: index for index, word in enumerate(WORDS)})
+
+
+@pytest.fixture
+def build(tmp_path):
+    def build(text, name="corpus", **options):
+        path = tmp_path / "text.txt"
+        path.write_text(text, encoding="utf-8")
+        report = build_corpus([path], TOKENIZER, tmp_path / name, **options)
+        return Corpus.open(tmp_path / name), report
+
+    return build
+
+
+def texts(corpus):
+    """The corpus as text: documents of sentences of tokens."""
+    tokens = corpus.tokenizer.convert_ids_to_tokens
+    return [
+        [" ".join(tokens(sentence)) for sentence in corpus.document(index)]
+        for index in range(len(corpus))
+    ]
+
+
+def test_documents_and_sentences_come_back_as_they_were(build):
+    corpus, report = build("One. Two?\nThrees four.\n\n我爱北京。爱。\n")
+    assert texts(corpus) == [
+        ["one .", "two ?", "three ##s four ."],
+        ["我 爱 北 京 。", "爱 。"],
+    ]
+    assert (report.documents, report.sentences, report.tokens) == (2, 5, 15)
+    assert (len(corpus), corpus.sentence_count, corpus.token_count) == (2, 5, 15)
+    assert report.unknown_tokens == 0
+
+
+def test_sentences_are_views_of_two_bytes_a_token(build):
+    corpus, _ = build("One. Two?")
+    assert corpus.tokens.dtype == np.uint16
+    assert np.shares_memory(corpus.document(0)[1], corpus.tokens)
+
+
+def test_a_large_vocabulary_takes_four_bytes(tmp_path):
+    vocabulary = {word: index for index, word in enumerate(WORDS)}
+    vocabulary |= {f"w{index}": index for index in range(len(WORDS), 65_537)}
+    (tmp_path / "a.txt").write_text("w65536 one", encoding="utf-8")
+    build_corpus([tmp_path / "a.txt"], BertTokenizer(vocabulary), tmp_path / "corpus")
+    corpus = Corpus.open(tmp_path / "corpus")
+    assert corpus.tokens.dtype == np.uint32
+    assert corpus.tokens.tolist() == [65_536, WORDS.index("one")]
+
+
+def test_what_has_no_token_is_no_sentence_and_no_document(build):
+    corpus, report = build("one.\n\u200b\n\n\u200b\n\ntwo.")
+    assert texts(corpus) == [["one ."], ["two ."]]
+    assert report.documents == 2
+
+
+def test_a_last_short_document_is_there(build):
+    corpus, _ = build("one two three.\nfour.\n\none")
+    assert texts(corpus)[-1] == ["one"]
+
+
+def test_the_corpus_is_the_same_for_any_number_of_workers(build, tmp_path, monkeypatch):
+    text = "\n\n".join(f"one two. three four {'one ' * (n % 7)}." + "\ntwo" * n for n in range(40))
+    build(text, name="alone", segment=str.split)
+    monkeypatch.setattr("minibert.data.build_corpus.BUNDLE", 300)
+    build(text, name="together", segment=str.split, workers=2)
+    files = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "together").iterdir())
+    for name in files:
+        assert (tmp_path / "alone" / name).read_bytes() == (
+            tmp_path / "together" / name
+        ).read_bytes()
+
+
+def test_only_a_few_bundles_are_under_way_at_a_time(tmp_path, monkeypatch):
+    # Memory stays flat if no more is read than what the workers will soon ask for.
+    class Now:
+        def __init__(self, *_, **__): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+        def submit(self, *_):
+            return self
+
+        def result(self):
+            return "bundle"
+
+    monkeypatch.setattr(tokenize_bundles, "ProcessPoolExecutor", Now)
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield []
+
+    done = tokenize_bundles.tokenize_bundles(endless(), tmp_path, TOKENIZER, None, workers=2)
+    for given in range(1, 20):
+        next(done)
+        assert read - given <= 4
+
+
+# Copies
+
+LONG = "one two three four " * 5
+
+
+def test_copies_are_left_out_and_counted(build):
+    text = f"one.\n\n{LONG}.\ntwo.\n\none.\n\nthree.\n{LONG}.\ntwo.\n"
+    corpus, report = build(text)
+    # The short "two." comes again: that is language. The document "one." and the long line are not.
+    assert [document[0][:5] for document in texts(corpus)] == ["one .", "one t", "three"]
+    assert texts(corpus)[2] == ["three .", "two ."]
+    assert (report.duplicate_documents, report.duplicate_paragraphs) == (1, 1)
+    assert "1 documents, 1 paragraphs" in report.in_words()
+
+
+def test_copies_can_be_kept(build):
+    corpus, report = build("one.\n\none.\n\none.", drop_duplicates=False)
+    assert len(corpus) == 3
+    assert report.duplicate_documents == 0
+
+
+def test_a_full_memory_of_texts_forgets_but_never_grows_and_never_errs():
+    seen = SeenBefore(places=64)
+    marks = [fingerprint(str(number)) for number in range(5000)]
+    assert not any(map(seen, marks))  # nothing is taken for a copy that is none
+    assert seen(marks[-1])
+    assert len(seen._table) == 64 >= NEIGHBOURS
+    remembered = SeenBefore()
+    assert not any(map(remembered, marks)) and all(map(remembered, marks))
+
+
+# Held-out documents
+
+
+def test_documents_are_held_out_by_seed_and_no_document_is_lost(tmp_path):
+    corpus = toy_corpus(tmp_path, [2] * 300)
+    train, held_out = corpus.split(0.1, seed=3)
+    assert len(held_out) == 30 and len(train) == 270
+    assert sorted([*train.chosen, *held_out.chosen]) == list(range(300))
+    assert train.token_count + held_out.token_count == corpus.token_count == 600
+    assert train.sentence_count + held_out.sentence_count == 600
+    assert held_out.document(4)[1].tolist() == corpus.document(int(held_out.chosen[4]))[1].tolist()
+    again, other = corpus.split(0.1, seed=3)[1], corpus.split(0.1, seed=4)[1]
+    assert again.chosen.tolist() == held_out.chosen.tolist() != other.chosen.tolist()
+    assert len(set(held_out.chosen) & set(other.chosen)) < 15
+    assert train.identity != held_out.identity == again.identity
+
+
+def test_copies_of_a_document_stay_on_one_side(build):
+    text = "\n\n".join(f"one {'two ' * (n % 20)}" for n in range(200))
+    corpus, _ = build(text, drop_duplicates=False)
+    for seed in range(20):
+        train, held_out = corpus.split(0.1, seed=seed)
+        assert not {str(d) for d in texts(train)} & {str(d) for d in texts(held_out)}
+
+
+def test_a_document_is_held_out_whatever_stands_around_it(build):
+    texts_of_documents = [f"one {'two ' * n}." for n in range(100)]
+    first, _ = build("\n\n".join(texts_of_documents), name="first")
+    second, _ = build("\n\n".join(reversed(texts_of_documents)), name="second")
+    held_out = [sorted(map(str, texts(corpus.split(0.1)[1]))) for corpus in (first, second)]
+    assert held_out[0] == held_out[1]
+
+
+def test_holding_out_everything_is_refused(tmp_path):
+    corpus = toy_corpus(tmp_path, [2, 2])
+    for share in (0.5, 0, 1):
+        with pytest.raises(MiniBertError, match="hold"):
+            corpus.split(share)
+
+
+# Words of a segmenter
+
+
+def two_words(text):
+    return [text[:2], text[2:]] if text.startswith("我爱") else text.split()
+
+
+def test_a_segmenter_says_where_chinese_words_begin(build):
+    corpus, _ = build("我爱北京。\n\none twos", segment=two_words)
+    assert corpus.word_starts.tolist() == [1, 0, 1, 0, 0, 1, 1, 0]
+
+
+def test_a_segmenter_that_changes_the_text_is_refused(build, tmp_path):
+    with pytest.raises(MiniBertError, match="not in the text"):
+        build("我爱北京。", segment=lambda text: ["我", "愛"])
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_segmenter_that_cannot_travel_is_refused(build):
+    with pytest.raises(MiniBertError, match="cannot be sent"):
+        build("one.", segment=lambda text: text.split(), workers=2)
+
+
+# What can go wrong
+
+
+def test_a_folder_that_is_there_is_not_touched(build, tmp_path):
+    build("one.")
+    with pytest.raises(MiniBertError, match="is there already"):
+        build("two.")
+    assert texts(Corpus.open(tmp_path / "corpus")) == [["one ."]]
+
+
+def test_no_text_leaves_no_corpus(build, tmp_path):
+    with pytest.raises(MiniBertError, match="no text in these files"):
+        build("\n \n")
+    with pytest.raises(MiniBertError, match="at least 1"):
+        build("one", workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+def test_a_damaged_corpus_is_not_opened(build, tmp_path):
+    folder = build("one. two.\n\nthree.")[0].folder
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    for name in ("tokens.bin", "sentences.bin", "documents.bin", "fingerprints.bin", "corpus.json"):
+        (folder / name).write_bytes(files[folder / name][:-2])
+        with pytest.raises(MiniBertError):
+            Corpus.open(folder)
+        (folder / name).unlink()
+        with pytest.raises(MiniBertError):
+            Corpus.open(folder)
+        (folder / name).write_bytes(files[folder / name])
+    (folder / "sentences.bin").write_bytes(files[folder / "sentences.bin"][8:] + bytes(8))
+    with pytest.raises(MiniBertError, match="damaged"):
+        Corpus.open(folder)
+    about = json.loads(files[folder / "corpus.json"])
+    (folder / "corpus.json").write_text(json.dumps(about | {"format": 2}), encoding="utf-8")
+    with pytest.raises(MiniBertError, match="format 1"):
+        Corpus.open(folder)
+
+
+def test_a_script_without_a_main_guard_gets_a_plain_sentence(tmp_path):
+    (tmp_path / "a.txt").write_text("one.\n", encoding="utf-8")
+    TOKENIZER.save_pretrained(tmp_path / "tokenizer")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from minibert.data.build_corpus import build_corpus\n"
+        "from minibert.tokenization.tokenizer import BertTokenizer\n"
+        f"tokenizer = BertTokenizer.from_pretrained({str(tmp_path / 'tokenizer')!r})\n"
+        f"build_corpus([{str(tmp_path / 'a.txt')!r}], tokenizer, {str(tmp_path / 'corpus')!r},"
+        " workers=2)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "MiniBertError: a worker process could not start" in done.stderr
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_both_languages_at_full_size(tmp_path):
+    for name, vocabulary, lines in [
+        ("data/books/Lewis_Carroll", "bert-base-uncased", "paragraphs"),
+        ("data/chinese_text/CLUECorpusSmall_sampled.txt", "bert-base-chinese", "documents"),
+    ]:
+        tokenizer = BertTokenizer(shared(f"data/vocab/{vocabulary}-vocab.txt"))
+        folder = tmp_path / vocabulary
+        report = build_corpus([shared(name)], tokenizer, folder, layout=Layout(lines=lines))
+        assert report.unknown_tokens < 0.01 * report.tokens
+        assert 10 < report.tokens / report.sentences < 60
+        assert Corpus.open(folder).token_count == report.tokens
+
+
+def test_an_epoch_of_a_part_is_a_part(tmp_path):
+    corpus = toy_corpus(tmp_path, [3] * 10)
+    part = replace(corpus, chosen=np.array([7, 2]))
+    assert len(part) == 2
+    assert part.document(0)[0].tolist() == corpus.document(7)[0].tolist()
+
+
+def test_the_page_about_the_format_runs():
+    page = (Path(__file__).parents[1] / "docs" / "corpus_format.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "corpus_format.md", "exec"), {})
+
+
+def test_the_command_prepares_a_corpus_and_says_what_it_did(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text('{"body": "One two.\\nThree."}\n', encoding="utf-8")
+    TOKENIZER.save_pretrained(tmp_path / "tokenizer")
+    parser = argparse.ArgumentParser()
+    prepare.add_arguments(parser)
+
+    def minibert_prepare(*options):
+        where = ["--vocabulary", str(tmp_path / "tokenizer"), "--output", str(tmp_path / "corpus")]
+        arguments = [str(tmp_path / "a.jsonl"), "--text-field", "body", *where, *options]
+        prepare.run(parser.parse_args(arguments))
+
+    with pytest.raises(MiniBertError, match="--segmenter shlex:nothing"):
+        minibert_prepare("--segmenter", "shlex:nothing")
+    minibert_prepare("--segmenter", "shlex:split", "--lines", "sentences")
+    assert texts(Corpus.open(tmp_path / "corpus")) == [["one two .", "three ."]]
+    assert "1 documents, 2 sentences, 5 tokens" in capsys.readouterr().out

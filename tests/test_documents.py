@@ -1,0 +1,183 @@
+"""What you can rely on: each way to lay out text gives the documents one sees in it, bad lines are
+passed over and counted, and no document is lost, not even a short one at the end of a file.
+"""
+
+import json
+
+import pytest
+from conftest import shared
+
+from minibert.data import documents
+from minibert.data.documents import Findings, Layout, read_documents, text_files
+from minibert.errors import MiniBertError
+
+
+def read(path, findings=None, **layout):
+    found = read_documents([path], Layout(**layout), findings or Findings())
+    return [document.paragraphs for document in found]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        data = content if isinstance(content, bytes) else content.encode("utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+# Plain text
+
+TEXT = "One. Two.\nThree.\n\n\nFour.\nFive."
+
+
+def test_a_blank_line_ends_a_document(write):
+    path = write("a.txt", TEXT)
+    assert read(path) == [["One. Two.", "Three."], ["Four.", "Five."]]
+
+
+def test_a_line_can_be_a_document(write):
+    lines = [["One. Two."], ["Three."], ["Four."], ["Five."]]
+    assert read(write("a.txt", TEXT), lines="documents") == lines
+
+
+def test_wrapped_lines_are_joined_and_the_file_is_the_document(write):
+    wrapped = [["One. Two. Three.", "Four. Five."]]
+    assert read(write("a.txt", TEXT), lines="wrapped") == wrapped
+
+
+def test_only_lines_that_are_sentences_are_not_cut_further(write):
+    path = write("a.txt", TEXT)
+    for lines in documents.LINES:
+        for document in read_documents([path], Layout(lines=lines), Findings()):
+            assert document.are_sentences == (lines == "sentences")
+
+
+def test_line_ends_of_windows_and_byte_order_marks_leave_no_trace(write):
+    path = write("a.txt", b"\xef\xbb\xbfOne.\r\nTwo.\r\n\r\nThree.\r\n")
+    assert read(path) == [["One.", "Two."], ["Three."]]
+
+
+def test_the_last_document_is_there_however_the_file_ends(write):
+    for end in ("", "\n", "\n\n\n", "\r\n", " "):
+        assert read(write("a.txt", "One.\n\nShort." + end))[-1] == ["Short."]
+
+
+# Markdown
+
+
+def test_a_heading_begins_a_new_document(write):
+    path = write("a.md", "# Book\n\n## I\n\nOne\nline.\n\nTwo.\n\n## II\n\nThree.\n")
+    assert read(path) == [["One line.", "Two."], ["Three."]]
+    assert read(path, chapters=False) == [["One line.", "Two.", "Three."]]
+
+
+def test_front_matter_is_dropped(write):
+    assert read(write("a.md", "---\ntitle: x\n---\nText.\n")) == [["Text."]]
+    assert read(write("a.md", "---\nText.\n")) == [["Text."]]  # a rule, not front matter
+
+
+def test_marks_go_and_words_stay(write):
+    text = "See **the** _big_ [map](a.png) `x` ![pic](b.png) <b>now</b>: a_b_c, 2 * 3 * 4, \\*."
+    assert read(write("a.md", text)) == [["See the big map x  now: a_b_c, 2 * 3 * 4, *."]]
+
+
+def test_code_tables_and_rules_go_and_items_become_paragraphs(write):
+    text = "One.\n```\n# code\n```\n| a | b |\n|---|---|\n- two\n  more\n- three\n***\n> Four.\n"
+    assert read(write("a.md", text)) == [["One.", "two more", "three", "Four."]]
+
+
+def test_an_underlined_heading_is_a_heading(write):
+    assert read(write("a.md", "One.\n\nTitle\n=====\nTwo.\n")) == [["One."], ["Two."]]
+
+
+def test_a_book_is_its_chapters():
+    path = shared("data/books/Jane_Austen/Emma.md")
+    found = read(path)
+    assert len(found) == 55
+    assert found[0][0].startswith("Emma Woodhouse, handsome, clever, and rich")
+    assert not any("_" in paragraph or "#" in paragraph for paragraph in found[0])
+
+
+# JSONL
+
+
+def test_an_object_is_a_document(write):
+    rows = [{"text": "One.\nTwo.\n\nThree."}, {"text": "四。", "n": 1}]
+    path = write("a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert read(path) == [["One.", "Two.", "Three."], ["四。"]]
+    assert read(path, lines="wrapped") == [["One. Two.", "Three."], ["四。"]]
+
+
+def test_the_text_may_lie_in_another_field(write):
+    assert read(write("a.jsonl", '{"body": "x"}'), text_field="body") == [["x"]]
+
+
+def test_objects_without_text_are_passed_over_and_counted(write):
+    rows = ['{"text": "One."}', "{", '{"text": 3}', "[]", '{"text": "Two."}', '{"text": "\\ud83d"}']
+    rows += ['{"text": "Three."}']
+    findings = Findings()
+    path = write("a.jsonl", "\n".join(rows))
+    assert read(path, findings) == [["One."], ["Two."], ["\ufffd"], ["Three."]]
+    assert (findings.lines, findings.bad_lines) == (7, 3)
+    assert findings.bad_examples[0] == f"{path}:2: not a JSON object"
+
+
+# What is bad, long or missing
+
+
+def test_lines_that_are_not_utf8_are_passed_over_and_counted(write):
+    findings = Findings()
+    path = write("a.txt", b"One.\nna\xefve\nTwo.\nNUL \0 here\nThree.\n")
+    assert read(path, findings) == [["One.", "Two.", "Three."]]
+    assert (findings.files, findings.lines, findings.bad_lines) == (1, 5, 2)
+    assert findings.bad_examples[0] == f"{path}:2: byte 0xef at 3 is not UTF-8"
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
+def test_a_file_in_another_encoding_is_refused(write, encoding):
+    path = write("a.txt", "天气很好。\n我们走吧。\n".encode(encoding) * 9)
+    with pytest.raises(MiniBertError, match="lines cannot be read"):
+        read(path)
+
+
+def test_a_document_without_an_end_is_cut(write, monkeypatch):
+    monkeypatch.setattr(documents, "LONGEST_DOCUMENT", 10)
+    findings = Findings()
+    assert read(write("a.txt", "12345\n" * 5), findings) == [
+        ["12345"] * 2,
+        ["12345"] * 2,
+        ["12345"],
+    ]
+    assert findings.cut_documents == 2
+
+
+def test_a_line_without_an_end_is_passed_over(write, monkeypatch):
+    monkeypatch.setattr(documents, "LONGEST_LINE", 10)
+    findings = Findings()
+    path = write("a.txt", "short\n" + "long " * 20 + "\nshort\n" + "exactly 9\n" + "endless" * 9)
+    assert read(path, findings) == [["short", "short", "exactly 9"]]
+    assert findings.bad_lines == 2
+
+
+def test_folders_are_searched_in_a_fixed_order(write, tmp_path):
+    for name in ("b/two.md", "a/one.txt", "c.jsonl", "picture.png"):
+        write(name, "{}")
+    names = [path.name for path in text_files([tmp_path])]
+    assert names == ["one.txt", "two.md", "c.jsonl"]
+
+
+def test_what_is_no_text_is_refused_in_one_sentence(write, tmp_path):
+    write("empty/picture.png", b"")
+    for path, message in [
+        (tmp_path / "absent.txt", "no such file"),
+        (tmp_path / "empty", "holds no file"),
+        (write("a.docx", b"PK"), "cannot tell the format"),
+    ]:
+        with pytest.raises(MiniBertError, match=message):
+            read(path)
+    with pytest.raises(MiniBertError, match="must be one of"):
+        Layout(lines="words")

@@ -1,0 +1,202 @@
+"""What you can rely on: every batch is what `BertForPreTraining` takes, an epoch is a function of
+(seed, epoch), and a run that is resumed in the middle sees exactly what it would have seen.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from toy_corpus import CLS, MASK, PAD, SEP, toy_corpus
+
+from minibert.data.build_corpus import build_corpus
+from minibert.data.corpus import Corpus
+from minibert.data.masking import NO_LABEL, MaskingRates
+from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.model.config import BertConfig
+from minibert.model.pretraining import BertForMaskedLM, BertForPreTraining
+from minibert.tokenization.tokenizer import BertTokenizer
+
+FIRST = 6  # the id of the first token of the toy corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return toy_corpus(tmp_path_factory.mktemp("corpus"), [40, 9, 1, 60, 30] * 4, sentence_length=3)
+
+
+def batches(corpus, **options):
+    return PretrainingBatches(corpus, **({"max_length": 32, "batch_size": 8, "seed": 5} | options))
+
+
+def unmasked(batch):
+    """The ids as they were before masking."""
+    return torch.where(batch["labels"] == NO_LABEL, batch["input_ids"], batch["labels"])
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_a_batch_is_what_the_model_takes(corpus, next_sentence):
+    data = batches(corpus, next_sentence=next_sentence)
+    config = BertConfig.tiny(vocab_size=corpus.tokenizer.vocab_size, max_position_embeddings=32)
+    model = (BertForPreTraining if next_sentence else BertForMaskedLM)(config)
+    batch = next(data.epoch(0))
+    assert ("next_sentence_label" in batch) == next_sentence
+    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
+    assert torch.isfinite(model(**batch).loss)
+
+
+def test_a_pair_is_framed_and_its_label_is_true(corpus):
+    document = np.repeat(np.arange(len(corpus)), np.diff(corpus.sentences[corpus.documents]))
+    for batch in batches(corpus).epoch(0):
+        rows = zip(
+            unmasked(batch), batch["token_type_ids"], batch["attention_mask"],
+            batch["next_sentence_label"].tolist(), strict=True,
+        )  # fmt: skip
+        for ids, types, mask, label in rows:
+            length = int(mask.sum())
+            assert mask[:length].all() and (ids[length:] == PAD).all()
+            assert ids[0] == CLS and ids[length - 1] == SEP
+            first_sep = int((ids == SEP).nonzero()[0])
+            assert types[: first_sep + 1].sum() == 0
+            assert types[first_sep + 1 : length].all() and types[length:].sum() == 0
+            first = (ids[1:first_sep] - FIRST).tolist()
+            second = (ids[first_sep + 1 : length - 1] - FIRST).tolist()
+            assert first == list(range(first[0], first[0] + len(first)))
+            assert second == list(range(second[0], second[0] + len(second)))
+            same_document = document[first[0]] == document[second[0]]
+            assert label == (0 if same_document else 1)
+            if label == 0:
+                # Only a few tokens at the border of A and B may have been cut off.
+                assert 0 < second[0] - first[-1] <= 3
+
+
+def test_special_tokens_and_padding_are_never_masked(corpus):
+    for batch in batches(corpus, rates=MaskingRates(0.9)).epoch(0):
+        picked = batch["labels"] != NO_LABEL
+        assert batch["labels"][picked].min() >= FIRST
+        assert not (picked & (batch["attention_mask"] == 0)).any()
+        assert (batch["input_ids"][:, 0] == CLS).all()
+
+
+def test_packed_sequences_are_full_and_hold_each_token_once(corpus):
+    data = batches(corpus, next_sentence=False)
+    seen = []
+    for batch in data.epoch(1):
+        ids = unmasked(batch)
+        seen += ids[ids >= FIRST].tolist()
+        assert batch["token_type_ids"].sum() == 0
+        assert (ids[:, 0] == CLS).all()
+    assert sorted(seen) == corpus.tokens.tolist()
+    assert data.padding_share() < 0.1
+
+
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_every_document_comes_in_every_epoch(corpus, next_sentence):
+    document = np.repeat(np.arange(len(corpus)), np.diff(corpus.sentences[corpus.documents]))
+    data = batches(corpus, next_sentence=next_sentence)
+    for epoch in range(3):
+        seen = torch.cat([unmasked(batch).flatten() for batch in data.epoch(epoch)]).numpy()
+        assert set(document[seen[seen >= FIRST] - FIRST]) == set(range(len(corpus)))
+
+
+@pytest.mark.parametrize("options", [{}, {"next_sentence": False}, {"whole_word": True}])
+def test_a_resumed_epoch_goes_on_exactly(corpus, options):
+    whole = list(batches(corpus, **options).epoch(2))
+    for start in (0, 1, len(whole) // 2, len(whole)):
+        assert same(list(batches(corpus, **options).epoch(2, start=start)), whole[start:])
+
+
+def test_each_epoch_and_seed_has_pairs_and_masks_of_its_own(corpus):
+    data = batches(corpus)
+    first, second = next(data.epoch(0)), next(data.epoch(1))
+    assert not same([first], [second])
+    assert not same([first], [next(batches(corpus, seed=6).epoch(0))])
+
+
+def test_no_two_batches_of_any_epochs_are_masked_in_the_same_places(corpus):
+    data = batches(corpus, next_sentence=False)
+    places = [
+        batch["labels"] != NO_LABEL
+        for epoch in range(3)
+        for batch in data.epoch(epoch)
+        if batch["labels"].shape == (8, 32)
+    ]
+    for first, second in combinations(places, 2):
+        assert (first & second).float().mean() < 0.08  # by chance about 0.15 squared
+
+
+def test_batches_do_not_depend_on_the_global_random_state(corpus):
+    torch.manual_seed(1)
+    first = list(batches(corpus).epoch(0))
+    torch.manual_seed(2)
+    assert same(first, list(batches(corpus).epoch(0)))
+
+
+def test_evaluation_sees_the_same_masks_every_time(corpus):
+    train, held_out = corpus.split(0.3)
+    data = batches(held_out)
+    once = list(data.fixed())
+    list(data.epoch(4))
+    assert same(once, list(data.fixed()))
+    ids = set(torch.cat([unmasked(batch).flatten() for batch in once]).tolist())
+    trained = {token for index in range(len(train)) for s in train.document(index) for token in s}
+    assert not ids & trained
+
+
+def test_the_number_of_batches_is_that_of_epoch_0_and_others_are_close(corpus):
+    data = batches(corpus)
+    assert len(list(data.epoch(0))) == len(data)
+    assert abs(len(list(data.epoch(3))) - len(data)) <= 0.2 * len(data)
+
+
+def test_the_padding_share_is_what_the_batches_have(corpus):
+    data = batches(corpus)
+    masks = [batch["attention_mask"] for batch in data.epoch(0)]
+    real = sum(int(mask.sum()) for mask in masks)
+    assert data.padding_share() == pytest.approx(1 - real / sum(mask.numel() for mask in masks))
+    assert all(batch["input_ids"].shape[1] % 8 == 0
+               for batch in batches(corpus, multiple_of=8).epoch(0))  # fmt: skip
+
+
+def every_two(text):
+    return [text[start : start + 2] for start in range(0, len(text), 2)]
+
+
+def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
+    characters = [chr(0x4E00 + n) for n in range(90)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join("".join(characters[n : n + 30]) for n in (0, 30, 60)), "utf-8")
+    tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
+    build_corpus([path], tokenizer, tmp_path / "corpus", segment=every_two)
+    options = {"next_sentence": False, "max_length": 200, "batch_size": 1}
+    for whole_word in (True, False):
+        data = batches(Corpus.open(tmp_path / "corpus"), whole_word=whole_word, **options)
+        split_words = 0
+        for epoch in range(50):
+            (batch,) = data.epoch(epoch)
+            picked = dict(
+                zip(unmasked(batch)[0].tolist(), batch["labels"][0].tolist(), strict=True)
+            )
+            split_words += sum(
+                (picked[token] == NO_LABEL) != (picked[token + 1] == NO_LABEL)
+                for token in range(5, 95, 2)
+            )
+        assert (split_words == 0) == whole_word
+
+
+def test_masked_places_show_the_mask_token_mostly(corpus):
+    data = batches(corpus)
+    shown = [
+        batch["input_ids"][batch["labels"] != NO_LABEL]
+        for epoch in range(20)
+        for batch in data.epoch(epoch)
+    ]
+    assert 0.76 < (torch.cat(shown) == MASK).float().mean() < 0.84

@@ -1,0 +1,219 @@
+"""What you can rely on: from Google's seed come Google's 60 instances, id for id; and the fast way
+to make pairs keeps to the same rules, but never takes a random B from the document of A.
+"""
+
+import json
+import random
+from collections import Counter
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from conftest import shared
+from scipy.stats import binomtest
+from toy_corpus import toy_corpus
+
+from minibert.data.documents import Findings, Layout, read_documents
+from minibert.data.packed_plan import plan_packed
+from minibert.data.pair_plan import plan_pairs
+from minibert.data.sentence_pairs import (
+    IS_NEXT,
+    IS_RANDOM,
+    google_instances,
+    sentence_pairs,
+)
+from minibert.errors import MiniBertError
+from minibert.tokenization.tokenizer import BertTokenizer
+
+
+def test_googles_seed_gives_googles_sixty_instances():
+    tokenizer = BertTokenizer(shared("data/vocab/bert-base-uncased-vocab.txt"))
+    golden = shared("golden/google_pretraining_data")
+    layout = Layout(lines="sentences")
+    documents = [
+        [tokenizer.encode(sentence, add_special_tokens=False) for sentence in document.paragraphs]
+        for document in read_documents([golden / "sample_text.txt"], layout, Findings())
+    ]
+    instances = google_instances(documents, tokenizer, random.Random(12345))
+    lines = (golden / "instances.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(instances) == 60
+    assert [asdict(instance) for instance in instances] == [json.loads(line) for line in lines]
+
+
+# By hand: sentence s of document d is the tokens 100 d + s, so a token tells where it is from
+
+
+def one_token_sentences(*counts):
+    return [[[100 * d + s] for s in range(count)] for d, count in enumerate(counts)]
+
+
+def test_a_true_b_follows_a_and_a_random_b_does_not():
+    documents = one_token_sentences(40, 40, 40)
+    labels = Counter()
+    for seed in range(50):
+        for pair in sentence_pairs(documents, 1, max_length=13, rng=random.Random(seed)):
+            follows = pair.second[0] == pair.first[-1] + 1
+            assert pair.next_sentence_label == (IS_NEXT if follows else IS_RANDOM)
+            labels[pair.next_sentence_label] += 1
+    assert IS_NEXT == 0 and IS_RANDOM == 1  # as in Google's code, and in released weights
+    assert 0.4 < labels[IS_RANDOM] / labels.total() < 0.6
+
+
+def test_unused_sentences_come_back_in_the_next_pair():
+    documents = one_token_sentences(40, 40)
+    for seed in range(20):
+        used = []
+        for pair in sentence_pairs(documents, 0, max_length=13, rng=random.Random(seed)):
+            used += pair.first + (pair.second if pair.next_sentence_label == IS_NEXT else [])
+        assert used == list(range(40))  # each sentence once, in order, the last one, too
+
+
+def test_googles_weakness_with_a_single_document_is_what_the_text_says():
+    documents = one_token_sentences(40)
+    pairs = list(sentence_pairs(documents, 0, max_length=13, rng=random.Random(0)))
+    assert any(pair.next_sentence_label == IS_RANDOM for pair in pairs)
+
+
+# The fast way
+
+
+def spans(corpus, plan):
+    """For each pair: A's tokens, B's tokens, label."""
+    for row, label in enumerate(plan.labels.tolist()):
+        first, second = (corpus.tokens[a:b].tolist() for a, b in plan.pieces(row))
+        yield first, second, label
+
+
+def test_the_fast_pairs_tell_the_truth_about_b(tmp_path):
+    corpus = toy_corpus(tmp_path, [40, 7, 1, 25])
+    document_of = np.repeat(np.arange(4), [40, 7, 1, 25])
+    for epoch in range(40):
+        plan = plan_pairs(corpus, max_length=13, seed=1, epoch=epoch)
+        for row, label in enumerate(plan.labels.tolist()):
+            (first_start, first_end), (second_start, second_end) = plan.pieces(row)
+            assert first_start < first_end and second_start < second_end
+            same = document_of[first_start] == document_of[second_start]
+            assert same == (label == IS_NEXT)  # a random B never is from A's own document
+            assert len(set(document_of[second_start:second_end])) == 1
+            if label == IS_NEXT:
+                assert second_start == first_end
+
+
+def test_the_fast_pairs_use_every_sentence_also_of_a_last_short_document(tmp_path):
+    corpus = toy_corpus(tmp_path, [40, 7, 25, 2, 1])
+    for epoch in range(20):
+        plan = plan_pairs(corpus, max_length=13, seed=1, epoch=epoch)
+        used = []
+        for first, second, label in spans(corpus, plan):
+            used += first + (second if label == IS_NEXT else [])
+        assert used == corpus.tokens.tolist()
+
+
+def test_the_fast_pairs_fit_and_most_are_full(tmp_path):
+    corpus = toy_corpus(tmp_path, [200] * 20, sentence_length=7)
+    lengths = plan_pairs(corpus, max_length=64, seed=0, epoch=0).lengths
+    assert lengths.max() == 64
+    assert (lengths == 64).mean() > 0.7
+    short = plan_pairs(corpus, max_length=64, seed=0, epoch=0, short_probability=1.0).lengths
+    assert short.mean() < 45
+
+
+@pytest.mark.parametrize(("longest", "sizes"), [(12, (6, 6)), (13, (7, 6))])
+def test_the_fast_pairs_are_cut_like_googles(tmp_path, longest, sizes):
+    # Sentences of 9 tokens in pairs of at most 12 or 13: every pair must be cut.
+    corpus = toy_corpus(tmp_path, [50] * 10, sentence_length=9)
+    documents = [[sentence.tolist() for sentence in corpus.document(i)] for i in range(len(corpus))]
+    options = {"max_length": longest + 3, "short_probability": 0.0}
+
+    def sizes_and_cuts(pairs):
+        found = Counter((len(first), len(second)) for first, second, _ in pairs)
+        # The 9 tokens of a sentence are t, t + 1, ... t + 8 with t a multiple of 9.
+        front = np.mean([(first[0] - 6) % 9 for first, _, _ in pairs])
+        return found, front
+
+    fast, google = [], []
+    for epoch in range(4):
+        plan = plan_pairs(corpus, seed=0, epoch=epoch, **options)
+        fast += list(spans(corpus, plan))
+        rng = random.Random(epoch)
+        for index in range(len(documents)):
+            pairs = sentence_pairs(documents, index, rng=rng, **options)
+            google += [(pair.first, pair.second, pair.next_sentence_label) for pair in pairs]
+    fast_sizes, fast_front = sizes_and_cuts(fast)
+    google_sizes, google_front = sizes_and_cuts(google)
+    assert fast_sizes.keys() == google_sizes.keys() == {sizes}
+    assert abs(fast_front - google_front) < 0.2
+    assert abs(len(fast) / len(google) - 1) < 0.02
+
+
+def test_the_fast_pairs_have_googles_shares_of_labels_and_lengths(tmp_path):
+    corpus = toy_corpus(tmp_path, [30, 3, 80, 1, 12] * 60, sentence_length=5)
+    documents = [[sentence.tolist() for sentence in corpus.document(i)] for i in range(len(corpus))]
+    rng = random.Random(0)
+    google = [
+        pair
+        for index in range(len(documents))
+        for pair in sentence_pairs(documents, index, max_length=64, rng=rng)
+    ]
+    plan = plan_pairs(corpus, max_length=64, seed=0, epoch=0)
+    assert abs(len(plan) / len(google) - 1) < 0.05
+    random_share = np.mean([pair.next_sentence_label for pair in google])
+    assert abs(plan.labels.mean() - random_share) < 0.04
+    google_length = np.mean([len(pair.first) + len(pair.second) + 3 for pair in google])
+    assert abs(plan.lengths.mean() / google_length - 1) < 0.05
+    first = [b - a for a, b in (plan.pieces(row)[0] for row in range(len(plan)))]
+    assert abs(np.mean(first) / np.mean([len(pair.first) for pair in google]) - 1) < 0.08
+
+
+def test_half_of_the_pairs_that_could_be_true_are(tmp_path):
+    corpus = toy_corpus(tmp_path, [400] * 30)
+    labels = plan_pairs(corpus, max_length=23, seed=0, epoch=0, short_probability=0).labels
+    # The last gathering of a document may be a single sentence, which has no true next one.
+    assert binomtest(int((labels == IS_RANDOM).sum()), len(labels), 0.5).pvalue > 0.001
+
+
+def test_pairs_depend_on_seed_and_epoch_only(tmp_path):
+    corpus = toy_corpus(tmp_path, [40, 7, 25])
+
+    def places(**options):
+        return plan_pairs(corpus, max_length=13, **options).places.tolist()
+
+    assert places(seed=1, epoch=2) == places(seed=1, epoch=2)
+    assert places(seed=1, epoch=2) != places(seed=1, epoch=3)
+    assert places(seed=1, epoch=2) != places(seed=2, epoch=2)
+
+
+@pytest.mark.parametrize(
+    ("documents", "max_length", "message"),
+    [([9], 13, "only one"), ([1, 1, 1], 13, "single sentence"), ([3, 3], 4, "at least 5")],
+)
+def test_what_cannot_give_pairs_is_refused(tmp_path, documents, max_length, message):
+    corpus = toy_corpus(tmp_path, documents)
+    with pytest.raises(MiniBertError, match=message):
+        plan_pairs(corpus, max_length=max_length, seed=0, epoch=0)
+
+
+# Without next sentences
+
+
+@pytest.mark.parametrize("max_length", [3, 4, 5, 12, 1000])
+def test_packed_sequences_hold_every_token_once_and_are_full(tmp_path, max_length):
+    corpus = toy_corpus(tmp_path, [4, 1, 9, 30, 2], sentence_length=3)
+    for epoch in range(10):
+        plan = plan_packed(corpus, max_length=max_length, seed=0, epoch=epoch)
+        used = []
+        for row in range(len(plan)):
+            pieces = [corpus.tokens[a:b].tolist() for a, b in plan.pieces(row)]
+            assert all(pieces)  # so no [SEP] follows another or [CLS]
+            assert 1 + sum(len(piece) + 1 for piece in pieces) == plan.lengths[row]
+            used += [token for piece in pieces for token in piece]
+        assert sorted(used) == corpus.tokens.tolist()
+        assert plan.lengths.max() <= max_length
+        # A cut at a [SEP] makes a sequence shorter by that [SEP]; else only the ends are short.
+        assert sum(plan.lengths < max_length - 2) <= 2
+
+
+def test_a_new_epoch_packs_the_documents_in_another_order(tmp_path):
+    corpus = toy_corpus(tmp_path, [5] * 10)
+    orders = [plan_packed(corpus, max_length=9, seed=0, epoch=e).order.tolist() for e in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
