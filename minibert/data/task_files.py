@@ -1,8 +1,10 @@
 """The train, dev and test sets of a task, from files or from the embedded default."""
 
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from minibert.data.batches import TextClassificationBatches
 from minibert.data.columns import Column
@@ -10,6 +12,7 @@ from minibert.data.labels import LabelSet, class_counts
 from minibert.data.library_docs import library_sentences
 from minibert.data.readers import Example, describe_columns, read_examples
 from minibert.data.splits import stratified_split, warn_if_sorted, without_overlap
+from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
 
 DEV_SHARE = 0.1  # of the training file, where no dev file is given
@@ -115,6 +118,40 @@ def read_task(
     if repeated:
         notes.append(f"{repeated:,} training texts also stand in dev or test, which flatters them.")
     return TaskData(training, held_out, testing, labels, notes)
+
+
+def make_batches(
+    task: TaskData,
+    tokenizer: Callable[..., Mapping[str, Any]],
+    *,
+    pad_token_id: int,
+    max_length: int,
+    batch_size: int,
+    seed: int,
+) -> dict[str, TextClassificationBatches]:
+    """Tokenize all sets of a task, each once.
+
+    Args:
+        task: the examples.
+        tokenizer: a `BertTokenizer`.
+        pad_token_id: what fills a row up.
+        max_length: longer texts are cut to this many tokens.
+        batch_size: examples a batch.
+        seed: of the order of training.
+
+    Returns:
+        The batches of each set, by its name.
+    """
+    return {
+        name: TextClassificationBatches(
+            tokenize_examples(tokenizer, examples, max_length=max_length),
+            task.labels.targets(examples),
+            pad_token_id=pad_token_id,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        for name, examples in task.splits.items()
+    }
 
 
 def fingerprint(batches: TextClassificationBatches) -> str:

@@ -16,7 +16,101 @@ from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
+TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
 VOCABULARY_SIZE = 8192  # learned from the training texts, where no vocabulary is given
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with."""
+
+    model: BertForSequenceClassification
+    tokenizer: BertTokenizer
+    pretrained: bool
+    note: str  # one sentence that says what it is
+
+
+def start_pretrained(
+    name_or_path: str | Path, labels: LabelSet, examples: Sequence[Example]
+) -> Start:
+    """Pretrained weights with a new layer for the task on top, and the vocabulary they came with.
+
+    Args:
+        name_or_path: a folder or hub name.
+        labels: the classes.
+        examples: the training examples, for a look at how much of them the vocabulary knows.
+
+    Raises:
+        MiniBertError: something cannot be loaded.
+    """
+    tokenizer = BertTokenizer.from_pretrained(name_or_path)
+    model = BertForSequenceClassification.from_pretrained(
+        name_or_path, ignore_mismatched_sizes=True, quiet=True, **_task(labels)
+    )
+    report = model.load_report
+    note = f"start: {name_or_path}, {len(report.loaded) if report else 0} tensors loaded"
+    unknown = unknown_share(tokenizer, examples)
+    if unknown > TOO_MUCH_UNKNOWN:
+        note += (
+            f"; {unknown:.0%} of your texts' pieces are unknown to its vocabulary, which is for "
+            "another language: give another --model, or --preset tiny for random weights"
+        )
+    return Start(model.train(), tokenizer, True, f"{note}.")
+
+
+def start_at_random(
+    preset: str,
+    labels: LabelSet,
+    examples: Sequence[Example],
+    *,
+    vocabulary: Path | str | None = None,
+    cased: bool = False,
+    seed: int = 0,
+) -> Start:
+    """Random weights.
+
+    Args:
+        preset: "tiny" to "large".
+        labels: the classes.
+        examples: the training examples; a vocabulary is learned from them where none is given.
+        vocabulary: a `vocab.txt`.
+        cased: keep capitals and accents.
+        seed: of the weights.
+
+    Raises:
+        MiniBertError: the vocabulary cannot be read, or the preset is unknown.
+    """
+    if preset not in PRESETS:
+        raise MiniBertError(f"the preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
+    if vocabulary is None:
+        texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
+        pieces = train_vocabulary_fast(texts, size=VOCABULARY_SIZE, do_lower_case=not cased)
+        ids = {piece: index for index, piece in enumerate(pieces)}
+        tokenizer = BertTokenizer(ids, do_lower_case=not cased)
+        source = "learned from the training texts"
+    else:
+        tokenizer = BertTokenizer(vocabulary, do_lower_case=not cased)
+        source = f"from {vocabulary}"
+    make = getattr(BertConfig, preset)
+    config = make(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **_task(labels))
+    torch.manual_seed(seed)
+    note = f"start: random weights, size {preset}; {len(tokenizer):,} pieces {source}."
+    return Start(BertForSequenceClassification(config), tokenizer, False, note)
+
+
+def unknown_share(tokenizer: BertTokenizer, examples: Sequence[Example]) -> float:
+    """The share of pieces that are [UNK], in the first few hundred examples."""
+    rows = tokenizer([e.text for e in examples[:500]], truncation=True)["input_ids"]
+    unknown: int = sum(row.count(tokenizer.unk_token_id) for row in rows)
+    return unknown / sum(map(len, rows))
+
+
+def _task(labels: LabelSet) -> dict[str, Any]:
+    return {
+        "num_labels": len(labels),
+        "id2label": labels.id2label or {0: "number"},
+        "problem_type": labels.problem_type,
+    }
 
 
 @dataclass(frozen=True)
@@ -25,57 +119,6 @@ class Suggestion:
 
     epochs: int
     learning_rate: float
-
-
-def start_classifier(
-    name_or_path: str | None,
-    labels: LabelSet,
-    examples: Sequence[Example],
-    *,
-    preset: str = "mini",
-    vocabulary: Path | str | None = None,
-    cased: bool = False,
-    seed: int = 0,
-) -> tuple[BertForSequenceClassification, BertTokenizer]:
-    """A model with a new classifier on top, and its tokenizer.
-
-    Args:
-        name_or_path: a folder or hub name with pretrained weights; None starts at random.
-        labels: the classes.
-        examples: the training examples; a vocabulary is learned from them where none is given.
-        preset: the size of a random start, "tiny" to "large".
-        vocabulary: a `vocab.txt` for a random start.
-        cased: keep capitals and accents, for a random start.
-        seed: of the random weights.
-
-    Raises:
-        MiniBertError: something cannot be loaded, or the preset is unknown.
-    """
-    torch.manual_seed(seed)
-    task: dict[str, Any] = {
-        "num_labels": len(labels),
-        "id2label": labels.id2label or {0: "number"},
-        "problem_type": labels.problem_type,
-    }
-    if name_or_path is not None:
-        tokenizer = BertTokenizer.from_pretrained(name_or_path)
-        model = BertForSequenceClassification.from_pretrained(
-            name_or_path, ignore_mismatched_sizes=True, **task
-        )
-        return model.train(), tokenizer
-    if preset not in PRESETS:
-        raise MiniBertError(f"the preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
-    if vocabulary is None:
-        texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-        pieces = train_vocabulary_fast(texts, size=VOCABULARY_SIZE, do_lower_case=not cased)
-        tokenizer = BertTokenizer(
-            {piece: index for index, piece in enumerate(pieces)}, do_lower_case=not cased
-        )
-    else:
-        tokenizer = BertTokenizer(vocabulary, do_lower_case=not cased)
-    make = getattr(BertConfig, preset)
-    config = make(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **task)
-    return BertForSequenceClassification(config), tokenizer
 
 
 def suggested(config: BertConfig, *, pretrained: bool) -> Suggestion:
