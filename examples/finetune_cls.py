@@ -31,8 +31,6 @@ def main() -> None:
     print(task.describe())
     judged = [name for name in task.splits if name != "train"]
     to_beat = {name: scores_to_beat(task.train, task.splits[name], task.labels) for name in judged}
-        name: scores_to_beat(task.train, task.splits[name], task.labels) for name in held_out
-    }
 
     # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
     if options.model is not None:
