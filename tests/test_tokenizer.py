@@ -424,12 +424,13 @@ def test_time_grows_with_the_length_of_a_text_and_not_faster(line, offsets):
         tokenizer = BertTokenizer(TOY)  # with an empty cache
         text, times = line * (count // len(line)), []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             tokenizer(text, truncation=True, return_offsets_mapping=offsets)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
-    assert run(160_000) / run(20_000) < 24  # 8 times the text; a square would be 64
+    # 8 times the text; a square would be 64. A busy machine gets several chances.
+    assert any(run(160_000) / run(20_000) < 24 for _ in range(5))
 
 
 def test_the_cache_never_grows_beyond_its_size():

@@ -105,16 +105,21 @@ def plain_split(word: str, pieces: set[str]) -> list[str]:
 def test_the_work_for_a_word_grows_with_its_length_and_not_faster():
     vocabulary = {"[UNK]": 0, **{"##" + "a" * n: n for n in range(1, 20)}, "a": 20}
     wordpiece = WordPiece(vocabulary, max_characters_per_word=10**6)
-    short, long = (best_time(lambda n=n: wordpiece.split("a" * n)) for n in (20_000, 80_000))
-    assert long / short < 8  # 4 times the letters; a square would be 16
+
+    def growth() -> float:
+        short, long = (best_time(lambda n=n: wordpiece.split("a" * n)) for n in (20_000, 80_000))
+        return long / short
+
+    # 4 times the letters; a square would be 16. A busy machine gets several chances.
+    assert any(growth() < 8 for _ in range(5))
 
 
 def best_time(run) -> float:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
