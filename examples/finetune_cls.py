@@ -6,8 +6,16 @@ python examples/finetune_cls.py --train train.tsv --dev dev.tsv --model bert-bas
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
-from minibert.command import Parser, resume_command, run, unused_folder
+from minibert.command import (
+    Parser,
+    claim_folder,
+    newest_folder,
+    resume_command,
+    run,
+    unused_folder,
+)
 from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
@@ -22,7 +30,10 @@ COLUMNS = ("text_column", "pair_column", "label_column")
 
 def main() -> None:
     options = parse_options()
-    output = options.output or unused_folder(Path("runs/finetune_cls"))
+    usual = Path("runs/finetune_cls")
+    output = options.output or (newest_folder(usual) if options.resume else unused_folder(usual))
+    claim_folder(output, resume=options.resume)
+    device = choose_device(options.device)
 
     # The data: texts, their labels, and what a model without any understanding scores on them.
     columns = {name: getattr(options, name) for name in COLUMNS}
@@ -34,10 +45,10 @@ def main() -> None:
 
     # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
     if options.model is not None:
-        start = start_pretrained(options.model, task.labels, task.train)
+        start = start_pretrained(options.model, task.labels, task.train, seed=options.seed)
     else:
         random = {"vocabulary": options.vocab, "cased": options.cased, "seed": options.seed}
-        start = start_at_random(options.preset, task.labels, task.train, **random)
+        start = start_at_random(options.preset or "tiny", task.labels, task.train, **random)
     print(start.note)
     model, tokenizer = start.model, start.tokenizer
     max_length = min(options.max_length, model.config.max_position_embeddings)
@@ -52,16 +63,19 @@ def main() -> None:
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # The training: one loop, in minibert/training/loop.py.
-    defaults = suggested(model.config, pretrained=start.pretrained)
+    defaults = suggested(
+        model.config, pretrained=start.pretrained, updates_an_epoch=len(batches["train"])
+    )
     settings = TrainingSettings(
-        epochs=options.epochs or defaults.epochs,
-        learning_rate=options.learning_rate or defaults.learning_rate,
+        epochs=defaults.epochs if options.epochs is None else options.epochs,
+        learning_rate=options.learning_rate
+        if options.learning_rate is not None
+        else defaults.learning_rate,
         accumulation=options.accumulation,
         precision=options.precision,
         save_every=options.save_every,
         seed=options.seed,
     )
-    device = choose_device(options.device)
     print(describe_run(model, settings, device))
     train(
         model,
@@ -71,7 +85,8 @@ def main() -> None:
         device=device,
         evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
         score=MAIN_SCORE.get(task.labels.problem_type, "accuracy"),
-        identity={"data": fingerprint(batches["train"]), "batch_size": options.batch_size},
+        identity={name: fingerprint(batches[name]) for name in ("train", "dev")}
+        | {"batch_size": options.batch_size},
         resume=options.resume,
         how_to_resume=resume_command(output),
     )
@@ -80,7 +95,8 @@ def main() -> None:
     TextClassifier(model, tokenizer, max_length, task.pairs).save(output)
     sets = {name: batches[name] for name in judged}
     print(write_report(output, model, sets, task.labels, to_beat))
-    print(f'\ntry it:  minibert predict {output} "a sentence of your own"')
+    pair = ' --pair "and a second one"' if task.pairs else ""
+    print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
 
 
 def parse_options() -> argparse.Namespace:
@@ -93,7 +109,7 @@ def parse_options() -> argparse.Namespace:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="pretrained weights to start from")
-    add("--preset", choices=PRESETS, default="tiny", help="size of a random start")
+    add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
     add("--epochs", type=int)
@@ -107,7 +123,10 @@ def parse_options() -> argparse.Namespace:
     add("--save-every", type=int, default=200, help="updates between checkpoints")
     add("--output", type=Path, help="default: runs/finetune_cls, or -2, -3, ...")
     add("--resume", action="store_true", help="go on with an interrupted run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.model and (options.preset or options.vocab or options.cased):
+        parser.error("--preset, --vocab and --cased are for a random start; leave out --model.")
+    return options
 
 
 if __name__ == "__main__":

@@ -12,7 +12,14 @@ from pathlib import Path
 import torch
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, MiniBertError
-from minibert.command import Parser, resume_command, run, unused_folder
+from minibert.command import (
+    Parser,
+    claim_folder,
+    newest_folder,
+    resume_command,
+    run,
+    unused_folder,
+)
 from minibert.data.corpus import Corpus
 from minibert.data.library_corpus import build_library_corpus
 from minibert.data.pretraining_batches import PretrainingBatches
@@ -30,7 +37,9 @@ SCORES = ("masked_lm_accuracy", "next_sentence_accuracy")
 
 def main() -> None:
     options = parse_options()
-    output = options.output or unused_folder(Path("runs/pretrain"))
+    usual = Path("runs/pretrain")
+    output = options.output or (newest_folder(usual) if options.resume else unused_folder(usual))
+    claim_folder(output, resume=options.resume)
 
     # The text: documents as ids, some of them held out.
     folder = options.corpus or output / "corpus"

@@ -5,7 +5,6 @@ A module is imported when its command is chosen, and imports PyTorch when it run
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -29,10 +28,6 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of `minibert`; the arguments are those of the process if not given."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character gets its code, which is right in JSON, too.
-            stream.reconfigure(errors="backslashreplace")
     run(partial(_main, list(sys.argv[1:] if arguments is None else arguments)))
 
 

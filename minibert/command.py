@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import os
 import shlex
 import sys
@@ -21,6 +22,10 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """The arguments; an unknown one is refused, with the known one that is most like it."""
         parsed, unknown = self.parse_known_args(args, namespace)
+        if hasattr(parsed, "texts"):
+            # argparse takes texts only before the first option; ours may stand behind one.
+            parsed.texts += [word for word in unknown if not word.startswith("-")]
+            unknown = [word for word in unknown if word.startswith("-")]
         if unknown:
             known = [name for action in _all_actions(self) for name in action.option_strings]
             close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
@@ -39,6 +44,10 @@ def run(main: Callable[[], None]) -> NoReturn:
 
     Ctrl-C ends with 130, and a reader that has gone away (`| head`) with 0.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets its code, which is right in JSON, too.
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
         sys.stdout.flush()
@@ -60,6 +69,36 @@ def unused_folder(folder: Path) -> Path:
     """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
     candidates = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
     return folder if not folder.exists() else next(path for path in candidates if not path.exists())
+
+
+def newest_folder(folder: Path) -> Path:
+    """The last of folder, folder-2, folder-3, ... that is there; folder itself if none is."""
+    following = unused_folder(folder)
+    number = int(following.name.removeprefix(f"{folder.name}-")) if following != folder else 2
+    return folder if number == 2 else folder.with_name(f"{folder.name}-{number - 1}")
+
+
+def claim_folder(output: Path, *, resume: bool, training: str = "training") -> Path:
+    """Refuse to write a run's results over something else, before any work is done.
+
+    Args:
+        output: where the results of a run shall go.
+        resume: whether a run that lies there is to be gone on with.
+        training: the folder in it that holds a run's checkpoints.
+
+    Raises:
+        MiniBertError: there is a run already, or a model that no run of ours has written.
+    """
+    if (output / training).is_dir():
+        if not resume and any((output / training).glob("step-*")):
+            raise MiniBertError(
+                f"{output} holds a run; go on with it (--resume), or choose another --output."
+            )
+    elif (output / "model.safetensors").exists() or (output / "config.json").exists():
+        raise MiniBertError(f"{output} holds a model; choose another --output, to keep it.")
+    elif output.exists() and not output.is_dir():
+        raise MiniBertError(f"{output} is a file; choose another --output.")
+    return output
 
 
 def resume_command(output: Path) -> str:

@@ -381,3 +381,15 @@ def test_the_example_of_embed_finds_neighbours_and_draws_them(example, made):
     )
     assert (code, out.count("  ->  ")) == (0, 3)
     assert Path("a.png").exists()
+
+
+@pytest.mark.parametrize(
+    "order", ["FOLDER --json paris", "FOLDER paris --json", "--json FOLDER paris"]
+)
+def test_options_may_stand_anywhere(order, tmp_path, capsys):
+    folder = str(classifier_folder(tmp_path / "made"))
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", *order.replace("FOLDER", folder).split()])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    assert json.loads(printed.out)["text"] == "paris"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.command import Parser, resume_command, unused_folder
+from minibert.command import Parser, newest_folder, resume_command, unused_folder
 
 
 def script(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -178,3 +178,12 @@ def test_a_folder_in_use_is_left_alone_and_the_next_number_taken(tmp_path: Path)
 def test_the_command_that_goes_on_can_be_typed_as_it_is_shown(typed, to_type, monkeypatch):
     monkeypatch.setattr(sys, "argv", typed)
     assert resume_command(Path("my run")) == to_type
+
+
+def test_resuming_without_an_output_means_the_newest_run(tmp_path):
+    run = tmp_path / "run"
+    assert (newest_folder(run), unused_folder(run)) == (run, run)
+    run.mkdir()
+    assert (newest_folder(run).name, unused_folder(run).name) == ("run", "run-2")
+    (tmp_path / "run-2").mkdir()
+    assert (newest_folder(run).name, unused_folder(run).name) == ("run-2", "run-3")

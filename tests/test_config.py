@@ -165,7 +165,7 @@ def test_an_unknown_argument_is_refused_and_the_like_is_named():
         BertConfig().with_changes(zzz=3)
 
 
-@pytest.mark.parametrize("option", ["output_attentions", "output_hidden_states", "return_dict"])
+@pytest.mark.parametrize("option", ["output_attentions", "output_hidden_states"])
 def test_an_option_of_the_call_is_sent_to_the_call(option):
     with pytest.raises(MiniBertError, match="chosen at each call"):
         BertConfig().with_changes(**{option: True})

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_folders import pretrained_folder
 
 from minibert import MiniBertError
 from minibert.evaluation.predict import TextClassifier
@@ -172,6 +173,30 @@ BAD_INPUT = {
     "a device that is not there": (["--train", "good.tsv", "--device", "abacus"], "--device cpu"),
     "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
 }
+
+
+def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_path: Path):
+    pretrained_folder(tmp_path / "pretrained")
+    train = write(tmp_path / "train.tsv", weather(40, 1))
+    saved = []
+    for name in ("one", "two"):
+        done = finetune(
+            *("--train", train, "--model", tmp_path / "pretrained", "--epochs", 1),
+            *("--max-length", 12, "--output", tmp_path / name),
+        )
+        assert done.returncode == 0, done.stderr
+        saved.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert saved[0] == saved[1]
+
+
+def test_a_folder_with_a_model_is_never_written_over(tmp_path: Path):
+    folder = pretrained_folder(tmp_path / "pretrained")
+    before = (folder / "model.safetensors").read_bytes()
+    train = write(tmp_path / "train.tsv", weather(40, 1))
+    done = finetune("--train", train, "--model", folder, "--output", folder)
+    assert done.returncode == 2
+    assert "holds a model" in done.stderr
+    assert (folder / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)

@@ -300,9 +300,68 @@ def test_when_all_checkpoints_are_damaged_a_run_does_not_silently_start_again(tm
 def test_only_the_two_newest_checkpoints_are_kept(tmp_path: Path):
     run(tmp_path, SETTINGS)
     assert [path.name for path in sorted(tmp_path.glob("step-*"))] == [
-        "step-00000008",
-        "step-00000009",
+        "step-00000009-epoch-2",
+        "step-00000009-epoch-3",
     ]
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
+    scores = iter((math.nan, 0.9, math.nan))
+    _, result = run(tmp_path, SETTINGS, evaluate=lambda: {"accuracy": next(scores)})
+    assert (result.best_score, result.best_step) == (0.9, 6)
+
+
+def test_a_score_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(MiniBertError, match="no score 'f1' to choose by, only accuracy"):
+        run(tmp_path, SETTINGS, evaluate=lambda: {"accuracy": 0.5}, score="f1")
+
+
+def test_the_best_weights_belong_to_the_checkpoint_that_names_them(tmp_path: Path):
+    # Resumed from the checkpoint before the newest, the run must not meet the newest one's best.
+    def evaluate_with(scores: list[float]):
+        return lambda: {"accuracy": scores.pop(0)}
+
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(12), evaluate=evaluate_with([0.5, 0.9]))
+    harm(sorted(tmp_path.glob("step-*"))[-1] / "model.safetensors", "flip")
+    _, result = run(tmp_path, SETTINGS, evaluate=evaluate_with([0.8, 0.7]), resume=True)
+    assert (result.best_step, result.best_score) == (6, 0.8)
+    assert [path.name for path in tmp_path.glob("best-*")] == ["best-00000006.safetensors"]
+
+
+def test_how_often_to_save_and_log_may_change_between_parts_of_a_run(tmp_path: Path):
+    unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
+    with pytest.raises(Crash):
+        run(tmp_path / "broken", SETTINGS, Breaking(9))
+    changed = TrainingSettings(**{**vars(SETTINGS), "save_every": 2, "log_every": 3})
+    resumed, _ = run(tmp_path / "broken", changed, resume=True)
+    assert same(unbroken, resumed)
+
+
+def test_what_a_run_was_started_with_is_compared_as_it_was_saved(tmp_path: Path):
+    identity = {"shape": (1, 2), "names": {1: "a"}}
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9), identity=identity)
+    _, result = run(tmp_path, SETTINGS, resume=True, identity=identity)
+    assert result.steps == 9
+
+
+def test_a_model_of_another_shape_does_not_resume(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    config = new_model().config.with_changes(intermediate_size=32)
+    other = BertForSequenceClassification(config)
+    with pytest.raises(MiniBertError, match="model was"):
+        train(other, new_batches(), SETTINGS, folder=tmp_path, device=CPU, resume=True)
+
+
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    (tmp_path / ".step-00000007-epoch-1.123.tmp").mkdir()
+    (tmp_path / ".best-00000006.safetensors.123.tmp").write_bytes(b"half")
+    run(tmp_path, SETTINGS, resume=True)
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_two_runs_cannot_share_a_folder(tmp_path: Path):
@@ -343,7 +402,9 @@ def test_float16_leaves_out_an_update_that_overflows_and_goes_on(tmp_path: Path)
         device=CPU,
         evaluate=lambda: seen.append(1) or {"accuracy": 1.0},
     )
-    state = json.loads(next(tmp_path.glob("step-*6/state.json")).read_text("utf-8"))["position"]
+    state = json.loads(next(tmp_path.glob("step-*6-epoch-1/state.json")).read_text("utf-8"))[
+        "position"
+    ]
     assert (state["step"], state["skipped"]) == (6, 1)
     assert state["loss_scale"]["scale"] == 32768  # half of the 65,536 it starts with
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())

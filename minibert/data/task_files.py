@@ -83,6 +83,8 @@ def read_task(
     Raises:
         MiniBertError: a file cannot be read, or dev and test hold labels that train does not.
     """
+    if limit is not None and limit < 1:
+        raise MiniBertError(f"the limit is {limit}; it must be at least 1.")
     if train is None:
         if dev is not None or test is not None:
             raise MiniBertError("there is a dev or test file but nothing to train on; add --train.")
@@ -142,6 +144,11 @@ def make_batches(
     Returns:
         The batches of each set, by its name.
     """
+    shortest = 4 if task.pairs else 3  # [CLS] and [SEP], and a piece of each text
+    if max_length < shortest:
+        raise MiniBertError(
+            f"max_length {max_length} leaves no room for text; use {shortest} or more."
+        )
     return {
         name: TextClassificationBatches(
             tokenize_examples(tokenizer, examples, max_length=max_length),

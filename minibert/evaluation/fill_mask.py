@@ -197,7 +197,7 @@ class MaskFiller:
         # V is so large that only the masks are scored: (1, S, E) -> (N, E) -> (N, V)
         logits = self.model.masked_lm(hidden[0, list(positions)], bert.embeddings.token.weight)
         # A table that is longer than the vocabulary has rows that stand for no piece.
-        probabilities: Tensor = logits[:, : len(self.tokenizer)].double().softmax(dim=-1)
+        probabilities: Tensor = logits[:, : len(self.tokenizer)].cpu().double().softmax(dim=-1)
         return probabilities.cpu()
 
     def _best(self, probabilities: Tensor, top: int) -> list[Candidate]:

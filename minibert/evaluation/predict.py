@@ -140,7 +140,7 @@ class TextClassifier:
         return Answer(names[int(decision)], named, cut)
 
     def _check_pairs(self, texts: Sequence[str], pairs: Sequence[str] | None) -> None:
-        if isinstance(texts, str) or not texts:
+        if isinstance(texts, str) or len(texts) == 0:
             raise MiniBertError("predict takes a list of texts, and at least one.")
         if pairs is not None and len(pairs) != len(texts):
             raise MiniBertError(f"{len(texts)} texts but {len(pairs)} second texts; give one each.")
@@ -157,7 +157,11 @@ def as_json(text: str, text_pair: str | None, answer: Answer) -> dict[str, Any]:
     fields: dict[str, Any] = {"text": text}
     if text_pair is not None:
         fields["text_pair"] = text_pair
-    return fields | {"label": answer.label, "probabilities": answer.probabilities}
+    return fields | {
+        "label": answer.label,
+        "probabilities": answer.probabilities,
+        "cut": answer.cut,
+    }
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

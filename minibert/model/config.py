@@ -85,7 +85,7 @@ BOOKKEEPING = frozenset(
         "pooler_type",
     ]
 )
-CALL_OPTIONS = ("output_hidden_states", "output_attentions", "return_dict")
+CALL_OPTIONS = ("output_hidden_states", "output_attentions")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ batch in the window), and both are only integers.
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -39,7 +40,6 @@ from minibert.training.settings import TrainingSettings, choose_precision
 from minibert.training.state import Position, load_newest, save_state
 from minibert.training.step import Batch, Run, update
 
-BEST = "best.safetensors"
 SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no scale will help
 
 
@@ -106,7 +106,7 @@ def train(
     updates_an_epoch = math.ceil(len(batches) / settings.accumulation)
     total = settings.epochs * updates_an_epoch
     warmup = max(1, round(settings.warmup * total))
-    started_with = {**asdict(settings), **(identity or {})}
+    started_with = _identity(settings, precision, model, identity or {})
 
     with only_one(folder), stop_requests() as stop:
         position = _start(folder, run, started_with, resume=resume)
@@ -116,6 +116,19 @@ def train(
             position.log_lines = log.lines
             position.loss_scale = scaler.state_dict()
             save_state(folder, model, optimizer, position, started_with)
+
+        def log_progress() -> None:
+            log.write(
+                "train",
+                step=position.step,
+                epoch=position.epoch + position.batch / len(batches),
+                loss=position.loss_sum / position.loss_count,
+                learning_rate=settings.learning_rate * position.rate,
+                gradient_norm=position.gradient_norm,
+                tokens_per_second=round(clock.rate()),
+                padding=round(clock.padding(), 4),
+            )
+            position.loss_sum, position.loss_count = 0.0, 0
 
         def save_and_stop() -> NoReturn:
             save()
@@ -130,36 +143,27 @@ def train(
             with Progress(title, total=updates_an_epoch, done=done) as progress:
                 for window in _windows(batches.epoch(epoch, start=position.batch), settings):
                     number = position.step - position.skipped + 1
-                    rate = warmup_then_linear(number, total=total, warmup=warmup)
-                    set_learning_rate(optimizer, rate)
+                    position.rate = warmup_then_linear(number, total=total, warmup=warmup)
+                    set_learning_rate(optimizer, position.rate)
                     result = update(run, window, position.step, stop)
                     if result is None:
                         save_and_stop()
-                    loss, norm = result
-                    _judge(norm, position, precision)
+                    loss, position.gradient_norm = result
+                    _check_gradients(position, precision)
                     position.step += 1
                     position.batch += len(window)
                     position.loss_sum += loss
                     position.loss_count += 1
                     clock.count(window)
                     progress.step(f"loss {loss:.3f}  {clock.rate():,.0f} tokens/s")
-                    epoch_ends = position.batch >= len(batches)
-                    if position.step % settings.log_every == 0 or epoch_ends:
-                        log.write(
-                            "train",
-                            step=position.step,
-                            epoch=epoch + position.batch / len(batches),
-                            loss=position.loss_sum / position.loss_count,
-                            learning_rate=settings.learning_rate * rate,
-                            gradient_norm=norm,
-                            tokens_per_second=round(clock.rate()),
-                            padding=round(clock.padding(), 4),
-                        )
-                        position.loss_sum, position.loss_count = 0.0, 0
+                    if position.step % settings.log_every == 0:
+                        log_progress()
                     if stop.signal is not None:
                         save_and_stop()
                     if position.step % settings.save_every == 0:
                         save()
+            if position.loss_count:
+                log_progress()
             if evaluate is not None:
                 model.eval()
                 try:
@@ -169,20 +173,53 @@ def train(
                     save_and_stop()
                 log.write("evaluation", step=position.step, epoch=epoch + 1, split="dev", **scores)
                 print(f"{title}: dev {_in_words(scores)}", flush=True)
-                if position.best_score is None or scores[score] > position.best_score:
-                    write_safetensors(folder / BEST, _on_cpu(model))
+                if _is_better(scores, score, position):
+                    write_safetensors(folder / _best_name(position.step), _on_cpu(model))
                     position.best_score, position.best_step = scores[score], position.step
             position.epoch, position.batch = epoch + 1, 0
             save()
+            _keep_only_best(folder, position)
         if position.best_step is not None:
-            model.load_state_dict(read_safetensors(folder / BEST))
+            model.load_state_dict(read_safetensors(folder / _best_name(position.best_step)))
     model.eval()
     seconds = time.monotonic() - started
     return TrainingResult(position.step, position.best_step, position.best_score, seconds)
 
 
+def _identity(
+    settings: TrainingSettings,
+    precision: torch.dtype,
+    model: PretrainedModel,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What must be the same for a run to be resumed: all but how often it logs and saves."""
+    chosen = asdict(settings) | {"precision": str(precision)}
+    del chosen["log_every"], chosen["save_every"]
+    return chosen | {"model": model.config.to_dict()} | dict(more)
+
+
+def _is_better(scores: Mapping[str, Any], name: str, position: Position) -> bool:
+    if name not in scores:
+        raise MiniBertError(f"there is no score {name!r} to choose by, only {', '.join(scores)}.")
+    best = -math.inf if position.best_score is None else position.best_score
+    return bool(scores[name] > best)  # which a NaN never is
+
+
+def _best_name(step: int) -> str:
+    return f"best-{step:08d}.safetensors"
+
+
+def _keep_only_best(folder: Path, position: Position) -> None:
+    # Only now that a checkpoint names the new best may the one before it go.
+    for path in folder.glob("best-*.safetensors"):
+        if position.best_step is None or path.name != _best_name(position.best_step):
+            path.unlink()
+
+
 def _start(folder: Path, run: Run, started_with: Mapping[str, Any], *, resume: bool) -> Position:
     """Where to begin: at the beginning, or at the newest checkpoint."""
+    for left_over in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
     if not resume:
         if any(folder.glob("step-*")):
             raise MiniBertError(
@@ -209,9 +246,9 @@ def _windows(batches: Iterator[Batch], settings: TrainingSettings) -> Iterator[l
         yield window
 
 
-def _judge(norm: float, position: Position, precision: torch.dtype) -> None:
+def _check_gradients(position: Position, precision: torch.dtype) -> None:
     """Stop where gradients are no numbers; in float16 it happens now and then and is left out."""
-    if math.isfinite(norm):
+    if math.isfinite(position.gradient_norm):
         position.skipped_in_a_row = 0
         return
     position.skipped += 1

@@ -66,7 +66,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise MiniBertError(
             f"the device {name!r} cannot be used on this machine "
@@ -85,7 +85,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return PRECISIONS[name]
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Asked of this device: `is_bf16_supported` also says yes where bfloat16 is only emulated.
+    has_bfloat16 = torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if has_bfloat16 else torch.float16
 
 
 def describe_run(model: nn.Module, settings: TrainingSettings, device: torch.device) -> str:

@@ -1,5 +1,6 @@
 """What a fine-tuning starts from: a pretrained folder, or random weights and a vocabulary."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
 TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
+FEWEST_UPDATES = 300  # from random weights; below that, even the simplest task stays at chance
 VOCABULARY_SIZE = 8192  # learned from the training texts, where no vocabulary is given
 
 
@@ -31,7 +33,7 @@ class Start:
 
 
 def start_pretrained(
-    name_or_path: str | Path, labels: LabelSet, examples: Sequence[Example]
+    name_or_path: str | Path, labels: LabelSet, examples: Sequence[Example], *, seed: int = 0
 ) -> Start:
     """Pretrained weights with a new layer for the task on top, and the vocabulary they came with.
 
@@ -39,10 +41,12 @@ def start_pretrained(
         name_or_path: a folder or hub name.
         labels: the classes.
         examples: the training examples, for a look at how much of them the vocabulary knows.
+        seed: of the new layer.
 
     Raises:
         MiniBertError: something cannot be loaded.
     """
+    torch.manual_seed(seed)
     tokenizer = BertTokenizer.from_pretrained(name_or_path)
     model = BertForSequenceClassification.from_pretrained(
         name_or_path, ignore_mismatched_sizes=True, quiet=True, **_task(labels)
@@ -121,7 +125,7 @@ class Suggestion:
     learning_rate: float
 
 
-def suggested(config: BertConfig, *, pretrained: bool) -> Suggestion:
+def suggested(config: BertConfig, *, pretrained: bool, updates_an_epoch: int) -> Suggestion:
     """Settings that work without search: the smaller the model, the higher the rate it bears.
 
     The paper's rates, 2e-5 to 5e-5, are for base and large; the small models' are Google's (Turc et
@@ -129,7 +133,8 @@ def suggested(config: BertConfig, *, pretrained: bool) -> Suggestion:
     """
     width = config.hidden_size
     if not pretrained:
-        return Suggestion(epochs=5, learning_rate=5e-4 if width <= 512 else 1e-4)
+        epochs = max(5, math.ceil(FEWEST_UPDATES / updates_an_epoch))
+        return Suggestion(epochs, learning_rate=5e-4 if width <= 512 else 1e-4)
     if width <= 256:
         return Suggestion(epochs=4, learning_rate=3e-4)
     if width <= 512:

@@ -1,15 +1,17 @@
 """Checkpoints of a run: complete or invisible, and exact.
 
-    FOLDER/step-00000200/model.safetensors       the weights
-                         optimizer.safetensors   Adam's two averages, by parameter name
-                         state.json              where the run is, and what it was started with
-                         manifest.json           size and checksum of each, looked at before loading
+    FOLDER/step-00000200-epoch-1/
+        model.safetensors       the weights
+        optimizer.safetensors   Adam's averages, by parameter name
+        state.json              where the run is, and what it was started with
+        manifest.json           size and checksum of each, looked at before loading
 
 A folder is filled under another name and then renamed, so a crash leaves the old checkpoints and
 nothing half. Order and dropout are functions of the seed and the step, so no generator and no
 loader is stored, and nothing is pickled.
 """
 
+import json
 import re
 import shutil
 import zlib
@@ -43,6 +45,8 @@ class Position:
     skipped_in_a_row: int = 0
     loss_sum: float = 0.0  # of the updates since the last line of the log ...
     loss_count: int = 0  # ... and how many they are
+    rate: float = 0.0  # of the last update, as a share of the highest
+    gradient_norm: float = 0.0  # of the last update, before clipping
     loss_scale: dict[str, Any] = field(default_factory=dict)  # the scaler's numbers (float16)
 
 
@@ -65,12 +69,14 @@ def save_state(
     Raises:
         MiniBertError: the system refused to write; the older checkpoints stay.
     """
-    path = folder / f"step-{position.step:08d}"
-    if _damage(path):
+    path = folder / f"step-{position.step:08d}-epoch-{position.epoch}"
+    if not path.exists() or _damage(path):
         shutil.rmtree(path, ignore_errors=True)
         with whole_folder(path) as temporary:
             write_safetensors(temporary / "model.safetensors", _weights(model))
-            write_safetensors(temporary / "optimizer.safetensors", _averages(model, optimizer))
+            write_safetensors(
+                temporary / "optimizer.safetensors", _optimizer_tensors(model, optimizer)
+            )
             state = {"position": asdict(position), "identity": dict(identity)}
             write_json(temporary / "state.json", state)
             write_json(
@@ -105,7 +111,12 @@ def load_newest(
             continue
         state = read_json_object(path / "state.json")
         _check_identity(path, state["identity"], identity)
-        model.load_state_dict(read_safetensors(path / "model.safetensors"))
+        try:
+            model.load_state_dict(read_safetensors(path / "model.safetensors"))
+        except RuntimeError as error:
+            raise MiniBertError(
+                f"{path} belongs to a model of another shape; resume with the same options."
+            ) from error
         _restore(model, optimizer, read_safetensors(path / "optimizer.safetensors"))
         return Position(**state["position"]), passed_over
     if passed_over:
@@ -117,14 +128,14 @@ def load_newest(
 
 def _paths(folder: Path) -> list[Path]:
     found = folder.glob("step-*") if folder.is_dir() else ()
-    return sorted(path for path in found if re.fullmatch(r"step-\d{8,}", path.name))
+    return sorted(path for path in found if re.fullmatch(r"step-\d{8,}-epoch-\d+", path.name))
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
-def _averages(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's tensors as "exp_avg of pooler.dense.bias": names, since numbers can shift."""
     return {
         f"{kind} of {name}": value.detach().cpu().contiguous()
@@ -168,6 +179,7 @@ def _damage(path: Path) -> str | None:
 
 
 def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    asked = json.loads(json.dumps(asked))  # as it would have been saved
     different = [
         f"{name} was {saved.get(name)!r} and is now {asked.get(name)!r}"
         for name in sorted(saved.keys() | asked.keys())

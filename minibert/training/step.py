@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minibert.model.checks import check_inputs
 from minibert.model.losses import count_labels
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.interrupts import StopRequest
 from minibert.training.settings import TrainingSettings
 
 Batch = dict[str, Tensor]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def update(
         if stop.signal is not None:
             return None
         torch.manual_seed(_dropout_seed(run.settings.seed, step, index))
+        if run.device.type != "cpu":  # where the model itself can look at the values no more
+            check_inputs(run.model.config, **{n: t for n, t in batch.items() if n in INPUTS})
         moved = {name: tensor.to(run.device, non_blocking=True) for name, tensor in batch.items()}
         reduced = run.precision != torch.float32
         with torch.autocast(run.device.type, run.precision, enabled=reduced):
