@@ -8,14 +8,7 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from minibert.command import (
-    Parser,
-    claim_folder,
-    newest_folder,
-    resume_command,
-    run,
-    unused_folder,
-)
+from minibert.command import Parser, choose_output, resume_command, run
 from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
@@ -30,9 +23,7 @@ COLUMNS = ("text_column", "pair_column", "label_column")
 
 def main() -> None:
     options = parse_options()
-    usual = Path("runs/finetune_cls")
-    output = options.output or (newest_folder(usual) if options.resume else unused_folder(usual))
-    claim_folder(output, resume=options.resume)
+    output = choose_output(options.output, Path("runs/finetune_cls"), resume=options.resume)
     device = choose_device(options.device)
 
     # The data: texts, their labels, and what a model without any understanding scores on them.
@@ -63,14 +54,16 @@ def main() -> None:
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # The training: one loop, in minibert/training/loop.py.
-    defaults = suggested(
-        model.config, pretrained=start.pretrained, updates_an_epoch=len(batches["train"])
+    chosen = suggested(
+        model.config,
+        pretrained=start.pretrained,
+        updates_an_epoch=len(batches["train"]),
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
     )
     settings = TrainingSettings(
-        epochs=defaults.epochs if options.epochs is None else options.epochs,
-        learning_rate=options.learning_rate
-        if options.learning_rate is not None
-        else defaults.learning_rate,
+        epochs=chosen.epochs,
+        learning_rate=chosen.learning_rate,
         accumulation=options.accumulation,
         precision=options.precision,
         save_every=options.save_every,

@@ -12,14 +12,7 @@ from pathlib import Path
 import torch
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, MiniBertError
-from minibert.command import (
-    Parser,
-    claim_folder,
-    newest_folder,
-    resume_command,
-    run,
-    unused_folder,
-)
+from minibert.command import Parser, choose_output, resume_command, run
 from minibert.data.corpus import Corpus
 from minibert.data.library_corpus import build_library_corpus
 from minibert.data.pretraining_batches import PretrainingBatches
@@ -37,9 +30,7 @@ SCORES = ("masked_lm_accuracy", "next_sentence_accuracy")
 
 def main() -> None:
     options = parse_options()
-    usual = Path("runs/pretrain")
-    output = options.output or (newest_folder(usual) if options.resume else unused_folder(usual))
-    claim_folder(output, resume=options.resume)
+    output = choose_output(options.output, Path("runs/pretrain"), resume=options.resume)
 
     # The text: documents as ids, some of them held out.
     folder = options.corpus or output / "corpus"

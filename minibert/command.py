@@ -26,6 +26,8 @@ class Parser(argparse.ArgumentParser):
             # argparse takes texts only before the first option; ours may stand behind one.
             parsed.texts += [word for word in unknown if not word.startswith("-")]
             unknown = [word for word in unknown if word.startswith("-")]
+        if unknown and not unknown[0].startswith("-"):
+            self.error(f"{unknown[0]!r} is one argument too many; see {self.prog} --help.")
         if unknown:
             known = [name for action in _all_actions(self) for name in action.option_strings]
             close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
@@ -78,19 +80,25 @@ def newest_folder(folder: Path) -> Path:
     return folder if number == 2 else folder.with_name(f"{folder.name}-{number - 1}")
 
 
-def claim_folder(output: Path, *, resume: bool, training: str = "training") -> Path:
-    """Refuse to write a run's results over something else, before any work is done.
+def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
+    """The folder that a run shall write to, refused where it would write over something else.
 
     Args:
-        output: where the results of a run shall go.
-        resume: whether a run that lies there is to be gone on with.
-        training: the folder in it that holds a run's checkpoints.
+        given: what the user asked for; None for the usual place, or the next one that is free.
+        usual: the usual place. A run that is gone on with is the newest one there.
+        resume: whether to go on with a run.
 
     Raises:
         MiniBertError: there is a run already, or a model that no run of ours has written.
     """
-    if (output / training).is_dir():
-        if not resume and any((output / training).glob("step-*")):
+    output = given or (newest_folder(usual) if resume else unused_folder(usual))
+    _claim(output, resume=resume)
+    return output
+
+
+def _claim(output: Path, *, resume: bool) -> None:
+    if (output / "training").is_dir():
+        if not resume and any((output / "training").glob("step-*")):
             raise MiniBertError(
                 f"{output} holds a run; go on with it (--resume), or choose another --output."
             )
@@ -98,7 +106,6 @@ def claim_folder(output: Path, *, resume: bool, training: str = "training") -> P
         raise MiniBertError(f"{output} holds a model; choose another --output, to keep it.")
     elif output.exists() and not output.is_dir():
         raise MiniBertError(f"{output} is a file; choose another --output.")
-    return output
 
 
 def resume_command(output: Path) -> str:

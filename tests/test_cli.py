@@ -116,6 +116,7 @@ BAD = [
     ("fill-mask ../made/pretrained [MASK] --top 0", "top is 0"),
     ("fill-mask ../made/pretrained [MASK] --top five", "invalid int value: 'five'"),
     ("fill-mask ../made/pretrained", "the following arguments are required: TEXT"),
+    ("fill-mask ../made/pretrained [MASK] again", "'again' is one argument too many"),
     ("attention ../made/pretrained text --output a.pdf", "must end in .html"),
     ("attention ../made/pretrained text --picture a.bmp", "must end in .png"),
     ("attention ../made/pretrained text --output ../made", "must end in .html"),

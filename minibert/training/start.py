@@ -125,18 +125,37 @@ class Suggestion:
     learning_rate: float
 
 
-def suggested(config: BertConfig, *, pretrained: bool, updates_an_epoch: int) -> Suggestion:
+def suggested(
+    config: BertConfig,
+    *,
+    pretrained: bool,
+    updates_an_epoch: int,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+) -> Suggestion:
     """Settings that work without search: the smaller the model, the higher the rate it bears.
 
     The paper's rates, 2e-5 to 5e-5, are for base and large; the small models' are Google's (Turc et
     al. 2019). A random start has more to learn, and takes a higher rate and more epochs.
+
+    Args:
+        config: the model's sizes.
+        pretrained: whether it starts from trained weights.
+        updates_an_epoch: a small file needs more epochs.
+        epochs: what the user asked for; None for the suggestion.
+        learning_rate: likewise.
     """
     width = config.hidden_size
     if not pretrained:
-        epochs = max(5, math.ceil(FEWEST_UPDATES / updates_an_epoch))
-        return Suggestion(epochs, learning_rate=5e-4 if width <= 512 else 1e-4)
-    if width <= 256:
-        return Suggestion(epochs=4, learning_rate=3e-4)
-    if width <= 512:
-        return Suggestion(epochs=4, learning_rate=1e-4)
-    return Suggestion(epochs=3, learning_rate=5e-5 if width <= 768 else 2e-5)
+        usual = Suggestion(
+            epochs=max(5, math.ceil(FEWEST_UPDATES / updates_an_epoch)),
+            learning_rate=5e-4 if width <= 512 else 1e-4,
+        )
+    elif width <= 512:
+        usual = Suggestion(epochs=4, learning_rate=3e-4 if width <= 256 else 1e-4)
+    else:
+        usual = Suggestion(epochs=3, learning_rate=5e-5 if width <= 768 else 2e-5)
+    return Suggestion(
+        usual.epochs if epochs is None else epochs,
+        usual.learning_rate if learning_rate is None else learning_rate,
+    )
