@@ -493,9 +493,9 @@ def test_saving_removes_a_tokenizer_json_that_would_be_read_before_it(tmp_path):
     ("files", "message"),
     [
         ({}, "no vocab.txt and no tokenizer.json"),
-        ({"tokenizer_config.json": "{"}, "not readable JSON"),
-        ({"tokenizer_config.json": "[" * 100_000}, "not readable JSON"),
-        ({"tokenizer_config.json": "[]"}, "no JSON object"),
+        ({"tokenizer_config.json": "{"}, "not a JSON file"),
+        ({"tokenizer_config.json": "[" * 100_000}, "not a JSON file"),
+        ({"tokenizer_config.json": "[]"}, "must hold a JSON object"),
         ({"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}, "RobertaTokenizer"),
         ({"tokenizer.json": '{"model": {"type": "BPE", "vocab": {}}}'}, "describes BPE"),
     ],

@@ -191,6 +191,7 @@ class _Writer:
         self._append(DOCUMENTS, np.zeros(1, "<i8"))
 
     def write(self, bundle: TokenizedBundle) -> None:
+        """Append a bundle's tokens, and the places where its sentences and documents end."""
         sentence_ends = self._tokens + np.cumsum(bundle.sentence_lengths)
         document_ends = self._sentences + np.cumsum(bundle.document_lengths)
         self._append(TOKENS, bundle.tokens)

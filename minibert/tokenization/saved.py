@@ -5,13 +5,12 @@ folders, which have a `vocab.txt` only, and those of `transformers` 5, which hav
 `tokenizer.json` only.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.files import make_folder, write_whole
+from minibert.files import make_folder, read_json_object, write_json, write_whole
 from minibert.tokenization.wordpiece import read_vocabulary
 
 FILES = ("vocab.txt", "tokenizer_config.json", "tokenizer.json")
@@ -53,9 +52,7 @@ def write(folder: str | Path, vocabulary: Mapping[str, int], options: Mapping[st
     make_folder(folder)
     write_whole(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
     config = {"tokenizer_class": "BertTokenizer", **options}
-    write_whole(
-        folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    )
+    write_json(folder / "tokenizer_config.json", config)
     # It would be another tokenizer's, and transformers would read it before our files.
     (folder / "tokenizer.json").unlink(missing_ok=True)
 
@@ -89,7 +86,7 @@ def _is_cased(vocabulary: Mapping[str, int]) -> bool:
 
 def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
     config_file, whole_file = folder / "tokenizer_config.json", folder / "tokenizer.json"
-    config = _read_json(config_file) if config_file.exists() else {}
+    config = read_json_object(config_file) if config_file.exists() else {}
     kind = config.get("tokenizer_class") or "BertTokenizer"
     if kind.removesuffix("Fast").removesuffix("Tokenizer").removesuffix("Backend") not in _CLASSES:
         raise MiniBertError(
@@ -112,40 +109,26 @@ def _read_files(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
 
 def _read_tokenizer_json(path: Path) -> tuple[dict[str, int], dict[str, Any]]:
     """The vocabulary and the normalizer of a file of the `tokenizers` library."""
-    content = _read_json(path)
+    content = read_json_object(path)
     model, normalizer = content.get("model") or {}, content.get("normalizer") or {}
     kinds = model.get("type", "WordPiece"), normalizer.get("type")
     if kinds != ("WordPiece", "BertNormalizer") or not isinstance(model.get("vocab"), dict):
         raise MiniBertError(
             f"{path} describes {kinds[0]} with {kinds[1]}, not BERT's WordPiece with "
-            "BertNormalizer; "
-            "load that model with transformers."
+            "BertNormalizer; load that model with transformers."
         )
     vocabulary: dict[str, int] = dict(model["vocab"])
     for token in content.get("added_tokens") or []:
         if token["content"] not in vocabulary:
             raise MiniBertError(
                 f"{path} adds the token {token['content']!r} to its vocabulary; minibert has no "
-                "added tokens, "
-                "so write a vocab.txt with that token on its own line."
+                "added tokens, so write a vocab.txt with that token on its own line."
             )
     return vocabulary, {
         "do_lower_case": normalizer.get("lowercase", True),
         "strip_accents": normalizer.get("strip_accents"),
         "tokenize_chinese_chars": normalizer.get("handle_chinese_chars", True),
     }
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MiniBertError(
-            f"{path} is not readable JSON ({error}); copy the file again or delete it."
-        ) from error
-    if not isinstance(content, dict):
-        raise MiniBertError(f"{path} holds no JSON object; copy the file again or delete it.")
-    return content
 
 
 def _plain(value: Any) -> Any:
