@@ -80,8 +80,7 @@ def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
         MiniBertError: the system refused to write.
     """
     theirs = names.to_hugging_face(tensors, config["num_hidden_layers"])
-    detached = {name: tensor.detach().cpu().contiguous() for name, tensor in theirs.items()}
-    write_safetensors(folder / "model.safetensors", detached)
+    write_safetensors(folder / "model.safetensors", theirs)
     write_json(folder / "config.json", config)
 
 
@@ -138,7 +137,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write tensors from any device to a safetensors file, whole or not at all.
 
     Raises:
         MiniBertError: the system refused to write.
@@ -146,7 +145,8 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     make_folder(path.parent)
     with whole_file(path) as temporary:
         try:
-            save_file(dict(tensors), temporary, metadata={"format": "pt"})
+            plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+            save_file(plain, temporary, metadata={"format": "pt"})
         except SafetensorError as error:
             raise MiniBertError(
                 f"could not write {path}: {error}; free some space or choose another place."

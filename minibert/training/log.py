@@ -1,7 +1,7 @@
 """The log of a run: one JSON object a line, which pictures and people read.
 
-{"kind": "train", "step": 40, "epoch": 0.53, "loss": 0.61, "learning_rate": 1e-4, ...} {"kind":
-"evaluation", "step": 75, "epoch": 1.0, "split": "dev", "loss": 0.55, "accuracy": 0.72, ...}
+{"kind": "train", "step": 40, "epoch": 0.53, "loss": 0.61, "learning_rate": 1e-4, ...}
+{"kind": "evaluation", "step": 75, "epoch": 1.0, "split": "dev", "accuracy": 0.72, ...}
 """
 
 import json

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import torch
-from torch import Tensor
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
+from minibert.data.batches import Batch
 from minibert.errors import Interrupted, MiniBertError
 from minibert.files import only_one
 from minibert.model.pretrained import PretrainedModel
@@ -38,7 +38,7 @@ from minibert.training.optimizer import (
 from minibert.training.progress import Progress
 from minibert.training.settings import TrainingSettings, choose_precision
 from minibert.training.state import Position, load_newest, save_state
-from minibert.training.step import Batch, Run, update
+from minibert.training.step import Run, update
 
 SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no scale will help
 
@@ -174,7 +174,7 @@ def train(
                 log.write("evaluation", step=position.step, epoch=epoch + 1, split="dev", **scores)
                 print(f"{title}: dev {_in_words(scores)}", flush=True)
                 if _is_better(scores, score, position):
-                    write_safetensors(folder / _best_name(position.step), _on_cpu(model))
+                    write_safetensors(folder / _best_name(position.step), model.state_dict())
                     position.best_score, position.best_step = scores[score], position.step
             position.epoch, position.batch = epoch + 1, 0
             save()
@@ -285,7 +285,3 @@ def _in_words(scores: Mapping[str, Any]) -> str:
     return "  ".join(
         f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float)
     )
-
-
-def _on_cpu(model: PretrainedModel) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}

@@ -73,7 +73,7 @@ def save_state(
     if not path.exists() or _damage(path):
         shutil.rmtree(path, ignore_errors=True)
         with whole_folder(path) as temporary:
-            write_safetensors(temporary / "model.safetensors", _weights(model))
+            write_safetensors(temporary / "model.safetensors", model.state_dict())
             write_safetensors(
                 temporary / "optimizer.safetensors", _optimizer_tensors(model, optimizer)
             )
@@ -131,14 +131,10 @@ def _paths(folder: Path) -> list[Path]:
     return sorted(path for path in found if re.fullmatch(r"step-\d{8,}-epoch-\d+", path.name))
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-
-
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's tensors as "exp_avg of pooler.dense.bias": names, since numbers can shift."""
     return {
-        f"{kind} of {name}": value.detach().cpu().contiguous()
+        f"{kind} of {name}": value
         for name, parameter in model.named_parameters()
         for kind, value in optimizer.state.get(parameter, {}).items()
     }

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from minibert.data.batches import Batch
 from minibert.model.checks import check_inputs
 from minibert.model.losses import count_labels
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.interrupts import StopRequest
 from minibert.training.settings import TrainingSettings
 
-Batch = dict[str, Tensor]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 
