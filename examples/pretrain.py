@@ -70,9 +70,11 @@ def main() -> None:
     settings = TrainingSettings(
         epochs=options.epochs,
         learning_rate=options.learning_rate,
+        warmup=options.warmup,
         accumulation=options.accumulation,
         precision=options.precision,
         save_every=500,
+        evaluate_every=2000,
         seed=options.seed,
     )
     device = choose_device(options.device)
@@ -108,6 +110,7 @@ def parse_options() -> argparse.Namespace:
     add("--batch-size", type=int, default=32)
     add("--accumulation", type=int, default=1, help="batches an update")
     add("--learning-rate", type=float, default=2e-3, help="2e-3 suits tiny; the paper's is 1e-4")
+    add("--warmup", type=float, default=0.05, help="share of the updates in which the rate rises")
     add("--max-length", type=int, default=64, help="tokens of a pair")
     add("--no-next-sentence", action="store_true", help="masked words only")
     add("--whole-word", action="store_true", help="mask whole words")

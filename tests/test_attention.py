@@ -305,3 +305,20 @@ def test_neither_attention_changes_its_inputs():
         attend(*inputs, real, dropout=0.0)
         assert all(map(torch.equal, inputs, copies))
         assert real is None or torch.equal(real, inner_mask(mask))
+
+
+def test_bfloat16_training_on_a_cpu_has_the_gradients_of_float32_within_its_rounding():
+    torch.manual_seed(0)
+    real = torch.tensor([True] * 5 + [False] * 2).view(1, 1, 1, 7)
+
+    def gradients(dtype: torch.dtype) -> list[torch.Tensor]:
+        parts = [x.detach().to(dtype).requires_grad_() for x in exact]
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            context, _ = fused_attention(*parts, real, dropout=0.0)
+        assert context.dtype == dtype
+        context.float().square().sum().backward()
+        return [part.grad.float() for part in parts]
+
+    exact = [torch.randn(2, 3, 7, 8) for _ in range(3)]
+    for ours, reference in zip(gradients(torch.bfloat16), gradients(torch.float32), strict=True):
+        assert (ours - reference).abs().max() < 0.02 * reference.abs().max()

@@ -176,6 +176,30 @@ def test_a_signal_during_evaluation_stops_at_once_and_evaluates_again_on_resume(
     assert result.best_step == 9
 
 
+def test_evaluations_within_epochs_come_at_their_steps_and_once_more_after_a_signal(tmp_path: Path):
+    settings = TrainingSettings(**{**vars(SETTINGS), "evaluate_every": 2})
+    calls = []
+
+    def evaluate(stop_at: int) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"accuracy": 0.5}
+
+    def evaluations() -> list[tuple[int, float]]:
+        lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        found = [json.loads(line) for line in lines]
+        return [(x["step"], round(x["epoch"], 2)) for x in found if x["kind"] == "evaluation"]
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, settings, evaluate=lambda: evaluate(3))
+    assert evaluations() == [(0, 0), (2, 0.67)]
+    run(tmp_path, settings, evaluate=lambda: evaluate(-1), resume=True)
+    # 3 updates an epoch: after the second and fourth, and at each end.
+    assert evaluations() == [(0, 0), (2, 0.67), (3, 1), (4, 1.33), (6, 2), (8, 2.67), (9, 3)]
+    assert len(calls) == 8
+
+
 def test_the_log_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path: Path):
     def steps(folder: Path) -> list:
         lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()

@@ -35,7 +35,7 @@ from minibert.training.optimizer import (
     set_learning_rate,
     warmup_then_linear,
 )
-from minibert.training.progress import Progress
+from minibert.training.progress import Clock, Progress
 from minibert.training.settings import TrainingSettings, choose_precision
 from minibert.training.state import Position, load_newest, save_state
 from minibert.training.step import Run, update
@@ -116,6 +116,7 @@ def train(
             position.log_lines = log.lines
             position.loss_scale = scaler.state_dict()
             save_state(folder, model, optimizer, position, started_with)
+            _keep_only_best(folder, position)
 
         def log_progress() -> None:
             log.write(
@@ -130,6 +131,27 @@ def train(
             )
             position.loss_sum, position.loss_count = 0.0, 0
 
+        def judge(epochs: float) -> None:
+            if evaluate is None:
+                return
+            model.eval()
+            try:
+                with stop.at_once(), clock.stopped():
+                    scores = evaluate()
+            except KeyboardInterrupt:
+                save_and_stop()
+            model.train()
+            log.write(
+                "evaluation",
+                step=position.step,
+                epoch=epochs,
+                tokens=position.tokens,
+                split="dev",
+                **scores,
+            )
+            print(f"{title}: dev {_in_words(scores)}", flush=True)
+            _keep_if_best(folder, model, position, scores, score)
+
         def save_and_stop() -> NoReturn:
             save()
             done = f"stopped after step {position.step} of {total}, which is saved"
@@ -139,9 +161,11 @@ def train(
             model.train()
             title = f"epoch {epoch + 1}/{settings.epochs}"
             done = math.ceil(position.batch / settings.accumulation)
-            clock = _Clock()
+            clock = Clock()
             with Progress(title, total=updates_an_epoch, done=done) as progress:
                 for window in _windows(batches.epoch(epoch, start=position.batch), settings):
+                    if _is_due(position.step, settings.evaluate_every, position.judged_step):
+                        judge(epoch + position.batch / len(batches))
                     number = position.step - position.skipped + 1
                     position.rate = warmup_then_linear(number, total=total, warmup=warmup)
                     set_learning_rate(optimizer, position.rate)
@@ -154,7 +178,7 @@ def train(
                     position.batch += len(window)
                     position.loss_sum += loss
                     position.loss_count += 1
-                    clock.count(window)
+                    position.tokens += clock.count(window)
                     progress.step(f"loss {loss:.3f}  {clock.rate():,.0f} tokens/s")
                     if position.step % settings.log_every == 0:
                         log_progress()
@@ -164,21 +188,9 @@ def train(
                         save()
             if position.loss_count:
                 log_progress()
-            if evaluate is not None:
-                model.eval()
-                try:
-                    with stop.at_once():
-                        scores = evaluate()
-                except KeyboardInterrupt:
-                    save_and_stop()
-                log.write("evaluation", step=position.step, epoch=epoch + 1, split="dev", **scores)
-                print(f"{title}: dev {_in_words(scores)}", flush=True)
-                if _is_better(scores, score, position):
-                    write_safetensors(folder / _best_name(position.step), model.state_dict())
-                    position.best_score, position.best_step = scores[score], position.step
+            judge(epoch + 1)
             position.epoch, position.batch = epoch + 1, 0
             save()
-            _keep_only_best(folder, position)
         if position.best_step is not None:
             model.load_state_dict(read_safetensors(folder / _best_name(position.best_step)))
     model.eval()
@@ -198,11 +210,16 @@ def _identity(
     return chosen | {"model": model.config.to_dict()} | dict(more)
 
 
-def _is_better(scores: Mapping[str, Any], name: str, position: Position) -> bool:
+def _keep_if_best(
+    folder: Path, model: PretrainedModel, position: Position, scores: Mapping[str, Any], name: str
+) -> None:
     if name not in scores:
         raise MiniBertError(f"there is no score {name!r} to choose by, only {', '.join(scores)}.")
+    position.judged_step = position.step
     best = -math.inf if position.best_score is None else position.best_score
-    return bool(scores[name] > best)  # which a NaN never is
+    if scores[name] > best:  # which a NaN never is
+        write_safetensors(folder / _best_name(position.step), model.state_dict())
+        position.best_score, position.best_step = scores[name], position.step
 
 
 def _best_name(step: int) -> str:
@@ -260,25 +277,8 @@ def _check_gradients(position: Position, precision: torch.dtype) -> None:
         )
 
 
-class _Clock:
-    """Real tokens a second and the share of padding, since the beginning of the epoch."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.tokens = self.positions = 0
-
-    def count(self, window: list[Batch]) -> None:
-        for batch in window:
-            positions = batch["input_ids"].numel()
-            self.positions += positions
-            mask = batch.get("attention_mask")
-            self.tokens += positions if mask is None else int(mask.sum())
-
-    def rate(self) -> float:
-        return self.tokens / max(time.monotonic() - self.started, 1e-9)
-
-    def padding(self) -> float:
-        return 1 - self.tokens / max(self.positions, 1)
+def _is_due(step: int, every: int | None, last: int | None) -> bool:
+    return every is not None and step % every == 0 and step != last
 
 
 def _in_words(scores: Mapping[str, Any]) -> str:

@@ -1,10 +1,14 @@
-"""A bar on a terminal, plain lines everywhere else."""
+"""How far and how fast: a bar on a terminal, plain lines everywhere else."""
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from tqdm import tqdm
+
+from minibert.data.batches import Batch
 
 SECONDS_BETWEEN_LINES = 10
 
@@ -41,3 +45,41 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
+
+
+class Clock:
+    """Real tokens a second and the share of padding, since the beginning of the epoch."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.tokens = self.positions = 0
+
+    def count(self, window: list[Batch]) -> int:
+        """These batches are done.
+
+        Returns:
+            How many tokens they hold, padding left out.
+        """
+        tokens = 0
+        for batch in window:
+            positions = batch["input_ids"].numel()
+            self.positions += positions
+            mask = batch.get("attention_mask")
+            tokens += positions if mask is None else int(mask.sum())
+        self.tokens += tokens
+        return tokens
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Time spent in here does not count."""
+        begin = time.monotonic()
+        yield
+        self.started += time.monotonic() - begin
+
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / max(time.monotonic() - self.started, 1e-9)
+
+    def padding(self) -> float:
+        """The share of all positions, from 0 to 1."""
+        return 1 - self.tokens / max(self.positions, 1)

@@ -33,10 +33,13 @@ class TrainingSettings:
     seed: int = 0  # of dropout; the order of the data has its own
     log_every: int = 10  # updates
     save_every: int = 200  # updates between checkpoints; each epoch ends with one too
+    evaluate_every: int | None = None  # updates between evaluations; each epoch ends with one too
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulation", "log_every", "save_every"):
+        for name in ("epochs", "accumulation", "log_every", "save_every", "evaluate_every"):
             value = getattr(self, name)
+            if name == "evaluate_every" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise MiniBertError(f"{name} is {value!r}; it must be a whole number from 1.")
         for name in ("learning_rate", "maximum_gradient_norm"):

@@ -38,9 +38,11 @@ class Position:
     step: int = 0  # updates done or left out
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches of the present epoch that are in the weights
+    tokens: int = 0  # tokens learned from, each as often as it was seen
     log_lines: int = 0  # lines of the log that belong to these steps
     best_score: float | None = None
     best_step: int | None = None
+    judged_step: int | None = None  # of the last evaluation
     skipped: int = 0  # updates left out for lack of finite gradients (float16)
     skipped_in_a_row: int = 0
     loss_sum: float = 0.0  # of the updates since the last line of the log ...
