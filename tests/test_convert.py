@@ -196,3 +196,28 @@ def test_a_hub_name_is_fetched_with_its_tokenizer(source, tmp_path, monkeypatch)
     convert("google-bert/bert-tiny", tmp_path / "new")
     assert (tmp_path / "new" / "vocab.txt").is_file()
     assert {"config.json", "model.safetensors", "vocab.txt"} <= set(asked)
+
+
+def test_half_precision_takes_half_the_space_and_is_loaded_as_float32_by_all(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    model = small_model("BertForPreTraining")
+    model.float().save_pretrained(tmp_path / "whole")
+    convert(tmp_path / "whole", tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    ours = BertForPreTraining.from_pretrained(tmp_path / "half", strict=True, quiet=True)
+    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path / "half")
+    for loaded in (ours, theirs):
+        assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor.half().float())
+
+
+def test_what_float16_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
+    model = small_model("BertForMaskedLM")
+    with torch.no_grad():
+        model.masked_lm.bias[3] = 1e6
+    model.save_pretrained(tmp_path / "whole")
+    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*leave out --half"):
+        convert(tmp_path / "whole", tmp_path / "half", half=True)
+    assert not (tmp_path / "half").exists()

@@ -7,8 +7,12 @@ classifier, the span of a question. No model is built.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from minibert.checkpoints.folder import FILES, Checkpoint, read_folder, write_folder
 from minibert.checkpoints.names import parameters
@@ -35,18 +39,20 @@ ARCHITECTURES = (
 )
 
 
-def convert(source: str | Path, destination: str | Path) -> str:
+def convert(source: str | Path, destination: str | Path, *, half: bool = False) -> str:
     """Write the weights, the config and the tokenizer of `source` as a new folder.
 
     Args:
         source: a folder that Google, an older PyTorch or `transformers` wrote, or a hub name.
         destination: a folder that is not there yet, or is empty; it appears whole or not at all.
+        half: store float16, in half the space; loading gives float32 again.
 
     Returns:
         What was done, in a few lines.
 
     Raises:
-        MiniBertError: the source is damaged or incomplete, or the destination is in use.
+        MiniBertError: the source is damaged or incomplete, the destination is in use, or a weight
+            is too large for float16.
     """
     destination = Path(destination).expanduser().absolute()  # "." has no name to be written under
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
@@ -54,9 +60,12 @@ def convert(source: str | Path, destination: str | Path) -> str:
     source = local_folder(source, files=(*FILES, *TOKENIZER_FILES))
     checkpoint = read_folder(source)
     config = _config(checkpoint)
+    tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
+    if half:
+        config["dtype"] = "float32"  # what to load it as: transformers would compute in float16
     files = [name for name in TOKENIZER_FILES if (source / name).is_file()]
     with whole_folder(destination) as folder:
-        write_folder(folder, checkpoint.tensors, config)
+        write_folder(folder, tensors, config)
         for name in files:
             shutil.copyfile(source / name, folder / name)
     lines = [
@@ -97,3 +106,11 @@ def _config(checkpoint: Checkpoint) -> dict[str, Any]:
     config.setdefault("architectures", [architecture])
     config["model_type"] = "bert"
     return config
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    halved = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
+    for name, tensor in halved.items():
+        if not tensor.isfinite().all():
+            raise MiniBertError(f"{name} has numbers that float16 has not; leave out --half.")
+    return halved

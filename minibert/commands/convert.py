@@ -13,10 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT in it")
     parser.add_argument("destination", metavar="DESTINATION", help="a new folder")
+    parser.add_argument("--half", action="store_true", help="store float16: half the space")
 
 
 def run(options: argparse.Namespace) -> None:
     """Do it."""
     from minibert.checkpoints.convert import convert
 
-    print(convert(options.source, options.destination))
+    print(convert(options.source, options.destination, half=options.half))
