@@ -113,7 +113,20 @@ def resume_command(output: Path) -> str:
     words = list(sys.argv)
     if "--output" not in words and not any(word.startswith("--output=") for word in words):
         words += ["--output", str(output)]
-    return shlex.join(["python", *words, *(["--resume"] if "--resume" not in words else [])])
+    starter = torchrun_words() or ["python"]
+    return shlex.join([*starter, *words, *(["--resume"] if "--resume" not in words else [])])
+
+
+def torchrun_words() -> list[str]:
+    """What stood before the script where torchrun has started it; nothing for one process.
+
+    How several machines find each other is not known here: "..." stands for it.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return []
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return ["torchrun", "..."]
+    return ["torchrun", "--nproc-per-node", os.environ.get("LOCAL_WORLD_SIZE", "1")]
 
 
 def _all_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

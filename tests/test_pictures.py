@@ -15,6 +15,7 @@ import pytest
 from minibert.errors import MiniBertError
 from minibert.views import drawing
 from minibert.views.attention_picture import attention_picture, checked_attentions, mosaic
+from minibert.views.run_comparison import compare_runs
 from minibert.views.training_pictures import (
     confusion_matrix_picture,
     learning_curve,
@@ -70,6 +71,28 @@ def test_the_learning_curve_names_the_last_score_and_the_baselines(tmp_path):
     drawn = (tmp_path / "curve.svg").read_text(encoding="utf-8")
     for text in ("accuracy 0.600", "majority 0.250", "step (one epoch = 20 steps)"):
         assert f"<!-- {text} -->" in drawn
+
+
+def test_two_runs_are_drawn_side_by_side_each_named_with_its_last_score(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(drawing, "save", lambda figure, output: written.append(figure))
+    other = [{**record, "accuracy": 0.4} for record in LOG]
+    logs = {}
+    for name, records in (("pretrained", LOG), ("random weights", other)):
+        logs[name] = tmp_path / f"{name}.jsonl"
+        logs[name].write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    compare_runs(logs, tmp_path / "x.png", baselines={"bag_of_words": 0.5})
+    losses, scores = written[0].axes
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == list(logs)
+    names = {text.get_text() for text in scores.texts}
+    assert names == {"pretrained 0.600", "random weights 0.400", "bag of words 0.500"}
+
+
+def test_two_runs_make_a_picture(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(json.dumps, LOG)), encoding="utf-8")
+    compare_runs({"one": log, "two": log}, tmp_path / "x.png")
+    assert is_png(tmp_path / "x.png")
 
 
 def test_a_log_without_evaluations_still_gives_the_loss(tmp_path):

@@ -78,8 +78,8 @@ class Breaking:
     def __len__(self) -> int:
         return len(self.inner)
 
-    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[dict]:
-        for batch in self.inner.epoch(epoch, start=start):
+    def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
+        for batch in self.inner.epoch(epoch, start=start, step=step):
             if self.left == 0:
                 if self.signal is None:
                     raise Crash

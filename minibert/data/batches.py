@@ -121,9 +121,9 @@ class TextClassificationBatches:
             return len(self.order(0))
         return math.ceil(len(self.lengths) / self.batch_size)
 
-    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from batch `start` on: what a resumed run still has to do."""
-        for indices in self.order(epoch)[start:]:
+    def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
+        """Batches start, start + step, ... of an epoch: what a run, or one process, has to do."""
+        for indices in self.order(epoch)[start::step]:
             yield self.batch(indices)
 
     def in_order(self, batch_size: int = 32) -> Iterator[tuple[list[int], Batch]]:

@@ -114,16 +114,17 @@ class PretrainingBatches:
             self._planned = epoch, self._make_plan(epoch)
         return self._planned[1]
 
-    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from batch `start` on: what a resumed run still has to do.
+    def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
+        """Batches start, start + step, ... of an epoch: what a run, or one process, has to do.
 
         Yields:
             input_ids, attention_mask, token_type_ids and labels, (B, S); and next_sentence_label,
             (B,), 0 where B follows A.
         """
         plan = self.plan(epoch)
-        for number, rows in enumerate(self._order(epoch)[start:], start=start):
-            batch, word_starts = self._batch(plan, rows)
+        order = self._order(epoch)
+        for number in range(start, len(order), step):
+            batch, word_starts = self._batch(plan, order[number])
             batch["input_ids"], batch["labels"] = mask_tokens(
                 batch["input_ids"],
                 self.vocabulary,

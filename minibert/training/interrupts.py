@@ -1,15 +1,21 @@
 """Ctrl-C and kill end a run that can be resumed.
 
-The first signal is only noted, and the loop stops at the next place where nothing is half done. A
-second one stops at once.
+The first signal is only noted, and the loop stops at the next place where nothing is half done: all
+processes at the same one, whichever of them the signal has reached. A second one stops at once.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from minibert.training.distributed import Processes
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop(Exception):  # noqa: N818 - what was asked for is no error
+    """A signal has come to one of the processes, all of them know, and nothing is half done."""
 
 
 class StopRequest:
@@ -26,12 +32,26 @@ class StopRequest:
         if second or not self.waiting:
             raise KeyboardInterrupt
 
+    def agree(self, processes: Processes, numbers: Sequence[float] = ()) -> list[float]:
+        """Sum numbers over all processes, and learn by the way whether to stop.
+
+        Raises:
+            Stop: a signal has come to any of them; all raise this here.
+        """
+        *sums, stops = processes.sum([*numbers, self.signal is not None])
+        if stops:
+            self.signal = self.signal or signal.SIGTERM
+            raise Stop
+        return sums
+
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside the block nothing can be left half done: let a signal end it at once."""
+        """Nothing can be left half done in the block: a signal ends it, and `agree` then stops."""
         self.waiting = False
         try:
             yield
+        except KeyboardInterrupt:
+            self.signal = self.signal or signal.SIGINT
         finally:
             self.waiting = True
 

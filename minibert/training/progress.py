@@ -8,8 +8,6 @@ from typing import Self
 
 from tqdm import tqdm
 
-from minibert.data.batches import Batch
-
 SECONDS_BETWEEN_LINES = 10
 
 
@@ -20,11 +18,12 @@ class Progress:
         what: a word or two in front.
         total: how many steps there are.
         done: how many were done before.
+        shown: False shows nothing.
     """
 
-    def __init__(self, what: str, *, total: int, done: int = 0) -> None:
-        self.what, self.total, self.done = what, total, done
-        self.terminal = sys.stderr.isatty()
+    def __init__(self, what: str, *, total: int, done: int = 0, shown: bool = True) -> None:
+        self.what, self.total, self.done, self.shown = what, total, done, shown
+        self.terminal = shown and sys.stderr.isatty()
         self.last_line = time.monotonic()
         self.bar = tqdm(
             total=total, initial=done, desc=what, disable=not self.terminal, dynamic_ncols=True
@@ -36,7 +35,7 @@ class Progress:
         if self.terminal:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update()
-        elif time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+        elif self.shown and time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
             print(f"{self.what}: {self.done}/{self.total}  {note}", file=sys.stderr, flush=True)
             self.last_line = time.monotonic()
 
@@ -54,20 +53,10 @@ class Clock:
         self.started = time.monotonic()
         self.tokens = self.positions = 0
 
-    def count(self, window: list[Batch]) -> int:
-        """These batches are done.
-
-        Returns:
-            How many tokens they hold, padding left out.
-        """
-        tokens = 0
-        for batch in window:
-            positions = batch["input_ids"].numel()
-            self.positions += positions
-            mask = batch.get("attention_mask")
-            tokens += positions if mask is None else int(mask.sum())
+    def count(self, tokens: int, positions: int) -> None:
+        """So many tokens are done, which took so many positions with their padding."""
         self.tokens += tokens
-        return tokens
+        self.positions += positions
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

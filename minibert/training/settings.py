@@ -1,5 +1,6 @@
 """The choices of a training run, each with its reason; and its device and precision."""
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -60,13 +61,17 @@ class TrainingSettings:
 def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; "auto" takes a GPU where there is one.
 
+    Of several processes that torchrun has started on a machine, each takes a GPU of its own.
+
     Raises:
         MiniBertError: the name is unknown, or there is no such device on this machine.
     """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
+    if name == "auto" and torch.cuda.is_available():
+        name = "cuda"
+    elif name == "auto":
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device).item()

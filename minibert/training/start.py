@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,54 @@ class Start:
     tokenizer: BertTokenizer
     pretrained: bool
     note: str  # one sentence that says what it is
+
+
+def choose_start(
+    labels: LabelSet,
+    examples: Sequence[Example],
+    *,
+    default: Path,
+    model: str | Path | None = None,
+    preset: str | None = None,
+    vocabulary: Path | None = None,
+    cased: bool = False,
+    seed: int = 0,
+) -> Start:
+    """What the user asked for; else the default weights if their vocabulary can write the texts.
+
+    Args:
+        labels: the classes.
+        examples: the training examples.
+        default: the folder of pretrained weights that is used where nothing is asked for.
+        model: see `start_pretrained`.
+        preset: this and the rest see `start_at_random`, which each of them asks for.
+        vocabulary: likewise.
+        cased: likewise.
+        seed: of what is random.
+
+    Raises:
+        MiniBertError: something cannot be loaded, or both a model and a random start are asked for.
+    """
+    random = preset or vocabulary or cased
+    if model is not None and random:
+        raise MiniBertError(
+            "--preset, --vocab and --cased are for a random start; leave them out, or --model."
+        )
+    if model is not None:
+        return start_pretrained(model, labels, examples, seed=seed)
+    note = ""
+    if not random:
+        unknown = unknown_share(BertTokenizer.from_pretrained(default), examples)
+        if unknown <= TOO_MUCH_UNKNOWN:
+            return start_pretrained(default, labels, examples, seed=seed)
+        note = (
+            f"{unknown:.0%} of your texts' pieces are unknown to {default}, so nothing pretrained "
+            "is used; for better answers, give a --model in their language.\n"
+        )
+    start = start_at_random(
+        preset or "tiny", labels, examples, vocabulary=vocabulary, cased=cased, seed=seed
+    )
+    return replace(start, note=note + start.note)
 
 
 def start_pretrained(
@@ -100,6 +148,17 @@ def start_at_random(
     torch.manual_seed(seed)
     note = f"start: random weights, size {preset}; {len(tokenizer):,} pieces {source}."
     return Start(BertForSequenceClassification(config), tokenizer, False, note)
+
+
+def without_pretraining(start: Start, *, seed: int = 0) -> BertForSequenceClassification:
+    """A model of the same sizes with random weights: beside it one sees what pretraining adds.
+
+    Args:
+        start: what to compare with.
+        seed: of the weights.
+    """
+    torch.manual_seed(seed)
+    return BertForSequenceClassification(start.model.config)
 
 
 def unknown_share(tokenizer: BertTokenizer, examples: Sequence[Example]) -> float:

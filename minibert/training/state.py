@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object, whole_folder, write_json
+from minibert.training.distributed import Processes
 
 KEPT = 2  # the newest and the one before, should the newest be damaged later
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -126,6 +127,24 @@ def load_newest(
             " ".join(passed_over) + f" None is left to resume from; delete {folder} to start anew."
         )
     return None
+
+
+def share_state(processes: Processes, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give all processes the first one's weights and averages: only it need see the checkpoint."""
+    if processes.count == 1:
+        return
+    processes.share_(model.state_dict().values())
+    averages = _optimizer_tensors(model, optimizer)
+    shapes = processes.once(lambda: {key: (v.shape, v.dtype) for key, v in averages.items()})
+    if not processes.is_first:
+        device = next(model.parameters()).device
+        averages = {
+            key: torch.empty(shape, dtype=dtype, device=device)
+            for key, (shape, dtype) in shapes.items()
+        }
+    processes.share_(averages.values())
+    if not processes.is_first:
+        _restore(model, optimizer, averages)
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -208,8 +208,18 @@ def _draw_scores(
         ends.append((value, f"{name} {value:.3f}", drawing.QUIET))
     axes.set_ylabel(f"score on {next(iter(dev.values())).get('split', 'dev')}", color=drawing.INK)
     axes.margins(y=0.12)
+    name_at_the_end(axes, ends)
+
+
+def name_at_the_end(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
+    """Name lines at their right ends, moved apart where they would overlap.
+
+    Args:
+        axes: with the lines in it.
+        ends: for each line its height there, what to write, and in which colour.
+    """
     low, high = axes.get_ylim()
-    ends.sort()
+    ends = sorted(ends)
     heights = spread([height for height, _, _ in ends], 0.065 * (high - low))
     for height, (_, text, colour) in zip(heights, ends, strict=True):
         axes.annotate(

@@ -1,0 +1,57 @@
+"""Several training runs in one picture: what only the difference between them explains."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from minibert.views import drawing
+from minibert.views.training_pictures import name_at_the_end, read_log, smooth
+
+COLOURS = (drawing.BLUE, drawing.ORANGE, drawing.GREEN, drawing.PURPLE)
+
+
+def compare_runs(
+    logs: Mapping[str, Path],
+    output: Path,
+    *,
+    score: str = "accuracy",
+    baselines: Mapping[str, float] | None = None,
+) -> None:
+    """Draw the training loss of each run on the left, and its score on dev on the right.
+
+    Args:
+        logs: what a run is called -> the JSONL file that its training wrote; four at most.
+        output: the picture, by its suffix a .png, .svg or .pdf.
+        score: which score of the evaluations to draw.
+        baselines: name -> score of what the runs must beat, drawn as dashed lines.
+
+    Raises:
+        MiniBertError: a log cannot be read, or the picture was refused.
+    """
+    figure = drawing.new_figure(10, 3.8)
+    losses, scores = figure.subplots(1, 2)
+    ends: list[tuple[float, str, str]] = []  # (height, text, colour)
+    for (name, log), colour in zip(logs.items(), COLOURS, strict=False):
+        records = read_log(log)
+        train = {r["epoch"]: r["loss"] for r in records if r["kind"] == "train"}
+        dev = {r["epoch"]: r[score] for r in records if r["kind"] == "evaluation" and score in r}
+        window = max(1, len(train) // 25) * 2 + 1 if len(train) >= 10 else 1
+        smoothed = smooth(list(train.values()), window)
+        losses.plot(list(train), list(train.values()), color=colour, alpha=0.2, linewidth=0.8)
+        losses.plot(list(train), smoothed, color=colour, linewidth=1.8, label=name)
+        scores.plot(list(dev), list(dev.values()), "o-", color=colour, markersize=4, linewidth=1.8)
+        if dev:
+            last = list(dev.values())[-1]
+            ends.append((last, f"{name} {last:.3f}", colour))
+    for name, value in (baselines or {}).items():
+        scores.axhline(value, color=drawing.QUIET, linestyle=(0, (4, 3)), linewidth=1.2)
+        ends.append((value, f"{name.replace('_', ' ')} {value:.3f}", drawing.QUIET))
+    losses.set_ylabel("training loss", color=drawing.INK)
+    losses.legend(frameon=False, labelcolor=drawing.INK)
+    scores.set_ylabel(f"{score} on dev", color=drawing.INK)
+    scores.margins(y=0.12)
+    name_at_the_end(scores, ends)
+    for axes in (losses, scores):
+        axes.set_xlabel("epochs", color=drawing.INK)
+        axes.set_xlim(left=0)
+        drawing.plain_axes(axes)
+    drawing.save(figure, output)
