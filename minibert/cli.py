@@ -21,6 +21,8 @@ COMMANDS = {
     "tokenize": "show how texts are cut into pieces",
     "train-vocab": "learn a vocabulary from text files",
     "prepare": "tokenize raw text into a corpus for pretraining",
+    "pretrain": "learn language from a corpus, anew or going on from a model",
+    "add-words": "put words of your own into a model's vocabulary",
     "convert": "rewrite Google's or an old folder as today's files",
     "doctor": "show versions and what this machine can do",
 }

@@ -48,7 +48,7 @@ def made(tmp_path_factory):
     shutil.copytree(base / "classifier", base / "long_classifier")
     shutil.copy(base / "long_vocabulary" / "vocab.txt", base / "long_classifier")
     (base / "texts.txt").write_text("the cat\n猫\nparis is .\n", encoding="utf-8")
-    (base / "latin.txt").write_bytes("the caf\xe9\n".encode("latin-1"))
+    (base / "latin.txt").write_bytes("the caf\xe9\n".encode("latin-1") * 3)
     (base / "empty.txt").write_text("", encoding="utf-8")
     return base
 
@@ -123,8 +123,14 @@ BAD = [
     ("attention ../made/pretrained text --max-length 1", "no room for the 2 special tokens"),
     ("convert ../made/nothing new", "there is no folder ../made/nothing"),
     ("convert ../made/damaged new", "model.safetensors is damaged"),
-    ("train-vocab ../made/nothing.txt --output v.txt", "cannot read ../made/nothing.txt"),
-    ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:1: byte 0xe9 is not UTF-8"),
+    (
+        "train-vocab ../made/nothing.txt --output v.txt",
+        "nothing.txt: there is no such file or folder",
+    ),
+    ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:3: byte 0xe9 at 8 is not UTF-8"),
+    ("train-vocab ../made/pretrained --output v.txt --size 9", "size=9 is too small"),
+    ("train-vocab ../made/no_folder --output v.txt", "there is no such file or folder"),
+    ("train-vocab ../made/pretrained/config.json --output v.txt", "cannot tell the format"),
     ("train-vocab ../made/empty.txt --output v.txt", "not one word"),
     ("train-vocab ../made/texts.txt --output v.txt --size 9", "size=9 is too small"),
     ("train-vocab ../made/texts.txt", "arguments are required: --output"),
@@ -279,6 +285,21 @@ def test_train_vocab_writes_a_vocabulary_that_tokenizes(minibert, score):
     assert minibert(*common, "--output", "cased.txt", "--cased")[0] == 0
     assert "L" in Path("cased.txt").read_text(encoding="utf-8").split("\n")
     assert "[UNK]" not in minibert("tokenize", "v.txt", "slower 猫", "west")[1]
+
+
+def test_train_vocab_reads_what_prepare_reads_and_tells_what_it_left_out(minibert):
+    texts = Path("texts")
+    texts.mkdir()
+    (texts / "a.md").write_text("# heading\n\nlow *low* lower\n", encoding="utf-8")
+    (texts / "b.jsonl").write_text('{"body": "猫 lower"}\nno json\n', encoding="utf-8")
+    (texts / "c.csv").write_text("nothing", encoding="utf-8")
+    line = ("train-vocab", "texts", "--text-field", "body", "--output", "v.txt")
+    code, _, err = minibert(*line)
+    assert code == 0
+    assert err == "note: 1 lines are left out (texts/b.jsonl:2: not a JSON object)\n"
+    pieces = set(Path("v.txt").read_text(encoding="utf-8").split("\n"))
+    assert {"l", "猫", "lower"} <= pieces
+    assert not {"h", "*", "{", "t"} & pieces
 
 
 def test_convert_writes_a_folder_that_answers(minibert, made):

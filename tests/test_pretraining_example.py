@@ -1,5 +1,6 @@
-"""What you can rely on: held-out scores are means over words and over pairs, and the pretraining
-example goes from a corpus to a folder that fills masks.
+"""What you can rely on: held-out scores are means over words and over pairs, the pretraining
+example goes from a corpus to a folder that fills masks, and the text of the libraries can be
+written, without the sentences that models are judged by.
 """
 
 import json
@@ -13,7 +14,9 @@ import torch
 from small_models import small_batch, small_model
 
 from minibert import MiniBertError
+from minibert.data import library_corpus
 from minibert.data.build_corpus import build_corpus
+from minibert.data.readers import Example
 from minibert.evaluation.fill_mask import MaskFiller
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -64,7 +67,7 @@ def test_the_example_pretrains_saves_scores_and_resumes(
     tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
     build_corpus([tmp_path / "text.txt"], tokenizer, tmp_path / "corpus", drop_duplicates=False)
     monkeypatch.chdir(tmp_path)
-    options = ["--corpus", "corpus", "--epochs", "2", "--batch-size", "8", "--max-length", "32"]
+    options = ["--corpus", "corpus", "--epochs", "8", "--max-length", "32"]
     for more in ([], ["--resume"]):
         monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *options, "--output", "out", *more])
         with pytest.raises(SystemExit) as ended:
@@ -75,3 +78,37 @@ def test_the_example_pretrains_saves_scores_and_resumes(
     assert 0 <= metrics["next_sentence_accuracy"] <= 1
     assert (tmp_path / "out" / "learning_curve.png").exists()
     assert len(MaskFiller.from_folder(tmp_path / "out")("the [MASK] sleeps .")[0]) == 5
+
+
+@pytest.fixture
+def library_text(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Two documents in place of the libraries, and what is to be written of them."""
+    task = {name: [Example(text, label="numpy")] for name, text in (("dev", "D."), ("test", "T."))}
+
+    def paragraphs(*, without):
+        assert [example.text for example in without] == ["D.", "T."]
+        return [["One. Two.", "Three."], ["Four."]]
+
+    monkeypatch.setattr(library_corpus, "library_sentences", lambda: task)
+    monkeypatch.setattr(library_corpus, "library_paragraphs", paragraphs)
+    return "One. Two.\nThree.\n\nFour.\n"
+
+
+def test_the_text_of_the_libraries_has_a_paragraph_a_line(tmp_path: Path, library_text: str):
+    assert library_corpus.write_library_text(tmp_path / "docs.txt") == 2
+    assert (tmp_path / "docs.txt").read_bytes() == library_text.encode()
+    report = library_corpus.build_library_corpus(tmp_path / "corpus", vocabulary_size=40)
+    assert (report.documents, report.sentences) == (2, 4)
+
+
+def test_the_example_that_writes_it_spares_what_is_there(
+    tmp_path: Path, library_text: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    file = tmp_path / "docs.txt"
+    monkeypatch.setattr(sys, "argv", ["library_text.py", "--output", str(file)])
+    for code, told in ((0, f"are in {file}"), (2, f"{file} is there already")):
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLE.with_name("library_text.py")), run_name="__main__")
+        assert ended.value.code == code
+        assert told in "".join(capsys.readouterr())
+        assert file.read_text(encoding="utf-8") == library_text

@@ -8,15 +8,34 @@ from tempfile import TemporaryDirectory
 
 from minibert.data.build_corpus import Report, build_corpus
 from minibert.data.library_docs import library_paragraphs, library_sentences
+from minibert.files import write_whole
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
 
 
-def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Report:
-    """Learn a vocabulary from the documentation, and tokenize the documentation with it.
+def write_library_text(path: Path) -> int:
+    """Write the documentation as text: a paragraph a line, and a blank line between documents.
 
     The dev and test sentences of the embedded task are kept out, so that no score on them rests on
     texts that were seen in pretraining.
+
+    Args:
+        path: the file; one that is there is replaced.
+
+    Returns:
+        How many documents it holds.
+
+    Raises:
+        MiniBertError: a library is missing, or the file cannot be written.
+    """
+    task = library_sentences()
+    documents = library_paragraphs(without=task["dev"] + task["test"])
+    write_whole(path, "\n\n".join("\n".join(paragraphs) for paragraphs in documents) + "\n")
+    return len(documents)
+
+
+def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Report:
+    """Learn a vocabulary from that text, and tokenize the text with it.
 
     Args:
         folder: where the corpus goes; it must not exist yet.
@@ -25,12 +44,10 @@ def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Report
     Raises:
         MiniBertError: a library is missing, or the folder cannot be written.
     """
-    task = library_sentences()
-    documents = library_paragraphs(without=task["dev"] + task["test"])
-    text = "\n\n".join("\n".join(paragraphs) for paragraphs in documents)
-    pieces = train_vocabulary_fast(text.splitlines(), size=vocabulary_size)
-    tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
     with TemporaryDirectory() as temporary:
         path = Path(temporary) / "documentation.txt"
-        path.write_text(text + "\n", encoding="utf-8")
+        write_library_text(path)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        pieces = train_vocabulary_fast(lines, size=vocabulary_size)
+        tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
         return build_corpus([path], tokenizer, folder)
