@@ -196,6 +196,18 @@ def test_whole_words_keep_both_rates():
         assert chisquare([masked, total - masked - kept, kept], expected).pvalue > 0.001
 
 
+def test_the_pieces_of_a_word_are_hidden_each_in_its_own_way():
+    # Of words of two pieces, both are [MASK] with 0.8 x 0.8 and not with 0.8.
+    ids = torch.tensor([[CLS, *[FIRST_WORD, FIRST_PIECE] * 50, SEP]] * 1000)
+    for share in (1.0, 0.15):
+        shown, labels = mask_tokens(
+            ids, VOCABULARY, generator=generator(), rates=MaskingRates(share), whole_word=True
+        )
+        masked = (shown == MASK)[labels != NO_LABEL].view(-1, 2)
+        both = int(masked.all(dim=1).sum())
+        assert binomtest(both, len(masked), 0.8**2).pvalue > 0.001
+
+
 def test_the_rest_of_a_cut_word_is_picked_as_often_as_any_other():
     # [CLS] ##p0 w0 [SEP] ##p1: the pieces have no first piece that could be picked for them.
     ids = torch.tensor([[CLS, FIRST_PIECE, FIRST_WORD, SEP, FIRST_PIECE + 1]] * 2000)

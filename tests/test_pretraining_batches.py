@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 from toy_corpus import CLS, MASK, PAD, SEP, toy_corpus
 
 from minibert.data.build_corpus import build_corpus
@@ -190,6 +191,17 @@ def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
                 for token in range(5, 95, 2)
             )
         assert (split_words == 0) == whole_word
+
+
+def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):
+    data = batches(corpus, next_sentence=False, batch_size=64)
+    words = picked = 0
+    for epoch in range(70):
+        for batch in data.epoch(epoch):
+            words += int((unmasked(batch) >= FIRST).sum())
+            picked += int((batch["labels"] != NO_LABEL).sum())
+    assert words > 100_000
+    assert binomtest(picked, words, 0.15).pvalue > 0.001
 
 
 def test_masked_places_show_the_mask_token_mostly(corpus):

@@ -4,6 +4,7 @@ One test for each, with the place where it was met; each fails when the bug is p
 what concerns the model, its losses and the optimizer; text and data are tested beside them.
 """
 
+import json
 import math
 
 import pytest
@@ -29,7 +30,9 @@ from minibert import (
 from minibert.model.encoder import activate
 from minibert.model.losses import IGNORED, count_labels
 from minibert.model.pretraining import IS_NEXT
+from minibert.training.loop import train
 from minibert.training.optimizer import decay_groups, make_optimizer
+from minibert.training.settings import TrainingSettings
 
 
 def test_a_pair_that_belongs_together_is_not_ignored_in_the_loss():
@@ -350,6 +353,53 @@ def test_biases_and_norms_do_not_decay():
     for name, parameter in model.named_parameters():
         flat = name.endswith("bias") or "norm" in name
         assert torch.equal(parameter, before[name]) == flat, name
+
+
+def masked_lm_run(folder, **options):
+    """Two epochs of two batches; the weights before and after, and the lines of the log."""
+    model = BertForMaskedLM(small_config())
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    batch = {"input_ids": ids, "labels": torch.where(ids % 2 == 0, ids, IGNORED)}
+
+    class TwoBatches:
+        def __len__(self):
+            return 2
+
+        def epoch(self, _epoch, *, start=0, step=1):
+            return (batch for _ in range(start, 2, step))
+
+    settings = TrainingSettings(epochs=2, log_every=1, weight_decay=0.0, **options)
+    train(model, TwoBatches(), settings, folder=folder, device=torch.device("cpu"))
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    after = [parameter.detach() for parameter in model.parameters()]
+    return before, after, [json.loads(line) for line in lines]
+
+
+def test_no_update_is_made_with_a_rate_of_zero(tmp_path):
+    """PyTorch's schedulers begin at step 0: the first update of a warm-up then changes nothing."""
+    before, after, lines = masked_lm_run(tmp_path, learning_rate=1e-3, warmup=0.5)
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert rates == pytest.approx([0.5e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_batches_left_over_at_the_end_of_an_epoch_make_an_update(tmp_path):
+    """annotated-transformer: `if i % accumulation == 0`, so the last batches are never used."""
+    before, after, lines = masked_lm_run(tmp_path, accumulation=3)
+    assert [line["step"] for line in lines if "learning_rate" in line] == [1, 2]
+    assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_gradients_are_clipped_before_the_optimizer_sees_them(tmp_path):
+    """Clipping after the step, or of another optimizer's parameters, changes nothing."""
+    moved = []
+    for name, limit in (("free", 1e9), ("clipped", 1e-14)):
+        before, after, _ = masked_lm_run(tmp_path / name, maximum_gradient_norm=limit)
+        pairs = zip(before, after, strict=True)
+        moved.append(max(float((new - old).abs().max()) for old, new in pairs))
+    # Adam divides by the gradient's size, until that is far below its eps of 1e-8.
+    assert moved[1] < moved[0] / 1000
 
 
 def test_the_parameters_of_base_are_one_set_of_vectors_of_768():

@@ -1,0 +1,109 @@
+"""Does a model tell what follows from the text, or from how the pairs were made?
+
+python examples/benchmarks/next_sentence_control.py CORPUS --updates 2000
+
+Trains two models alike. One sees the corpus; the other sees its sentences dealt out anew to the
+documents, so that nothing follows from anything. The first should get well above the share of the
+commoner label, and the second stay there: if it does not, the pairs themselves give the label away
+(by their lengths, say).
+"""
+
+import argparse
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from minibert.command import Parser, run
+from minibert.data.corpus import Corpus
+from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.evaluation.pretraining import evaluate_pretraining
+from minibert.training.loop import train
+from minibert.training.settings import TrainingSettings, choose_device
+from minibert.training.start_pretraining import new_model_for
+
+HELD_OUT_SHARE = 0.02
+EVALUATED_BATCHES = 100
+
+
+class FirstBatches:
+    """The first so many batches of an epoch."""
+
+    def __init__(self, batches: PretrainingBatches, count: int) -> None:
+        self.batches, self.count = batches, min(count, len(batches))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, epoch: int, *, start: int = 0, step: int = 1):
+        """See `PretrainingBatches.epoch`."""
+        batches = self.batches.epoch(epoch, start=start, step=step)
+        return islice(batches, len(range(start, self.count, step)))
+
+
+def main() -> None:
+    options = parse_options()
+    documents, held_out = Corpus.open(options.corpus).split(HELD_OUT_SHARE)
+    print("text       majority  next-sentence accuracy  loss of masked words")
+    for name, change in (("as it is", lambda corpus: corpus), ("shuffled", shuffled)):
+        scores, majority = train_on(change(documents), change(held_out), options)
+        accuracy, loss = scores["next_sentence_accuracy"], scores["loss"]
+        print(f"{name:10} {majority:8.4f}  {accuracy:22.4f}  {loss:20.4f}", flush=True)
+
+
+def shuffled(corpus: Corpus) -> Corpus:
+    """The same sentences in random order; each document keeps its number of sentences."""
+    starts = corpus.sentences
+    counts = np.diff(corpus.documents)[corpus.chosen]
+    first = corpus.documents[corpus.chosen]
+    numbers = np.concatenate([np.arange(f, f + n) for f, n in zip(first, counts, strict=True)])
+    order = np.random.default_rng(0).permutation(numbers)
+    return replace(
+        corpus,
+        tokens=np.concatenate([corpus.tokens[starts[i] : starts[i + 1]] for i in order]),
+        sentences=np.concatenate([[0], np.cumsum(np.diff(starts)[order])]),
+        documents=np.concatenate([[0], np.cumsum(counts)]),
+        word_starts=None,
+        chosen=np.arange(len(counts)),
+    )
+
+
+def train_on(
+    documents: Corpus, held_out: Corpus, options: argparse.Namespace
+) -> tuple[dict[str, float], float]:
+    """Held-out scores of a new model, and the share of the commoner label there."""
+    batches = PretrainingBatches(documents, max_length=64, batch_size=options.batch_size)
+    judge = PretrainingBatches(held_out, max_length=64, batch_size=64)
+    model = new_model_for(documents, options.preset, max_length=64)
+    settings = TrainingSettings(
+        epochs=1, learning_rate=2e-3, precision=options.precision, save_every=10**6
+    )
+    with TemporaryDirectory() as folder:
+        train(
+            model,
+            FirstBatches(batches, options.updates),
+            settings,
+            folder=Path(folder) / "training",
+            device=choose_device(options.device),
+        )
+    judged = list(islice(judge.fixed(), EVALUATED_BATCHES))
+    random = torch.cat([b["next_sentence_label"] for b in judged]).double().mean().item()
+    return evaluate_pretraining(model, judged), max(random, 1 - random)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path, help="a folder made by minibert prepare")
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--precision", default="auto", help="float32, bfloat16, float16")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

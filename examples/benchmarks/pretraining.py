@@ -1,0 +1,140 @@
+"""How fast is pretraining? Both sides make the same updates: same text, pairs, masks and weights.
+
+    python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
+
+The peer is `BertForPreTraining` of `transformers`. Both models go through one loop with PyTorch's
+fused AdamW, without dropout so that their losses can be compared; that is done first. Then each
+makes two updates in turn, and which begins alternates. A ratio is that of one round, by how much
+ours is faster; printed are the median and the range. Making the batches is timed apart, since both
+use the same ones. On one thread the processor's time counts, whatever else the machine does.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from itertools import count, islice, product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import transformers
+from torch import nn
+
+from minibert import BertConfig, BertForPreTraining, MiniBertError
+from minibert.command import Parser, run
+from minibert.data.batches import Batch
+from minibert.data.corpus import Corpus
+from minibert.data.library_corpus import build_library_corpus
+from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.training.optimizer import decay_groups
+from minibert.training.settings import PRECISIONS
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+COMPARED = 5  # updates whose losses are compared; they warm both sides up, too
+TOLERANCE = 1e-4  # in float32, where the order of additions differs and nothing else
+
+Update = Callable[[Batch], float]
+
+
+def main() -> None:
+    parser = Parser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--corpus", type=Path, metavar="FOLDER", help="default: the libraries' documentation")
+    add("--pieces", type=int, help="the model's vocabulary; default: the corpus's")
+    add("--presets", nargs="+", default=["tiny", "small"], metavar="SIZE")
+    add("--lengths", nargs="+", type=int, default=[64, 128], help="tokens of a row; 32 rows")
+    add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
+    add("--rounds", type=int, default=15)
+    add("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+    with TemporaryDirectory() as temporary:
+        folder = options.corpus or Path(temporary) / "corpus"
+        if options.corpus is None:
+            build_library_corpus(folder)
+        corpus = Corpus.open(folder)
+        pieces = options.pieces or len(corpus.tokenizer)
+        print(f"32 rows a batch, {pieces:,} pieces; {options.threads} CPU thread(s)", end="")
+        known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
+        print(" with avx512_bf16" if known.get("avx512_bf16") else "")
+        print(*(f"{name} {version(name)}" for name in ("torch", "transformers")), "\n", sep="  ")
+        print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
+        rows = product(options.precisions, options.presets, options.lengths)
+        for precision, preset, length in rows:
+            batches = PretrainingBatches(corpus, max_length=length, batch_size=32)
+            torch.manual_seed(0)
+            model = BertForPreTraining(getattr(BertConfig, preset)(vocab_size=pieces, **NO_DROPOUT))
+            result = compare(model, batches, PRECISIONS[precision], options.rounds)
+            print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
+    print(f"""
+ours, peer: real tokens a second; batches: the share of our time if they are made, too;
+losses: the largest difference in the first {COMPARED} updates""")
+
+
+def compare(
+    model: BertForPreTraining, data: PretrainingBatches, precision: torch.dtype, rounds: int
+) -> str:
+    """The numbers of one row of the table."""
+    theirs = usual_update(same_weights(model), precision)
+    ours = usual_update(model, precision)
+    batches = (batch for epoch in count() for batch in data.epoch(epoch))
+    difference = max(abs(ours(batch) - theirs(batch)) for batch in islice(batches, COMPARED))
+    if precision == torch.float32 and not difference < TOLERANCE:
+        raise MiniBertError(f"the losses differ by {difference}, so this is not the same work.")
+
+    tokens, making = 0, 0.0
+    turns: dict[Update, list[float]] = {ours: [], theirs: []}
+    for number in range(rounds):
+        start = now()
+        window = list(islice(batches, 2))
+        making += now() - start
+        tokens += sum(int(batch["attention_mask"].sum()) for batch in window)
+        for side in (ours, theirs) if number % 2 else (theirs, ours):
+            start = now()
+            for batch in window:
+                side(batch)
+            turns[side].append(now() - start)
+    ratios = [theirs / ours for ours, theirs in zip(*turns.values(), strict=True)]
+    speeds = [f"{tokens / sum(times):9,.0f}" for times in turns.values()]
+    spread = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    share = making / (making + sum(turns[ours]))
+    return f"{' '.join(speeds)}  {spread}  {share:11.1%}   {difference:.0e}"
+
+
+def same_weights(model: BertForPreTraining) -> nn.Module:
+    """The peer's model, read from what ours has written."""
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        peer: nn.Module = transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
+    return peer
+
+
+def usual_update(model: nn.Module, precision: torch.dtype) -> Update:
+    """The update that every tutorial shows; it runs with either model."""
+    model.train()
+    groups = decay_groups(model, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, fused=True)
+
+    def update(batch: Batch) -> float:
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            loss = model(**batch).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        value: float = loss.item()
+        return value
+
+    return update
+
+
+def now() -> float:
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+if __name__ == "__main__":
+    run(main)
