@@ -255,6 +255,17 @@ def test_going_on_is_the_more_careful_the_larger_the_model_is():
     assert max(rates) < usual_learning_rate(BertConfig.tiny(), new=True)
 
 
+def test_another_seed_holds_out_the_same_documents(minibert, corpus, model):
+    # Or a run that goes on with another seed would be judged by what it has seen.
+    held_out = []
+    for seed in (0, 1):
+        line = f"pretrain corpus --model model --epochs 1 --max-length 32 --seed {seed}"
+        assert minibert(f"{line} --output out-{seed}")[0] == 0
+        state = next(Path(f"out-{seed}/training").glob("step-*/state.json"))
+        held_out.append(json.loads(state.read_text(encoding="utf-8"))["identity"]["corpus"])
+    assert held_out[0] == held_out[1]
+
+
 def test_a_narrow_model_starts_with_larger_numbers(corpus):
     config = new_model_for(Corpus.open(corpus), "tiny", max_length=32).config
     assert config.initializer_range == pytest.approx(0.02 * 6**0.5)

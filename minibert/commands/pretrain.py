@@ -114,10 +114,11 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     )
     pairs, length = not options.no_next_sentence, options.max_length
 
-    # The text: documents as ids, some of them held out. Those are always masked as in the paper, so
-    # that runs can be compared.
+    # The text: documents as ids, some of them held out: the same ones for every seed, or a run that
+    # goes on would be judged by what it has seen. They are always masked as in the paper, so that
+    # runs can be compared.
     corpus = Corpus.open(options.corpus)
-    documents, held_out = corpus.split(options.held_out, seed=options.seed)
+    documents, held_out = corpus.split(options.held_out)
     batches = PretrainingBatches(
         documents,
         max_length=length,
@@ -132,7 +133,6 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
         max_length=length,
         batch_size=JUDGE_BATCH_SIZE,
         next_sentence=pairs,
-        seed=options.seed,
     )
 
     # The model: new, or one to go on with.
