@@ -7,6 +7,7 @@ python examples/pretrain.py --corpus corpus --preset mini      # ... and a model
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
 from minibert.command import Parser, choose_output, resume_command, run
 from minibert.data.corpus import Corpus
@@ -49,7 +50,7 @@ def main() -> None:
         folder=output / "training",
         device=device,
         evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=100),
-        score="masked_lm_accuracy",
+        score=None,
         identity=identity_of(batches),
         resume=options.resume,
         how_to_resume=resume_command(output),
@@ -60,7 +61,8 @@ def main() -> None:
     corpus.tokenizer.save_pretrained(output)
     write_json(output / "metrics.json", evaluate_pretraining(model, judge.fixed()))
     pretraining_curve(output / "training" / "log.jsonl", output / "learning_curve.png")
-    print(f'{output} is saved; try it:  minibert fill-mask {output} "The [MASK] of the array."')
+    place = quote(str(output))
+    print(f'{output} is saved; try it:  minibert fill-mask {place} "The [MASK] of the array."')
 
 
 def parse_options() -> argparse.Namespace:

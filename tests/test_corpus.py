@@ -323,3 +323,12 @@ def test_the_command_prepares_a_corpus_and_says_what_it_did(tmp_path, capsys):
     minibert_prepare("--segmenter", "shlex:split", "--lines", "sentences")
     assert texts(Corpus.open(tmp_path / "corpus")) == [["one two .", "three ."]]
     assert "1 documents, 2 sentences, 5 tokens" in capsys.readouterr().out
+
+
+def test_a_corpus_is_another_one_if_the_same_text_is_cut_otherwise(build):
+    text = "One. Two?\nThree four.\n"
+    corpus, _ = build(text)
+    assert build(text, "again")[0].identity == corpus.identity
+    assert build(text, "lines", layout=Layout(lines="sentences"))[0].identity != corpus.identity
+    (corpus.folder / "vocab.txt").write_text("\n".join([*WORDS, "more"]) + "\n", encoding="utf-8")
+    assert Corpus.open(corpus.folder).identity != build(text, "new")[0].identity

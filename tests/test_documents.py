@@ -181,3 +181,14 @@ def test_what_is_no_text_is_refused_in_one_sentence(write, tmp_path):
             read(path)
     with pytest.raises(MiniBertError, match="must be one of"):
         Layout(lines="words")
+
+
+def test_what_minibert_has_written_into_a_folder_of_texts_is_no_text(tmp_path):
+    (tmp_path / "text.txt").write_text("A line.\n", encoding="utf-8")
+    for name, mark in (("corpus", "corpus.json"), ("model", "config.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+        (tmp_path / name / mark).write_text("{}", encoding="utf-8")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    assert text_files([tmp_path]) == [tmp_path / "text.txt"]

@@ -168,6 +168,8 @@ def test_the_example_takes_the_same_steps(minibert, corpus, monkeypatch, tmp_pat
 
 
 BAD = [
+    ("pretrain corpus.txt --output out", "corpus.txt is a file; make a corpus of its text:"),
+    ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
     ("pretrain nothing --output out", "there is no folder nothing; make a corpus there:"),
     ("pretrain model --output out", "model is no tokenized corpus"),
     ("pretrain corpus", "arguments are required: --output"),
@@ -178,7 +180,7 @@ BAD = [
     ("pretrain corpus --output out --model ./none", "there is no folder none"),
     ("pretrain corpus --output out --model model --max-length 33", "give --max-length 32 or less"),
     ("pretrain corpus --output out --max-length 513", "give --max-length 512 or less"),
-    ("pretrain corpus --output out --batch-size 0", "--batch-size is 0"),
+    ("pretrain corpus --output out --batch-size 0", "the batch size is 0"),
     ("pretrain corpus --output out --epochs 0", "epochs is 0"),
     ("pretrain corpus --output out --learning-rate 0", "learning_rate is 0.0"),
     ("pretrain corpus --output out --mask-rate 1.1", "picked=1.1"),

@@ -370,6 +370,37 @@ def test_what_a_run_was_started_with_is_compared_as_it_was_saved(tmp_path: Path)
     assert result.steps == 9
 
 
+def test_other_weights_to_start_from_are_another_run(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    with pytest.raises(MiniBertError, match="start was"):
+        train(new_model(1), new_batches(), SETTINGS, folder=tmp_path, device=CPU, resume=True)
+
+
+def test_without_a_score_to_choose_by_the_last_weights_are_kept(tmp_path: Path):
+    scores = iter((0.9, 0.5, 0.1))
+    options = {"evaluate": lambda: {"accuracy": next(scores)}, "score": None}
+    judged, result = run(tmp_path / "judged", SETTINGS, **options)
+    plain, _ = run(tmp_path / "plain", SETTINGS)
+    assert same(judged, plain)
+    assert result.best_step is None
+    assert not list((tmp_path / "judged").glob("best-*"))
+
+
+def test_a_signal_that_comes_twice_at_once_is_one_wish(tmp_path: Path):
+    class Twice(Breaking):
+        def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
+            for number, batch in enumerate(super().epoch(epoch, start=start, step=step)):
+                if number == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield batch
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, SETTINGS, Twice(10**6))
+    assert list(tmp_path.glob("step-*"))
+
+
 def test_a_model_of_another_shape_does_not_resume(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))

@@ -66,6 +66,7 @@ def shuffled(corpus: Corpus) -> Corpus:
         tokens=np.concatenate([corpus.tokens[starts[i] : starts[i + 1]] for i in order]),
         sentences=np.concatenate([[0], np.cumsum(np.diff(starts)[order])]),
         documents=np.concatenate([[0], np.cumsum(counts)]),
+        fingerprints=corpus.fingerprints[corpus.chosen],
         word_starts=None,
         chosen=np.arange(len(counts)),
     )

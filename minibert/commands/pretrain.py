@@ -102,8 +102,11 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     new = options.model is None
     if not new and options.preset is not None:
         raise MiniBertError("--preset is for a new model; leave it out, or --model.")
-    if options.batch_size < 1:
-        raise MiniBertError(f"--batch-size is {options.batch_size}; it must be at least 1.")
+    if options.corpus.is_file():
+        raise MiniBertError(
+            f"{options.corpus} is a file; make a corpus of its text:  minibert prepare "
+            f"{options.corpus} --vocabulary vocab.txt --output corpus"
+        )
     if not options.corpus.is_dir():
         raise MiniBertError(
             f"there is no folder {options.corpus}; make a corpus there:  minibert prepare TEXTS "
@@ -173,7 +176,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
         folder=output / "training",
         device=device,
         evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=EVALUATED_BATCHES),
-        score="masked_lm_accuracy",
+        score=None,  # the rate ends at 0, so the last weights are the best
         identity=identity_of(batches) | {"dropout": dropout},
         resume=options.resume,
         how_to_resume=_resume_command(),

@@ -74,7 +74,7 @@ class Corpus:
         if not (folder / DESCRIPTION).is_file():
             raise MiniBertError(
                 f"{folder} is no tokenized corpus (it has no {DESCRIPTION}); make one from text "
-                "with build_corpus."
+                "with minibert prepare."
             )
         about = read_json_object(folder / DESCRIPTION)
         names = ("tokens", "sentences", "documents", "vocab_size")
@@ -123,9 +123,15 @@ class Corpus:
 
     @cached_property
     def identity(self) -> str:
-        """The same for the same texts in the same order: what a run that resumes must find."""
-        chosen = self.fingerprints[self.chosen].tobytes()
-        return hashlib.blake2b(chosen, digest_size=8).hexdigest()
+        """The same for the same texts, cut into the same sentences and pieces: what a run that
+        resumes must find.
+        """
+        digest = hashlib.blake2b(self.fingerprints[self.chosen].tobytes(), digest_size=8)
+        digest.update(self.sentences.tobytes())
+        digest.update(b"words" if self.word_starts is not None else b"")
+        for name in ("vocab.txt", "tokenizer_config.json"):
+            digest.update((self.folder / name).read_bytes())
+        return digest.hexdigest()
 
     @cached_property
     def tokenizer(self) -> BertTokenizer:

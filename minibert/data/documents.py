@@ -27,6 +27,7 @@ LONGEST_DOCUMENT = 4_000_000  # characters, more than "War and Peace"; longer on
 BAD_LINES_SHOWN = 5
 
 LINES = ("sentences", "paragraphs", "documents", "wrapped")
+_WRITTEN = ("corpus.json", "config.json", "metrics.json")  # in folders that hold no text
 _TEXT, _MARKDOWN, _JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
 
 
@@ -101,6 +102,8 @@ class Findings:
 def text_files(paths: Iterable[Path | str]) -> list[Path]:
     """The files, and the text files in the folders, in a fixed order.
 
+    Hidden ones are left out, and folders that minibert has written: their vocab.txt is no text.
+
     Raises:
         MiniBertError: a path does not exist, is of another kind, or a folder holds no text.
     """
@@ -108,7 +111,7 @@ def text_files(paths: Iterable[Path | str]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in kinds and p.is_file())
+            found = sorted(p for p in _visible(path) if p.suffix.lower() in kinds)
             if not found:
                 raise MiniBertError(f"{path} holds no file that ends in {', '.join(kinds)}.")
             files += found
@@ -124,6 +127,17 @@ def text_files(paths: Iterable[Path | str]) -> list[Path]:
     if not files:
         raise MiniBertError("there are no text files to read; give at least one.")
     return files
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """The files below a folder that may be text."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not any((path / name).exists() for name in _WRITTEN):
+            yield from _visible(path)
 
 
 def read_documents(

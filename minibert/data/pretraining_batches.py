@@ -33,6 +33,7 @@ from minibert.data.masking import MaskingRates, MaskingVocabulary, mask_tokens
 from minibert.data.order import batch_order
 from minibert.data.packed_plan import plan_packed
 from minibert.data.pair_plan import plan_pairs
+from minibert.errors import MiniBertError
 
 
 class Plan(Protocol):
@@ -90,6 +91,10 @@ class PretrainingBatches:
         bucket: int = 50,
         device: torch.device | str = "cpu",
     ) -> None:
+        if batch_size < 1:
+            raise MiniBertError(f"the batch size is {batch_size}; it must be at least 1.")
+        if not 0 <= seed < 2**31:
+            raise MiniBertError(f"the seed is {seed}; it must be from 0 to {2**31 - 1}.")
         self.corpus = corpus
         self.max_length, self.batch_size, self.seed = max_length, batch_size, seed
         self.next_sentence, self.short_probability = next_sentence, short_probability

@@ -1,10 +1,12 @@
 """Ctrl-C and kill end a run that can be resumed.
 
 The first signal is only noted, and the loop stops at the next place where nothing is half done: all
-processes at the same one, whichever of them the signal has reached. A second one stops at once.
+processes at the same one, whichever of them the signal has reached. A second one, a second later or
+more, stops at once; sooner it is the same wish told twice, to a process and to its group.
 """
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +14,7 @@ from types import FrameType
 from minibert.training.distributed import Processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_WISH = 1.0  # seconds
 
 
 class Stop(Exception):  # noqa: N818 - what was asked for is no error
@@ -23,12 +26,14 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.since = 0.0
         self.waiting = True
 
     def note(self, number: int, _frame: FrameType | None) -> None:
-        """Remember the first signal; at the second, stop at once."""
-        second = self.signal is not None
-        self.signal = number
+        """Remember the first signal; at another one later, stop at once."""
+        second = self.signal is not None and time.monotonic() - self.since > SAME_WISH
+        if self.signal is None:
+            self.signal, self.since = number, time.monotonic()
         if second or not self.waiting:
             raise KeyboardInterrupt
 

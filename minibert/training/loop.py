@@ -16,6 +16,7 @@ might decide something alone (that a signal has come, that the epoch is over), a
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -74,7 +75,7 @@ def train(
     folder: Path,
     device: torch.device,
     evaluate: Callable[[], Mapping[str, Any]] | None = None,
-    score: str = "accuracy",
+    score: str | None = "accuracy",
     identity: Mapping[str, Any] | None = None,
     resume: bool = False,
     how_to_resume: str = "train again with resume=True",
@@ -90,7 +91,8 @@ def train(
         device: where to compute.
         evaluate: called after each epoch, with the model in evaluation mode; gives scores by name.
             The first of several processes calls it, and the others wait.
-        score: the name of the score that decides what is best; higher is better.
+        score: the name of the score that decides what is best; higher is better. None leaves the
+            model with the weights of the end.
         identity: what else must be the same for a run to be resumed, such as the data's checksum.
         resume: go on from the newest checkpoint in `folder`, if there is one.
         how_to_resume: what an interrupted run tells the user to do.
@@ -192,7 +194,18 @@ def _identity(
     """What must be the same for a run to be resumed: all but how often it logs and saves."""
     chosen = asdict(settings) | {"precision": str(precision)}
     del chosen["log_every"], chosen["save_every"]
-    return chosen | {"model": model.config.to_dict()} | dict(more)
+    start = {"model": model.config.to_dict(), "start": _checksum(model)}
+    return chosen | start | dict(more)
+
+
+def _checksum(model: PretrainedModel) -> str:
+    """Of the weights that a run starts from: the same settings from others are another run."""
+    checksum = 0
+    for tensor in model.state_dict().values():
+        checksum = zlib.crc32(
+            tensor.detach().cpu().contiguous().view(torch.uint8).numpy(), checksum
+        )
+    return f"{checksum:08x}"
 
 
 def _evaluate(

@@ -29,11 +29,17 @@ class Record:
         run: what is trained.
         position: where the run is; written with each checkpoint.
         identity: what the run was started with; likewise.
-        score: the name of the score that decides what is best; higher is better.
+        score: the name of the score that decides what is best; higher is better. None keeps the
+            weights of the end.
     """
 
     def __init__(
-        self, folder: Path, run: Run, position: Position, identity: Mapping[str, Any], score: str
+        self,
+        folder: Path,
+        run: Run,
+        position: Position,
+        identity: Mapping[str, Any],
+        score: str | None,
     ) -> None:
         self.folder, self.run, self.position = folder, run, position
         self.identity, self.score = identity, score
@@ -74,10 +80,12 @@ class Record:
         counts = {"step": position.step, "epoch": epochs, "tokens": position.tokens}
         if self.log is not None:
             self.log.write("evaluation", **counts, split="dev", **scores)
+        position.judged_step = position.step
+        if self.score is None:
+            return
         if self.score not in scores:
             known = ", ".join(scores)
             raise MiniBertError(f"there is no score {self.score!r} to choose by, only {known}.")
-        position.judged_step = position.step
         best = -math.inf if position.best_score is None else position.best_score
         if scores[self.score] > best:  # which a NaN never is
             position.best_score, position.best_step = scores[self.score], position.step

@@ -19,6 +19,7 @@ from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
 TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
 FEWEST_UPDATES = 300  # from random weights; below that, even the simplest task stays at chance
+SHORT = 2000  # updates; in so few a small pretrained model does not get far at the usual rate
 VOCABULARY_SIZE = 8192  # learned from the training texts, where no vocabulary is given
 
 
@@ -195,7 +196,8 @@ def suggested(
     """Settings that work without search: the smaller the model, the higher the rate it bears.
 
     The paper's rates, 2e-5 to 5e-5, are for base and large; the small models' are Google's (Turc et
-    al. 2019). A random start has more to learn, and takes a higher rate and more epochs.
+    al. 2019), and for short trainings the highest that did well here. A random start has more to
+    learn, and takes a higher rate and more epochs.
 
     Args:
         config: the model's sizes.
@@ -210,8 +212,11 @@ def suggested(
             epochs=max(5, math.ceil(FEWEST_UPDATES / updates_an_epoch)),
             learning_rate=5e-4 if width <= 512 else 1e-4,
         )
+    elif width <= 256:
+        short = 4 * updates_an_epoch < SHORT
+        usual = Suggestion(epochs=4, learning_rate=1e-3 if short else 3e-4)
     elif width <= 512:
-        usual = Suggestion(epochs=4, learning_rate=3e-4 if width <= 256 else 1e-4)
+        usual = Suggestion(epochs=4, learning_rate=1e-4)
     else:
         usual = Suggestion(epochs=3, learning_rate=5e-5 if width <= 768 else 2e-5)
     return Suggestion(

@@ -73,7 +73,7 @@ def save_state(
         MiniBertError: the system refused to write; the older checkpoints stay.
     """
     path = folder / f"step-{position.step:08d}-epoch-{position.epoch}"
-    if not path.exists() or _damage(path):
+    if not path.exists() or _damage(path) or _position_of(path) != asdict(position):
         shutil.rmtree(path, ignore_errors=True)
         with whole_folder(path) as temporary:
             write_safetensors(temporary / "model.safetensors", model.state_dict())
@@ -145,6 +145,10 @@ def share_state(processes: Processes, model: nn.Module, optimizer: torch.optim.O
     processes.share_(averages.values())
     if not processes.is_first:
         _restore(model, optimizer, averages)
+
+
+def _position_of(path: Path) -> Any:
+    return read_json_object(path / "state.json")["position"]
 
 
 def _paths(folder: Path) -> list[Path]:

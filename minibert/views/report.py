@@ -8,7 +8,7 @@ import numpy as np
 
 from minibert.data.batches import TextClassificationBatches
 from minibert.data.labels import SINGLE_LABEL, LabelSet
-from minibert.evaluation.classification import decide, run_classifier, score
+from minibert.evaluation.classification import MAIN_SCORE, decide, run_classifier, score
 from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
 from minibert.files import write_json
 from minibert.model.tasks import BertForSequenceClassification
@@ -50,11 +50,13 @@ def write_report(
         logits = run_classifier(control, held_out).logits
         metrics["from_random_weights"] = score(logits, held_out.targets or [], labels)
     write_json(output / "metrics.json", metrics)
-    _draw_curves(output, baselines.get("dev"), beside=control is not None)
+    main = MAIN_SCORE.get(labels.problem_type, "accuracy")
+    _draw_curves(output, baselines.get("dev"), score=main, beside=control is not None)
     if labels.problem_type != SINGLE_LABEL:
+        shown = [*batches, *(["from_random_weights"] if control is not None else [])]
         return "\n".join(
             f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in metrics[name].items())
-            for name in batches
+            for name in shown
         )
     decisions = decide(answers.logits, labels.problem_type)
     true = np.asarray(held_out.targets)
@@ -73,10 +75,13 @@ def write_report(
     return f"\n{judged} by class\n{by_class}\n\n{judged} accuracy\n{against}\n\n{output}: {files}"
 
 
-def _draw_curves(output: Path, baselines: Mapping[str, float] | None, *, beside: bool) -> None:
+def _draw_curves(
+    output: Path, baselines: Mapping[str, float] | None, *, score: str, beside: bool
+) -> None:
     log, picture = output / "training" / "log.jsonl", output / "learning_curve.png"
     if beside:
         other = output / "training-at-random" / "log.jsonl"
-        compare_runs({"pretrained": log, "random weights": other}, picture, baselines=baselines)
+        logs = {"pretrained": log, "random weights": other}
+        compare_runs(logs, picture, score=score, baselines=baselines)
     else:
         learning_curve(log, picture, baselines=baselines)
