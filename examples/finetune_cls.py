@@ -1,6 +1,6 @@
 """Fine-tune BERT to classify texts or pairs: from labelled files, or with the data at hand.
 
-python examples/finetune_cls.py
+python examples/finetune_cls.py                                  # and the same from random weights
 python examples/finetune_cls.py --train train.tsv --dev dev.tsv --model bert-base-uncased
 """
 
@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
+from minibert import BertForSequenceClassification
 from minibert.command import Parser, choose_output, resume_command, run
 from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
@@ -15,9 +16,10 @@ from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, 
 from minibert.evaluation.predict import TextClassifier
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
-from minibert.training.start import PRESETS, start_at_random, start_pretrained, suggested
+from minibert.training.start import PRESETS, choose_start, suggested, without_pretraining
 from minibert.views.report import write_report
 
+WEIGHTS = Path(__file__).parents[1] / "weights" / "tiny"
 COLUMNS = ("text_column", "pair_column", "label_column")
 
 
@@ -35,11 +37,16 @@ def main() -> None:
     to_beat = {name: scores_to_beat(task.train, task.splits[name], task.labels) for name in judged}
 
     # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
-    if options.model is not None:
-        start = start_pretrained(options.model, task.labels, task.train, seed=options.seed)
-    else:
-        random = {"vocabulary": options.vocab, "cased": options.cased, "seed": options.seed}
-        start = start_at_random(options.preset or "tiny", task.labels, task.train, **random)
+    start = choose_start(
+        task.labels,
+        task.train,
+        default=WEIGHTS,
+        model=options.model,
+        preset=options.preset,
+        vocabulary=options.vocab,
+        cased=options.cased,
+        seed=options.seed,
+    )
     print(start.note)
     model, tokenizer = start.model, start.tokenizer
     max_length = min(options.max_length, model.config.max_position_embeddings)
@@ -70,24 +77,33 @@ def main() -> None:
         seed=options.seed,
     )
     print(describe_run(model, settings, device))
-    train(
-        model,
-        batches["train"],
-        settings,
-        folder=output / "training",
-        device=device,
-        evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
-        score=MAIN_SCORE.get(task.labels.problem_type, "accuracy"),
-        identity={name: fingerprint(batches[name]) for name in ("train", "dev")}
-        | {"batch_size": options.batch_size},
-        resume=options.resume,
-        how_to_resume=resume_command(output),
-    )
+
+    def fine_tune(model: BertForSequenceClassification, folder: Path) -> None:
+        train(
+            model,
+            batches["train"],
+            settings,
+            folder=folder,
+            device=device,
+            evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
+            score=MAIN_SCORE.get(task.labels.problem_type, "accuracy"),
+            identity={name: fingerprint(batches[name]) for name in ("train", "dev")}
+            | {"batch_size": options.batch_size},
+            resume=options.resume,
+            how_to_resume=resume_command(output),
+        )
+
+    fine_tune(model, output / "training")
+    control = None
+    if start.pretrained and (options.control or options.train is None):
+        print("the same from random weights:")
+        control = without_pretraining(start, seed=options.seed)
+        fine_tune(control, output / "training-at-random")
 
     # The result: a folder that answers, scores, and pictures of both.
     TextClassifier(model, tokenizer, max_length, task.pairs).save(output)
     sets = {name: batches[name] for name in judged}
-    print(write_report(output, model, sets, task.labels, to_beat))
+    print(write_report(output, model, sets, task.labels, to_beat, control=control))
     pair = ' --pair "and a second one"' if task.pairs else ""
     print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
 
@@ -101,10 +117,11 @@ def parse_options() -> argparse.Namespace:
     for name in COLUMNS:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
-    add("--model", metavar="FOLDER_OR_NAME", help="pretrained weights to start from")
+    add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
     add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
+    add("--control", action="store_true", help="train from random weights, too, and show both")
     add("--epochs", type=int)
     add("--batch-size", type=int, default=32)
     add("--accumulation", type=int, default=1, help="batches an update")
@@ -116,10 +133,7 @@ def parse_options() -> argparse.Namespace:
     add("--save-every", type=int, default=200, help="updates between checkpoints")
     add("--output", type=Path, help="default: runs/finetune_cls, or -2, -3, ...")
     add("--resume", action="store_true", help="go on with an interrupted run")
-    options = parser.parse_args()
-    if options.model and (options.preset or options.vocab or options.cased):
-        parser.error("--preset, --vocab and --cased are for a random start; leave out --model.")
-    return options
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

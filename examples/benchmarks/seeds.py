@@ -1,0 +1,78 @@
+"""One fine-tuning with several seeds: mean and deviation, since a single score is partly luck.
+
+python examples/benchmarks/seeds.py --output runs/sst2 -- --train train.tsv --dev dev.tsv
+python examples/benchmarks/seeds.py --output runs/tiny --seeds 10
+
+What stands behind -- goes to examples/finetune_cls.py. The seed changes the new layer, the order of
+the data and the dropout. Runs that are there already are not run again.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from minibert import MiniBertError
+from minibert.command import Parser, run
+from minibert.files import write_json
+
+EXAMPLE = Path(__file__).parents[1] / "finetune_cls.py"
+
+
+def main() -> None:
+    options = parse_options()
+    options.output.mkdir(parents=True, exist_ok=True)
+    asked = options.output / "options.json"
+    given = {"options": options.rest}
+    if asked.exists() and json.loads(asked.read_text(encoding="utf-8")) != given:
+        raise MiniBertError(f"{options.output} holds runs with other options; choose another.")
+    write_json(asked, given)
+    results = []
+    for seed in range(options.seeds):
+        folder = options.output / f"seed-{seed}"
+        if not (folder / "metrics.json").exists():
+            fine_tune(folder, seed, options.rest)
+        results.append(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    for name in ("dev", "test", "from_random_weights"):
+        if name in results[0]:
+            print(f"\n{name}, {options.seeds} seeds")
+            describe([result[name] for result in results])
+    print(f"\nto beat: {results[0]['baselines']}")
+
+
+def fine_tune(folder: Path, seed: int, rest: list[str]) -> None:
+    """Run the example; what was begun is gone on with."""
+    command = [sys.executable, str(EXAMPLE), *rest, "--seed", str(seed), "--output", str(folder)]
+    if (folder / "training").exists():
+        command.append("--resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "output.txt").open("a", encoding="utf-8") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise MiniBertError(f"the run with seed {seed} failed; {folder / 'output.txt'} says why.")
+
+
+def describe(scores: list[dict[str, float]]) -> None:
+    """Print mean, deviation (of a sample) and each value, for every score."""
+    for name in scores[0]:
+        values = [score[name] for score in scores]
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        each = " ".join(f"{value:.4f}" for value in values)
+        print(f"{name:12} {statistics.mean(values):.4f} ± {deviation:.4f}   {each}")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="a folder for all runs")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, behind --")
+    options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds is {options.seeds}; it must be at least 1.")
+    return options
+
+
+if __name__ == "__main__":
+    run(main)
