@@ -121,7 +121,8 @@ def train(
 
     with ExitStack() as held, stop_requests() as stop:
         more = {"batches an epoch": len(batches), "to be evaluated": evaluate is not None}
-        processes.check_same({**identity, **more})
+        alike = {name: value for name, value in identity.items() if name != "start"}
+        processes.check_same({**alike, **more})  # all start from the first one's weights
         processes.once(lambda: check_divisible(settings.accumulation, processes))
         processes.once(lambda: held.enter_context(only_one(folder)))
         position = begin(folder, run, identity, resume=resume)
