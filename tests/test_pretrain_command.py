@@ -333,7 +333,7 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     torch.manual_seed(0)
     BertForPreTraining(small_config(len(tokenizer))).save_pretrained("start")
     tokenizer.save_pretrained("start")
-    common = "--epochs 8 --max-length 32 --batch-size 8 --learning-rate 3e-3 --held-out 0.2"
+    common = "--epochs 12 --max-length 32 --batch-size 8 --learning-rate 3e-3 --held-out 0.2"
     assert minibert(f"pretrain old --model start --output general {common}")[0] == 0
 
     Path("new.txt").write_text(text_of(*new, documents=40, seed=1), encoding="utf-8")

@@ -10,7 +10,8 @@ padding, which `transformers` gives with its "eager" and not with its "sdpa".
 
 Source: Vaswani et al. 2017, section 3.2; Google's `attention_layer`.
 
-B batch, S tokens of a sequence, H heads, D head width, E = H x D hidden width.
+B batch, S tokens of a sequence, K of them that ask (mostly all), H heads, D head width, E = H x D
+hidden width.
 """
 
 import math
@@ -39,14 +40,14 @@ class Attend(Protocol):
         """Average the values.
 
         Args:
-            query: (B, H, S, D).
+            query: (B, H, K, D); K is S, unless few positions are asked for.
             key: (B, H, S, D).
             value: (B, H, S, D).
             real: (B, 1, 1, S), True for tokens that may be looked at; None if all may.
             dropout: the share of probabilities set to 0, while training.
 
         Returns:
-            The context (B, H, S, D), and the probabilities (B, H, S, S) where they are formed.
+            The context (B, H, K, D), and the probabilities (B, H, K, S) where they are formed.
         """
 
 
@@ -54,7 +55,7 @@ def eager_attention(
     query: Tensor, key: Tensor, value: Tensor, real: Tensor | None, *, dropout: float
 ) -> tuple[Tensor, Tensor]:
     """The formula as it is written; see `Attend` for the arguments."""
-    # (B, H, S, D) x (B, H, D, S) -> (B, H, S, S): how well does each query fit each key?
+    # (B, H, K, D) x (B, H, D, S) -> (B, H, K, S): how well does each query fit each key?
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if real is not None:
         # So far below any score that its share is exactly 0 beside a real token ...
@@ -63,7 +64,7 @@ def eager_attention(
     if real is not None:
         # ... and where there is no real token, the padding's equal shares are taken back.
         probabilities = probabilities.masked_fill(~real, 0.0)
-    # (B, H, S, S) x (B, H, S, D) -> (B, H, S, D)
+    # (B, H, K, S) x (B, H, S, D) -> (B, H, K, D)
     context = F.dropout(probabilities, dropout) @ value
     return context, probabilities
 
@@ -104,6 +105,11 @@ def choose_attention(name: str, *, output_attentions: bool) -> Attend:
     return ATTENTIONS[name]
 
 
+def take(hidden: Tensor, positions: Tensor) -> Tensor:
+    """The vectors at some positions: (..., S, E) and (..., K) -> (..., K, E)."""
+    return torch.take_along_dim(hidden, positions[..., None], dim=-2)
+
+
 class SelfAttention(nn.Module):
     """Several attentions side by side, each in its own slice of the width."""
 
@@ -116,7 +122,11 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(
-        self, hidden: Tensor, real: Tensor | None, attend: Attend
+        self,
+        hidden: Tensor,
+        real: Tensor | None,
+        attend: Attend,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Let each token gather from the others.
 
@@ -124,15 +134,18 @@ class SelfAttention(nn.Module):
             hidden: (B, S, E).
             real: (B, 1, 1, S) or None; see `Attend`.
             attend: `eager_attention` or `fused_attention`.
+            positions: (B, K) or (1, K), the tokens that shall gather; None for all.
 
         Returns:
-            (B, S, E), and the probabilities (B, H, S, S) or None.
+            (B, K, E), and the probabilities (B, H, K, S) or None.
         """
         batch, tokens, width = hidden.shape
         joined = self.query_key_value(hidden)  # (B, S, E) -> (B, S, 3E)
         joined = joined.view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = joined.permute(2, 0, 3, 1, 4)  # -> 3 of (B, H, S, D)
+        if positions is not None:
+            query = take(query, positions[:, None])  # (B, H, S, D) -> (B, H, K, D)
         dropout = self.dropout if self.training else 0.0
         context, probabilities = attend(query, key, value, real, dropout=dropout)
-        gathered = context.transpose(1, 2).reshape(batch, tokens, width)  # -> (B, S, E)
+        gathered = context.transpose(1, 2).reshape(batch, -1, width)  # -> (B, K, E)
         return self.output(gathered), probabilities

@@ -10,7 +10,7 @@ Source: Devlin et al. 2018, section 3 ("Model Architecture"); Google's `transfor
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minibert.model.attention import Attend, SelfAttention
+from minibert.model.attention import Attend, SelfAttention, take
 from minibert.model.config import BertConfig
 
 
@@ -48,10 +48,19 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, hidden: Tensor, real: Tensor | None, attend: Attend
+        self,
+        hidden: Tensor,
+        real: Tensor | None,
+        attend: Attend,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, S, E) -> (B, S, E), and the attention probabilities where they are formed."""
-        gathered, probabilities = self.attention(hidden, real, attend)
+        """(B, S, E) -> (B, S, E), and the attention probabilities where they are formed.
+
+        With `positions`, (B, K) or (1, K), only these are computed: -> (B, K, E). They look at all.
+        """
+        gathered, probabilities = self.attention(hidden, real, attend, positions)
+        if positions is not None:
+            hidden = take(hidden, positions)
         hidden = self.attention_norm(hidden + self.dropout(gathered))
         hidden = self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
         return hidden, probabilities
@@ -65,7 +74,13 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(
-        self, hidden: Tensor, real: Tensor | None, attend: Attend, *, keep_all: bool = False
+        self,
+        hidden: Tensor,
+        real: Tensor | None,
+        attend: Attend,
+        *,
+        keep_all: bool = False,
+        positions: Tensor | None = None,
     ) -> tuple[list[Tensor], list[Tensor | None]]:
         """Run the layers.
 
@@ -74,16 +89,18 @@ class Encoder(nn.Module):
             real: (B, 1, 1, S), True for real tokens; None if all are.
             attend: `eager_attention` or `fused_attention`.
             keep_all: return what goes into each layer too, and not only what leaves the last one.
+            positions: (B, K) or (1, K), those that the last layer computes; None for all.
 
         Returns:
-            Hidden states (B, S, E), the last layer's output at the end; and the L attention
-            probabilities, where they are formed.
+            Hidden states (B, S, E), the last layer's output (B, K, E) at the end; and the L
+            attention probabilities, where they are formed.
         """
         hidden_states = []
         attentions = []
         for layer in self.layers:
             if keep_all:
                 hidden_states.append(hidden)
-            hidden, probabilities = layer(hidden, real, attend)
+            is_last = layer is self.layers[-1]
+            hidden, probabilities = layer(hidden, real, attend, positions if is_last else None)
             attentions.append(probabilities)
         return [*hidden_states, hidden], attentions

@@ -6,7 +6,7 @@ Losses and the names of labels are those of `transformers`.
 B batch, S tokens of a sequence, E hidden width, C choices.
 """
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ class BertForSequenceClassification(TaskModel):
         Returns:
             `logits` (B, num_labels), and `loss` when there are labels.
         """
-        encoded = self.bert(input_ids, **inputs)
+        encoded = self.encode_first(input_ids, **inputs)
         logits = self.classifier(self.dropout(encoded.pooler_output))  # (B, E) -> (B, num_labels)
         terms = {} if labels is None else {"labels": self._loss(logits, labels)}
         return TaskOutput(
@@ -217,11 +217,11 @@ class BertForMultipleChoice(TaskModel):
                 "(batch, choices, tokens)."
             )
         batch, choices, _ = input_ids.shape
-        flat = {
+        flat: dict[str, Any] = {
             name: value.flatten(0, 1) if isinstance(value, Tensor) else value
             for name, value in inputs.items()
         }
-        encoded = self.bert(input_ids.flatten(0, 1), **flat)  # (B, C, S) -> (B * C, S)
+        encoded = self.encode_first(input_ids.flatten(0, 1), **flat)  # (B, C, S) -> (B * C, S)
         scores = self.classifier(self.dropout(encoded.pooler_output))  # -> (B * C, 1)
         logits = scores.view(batch, choices)
         terms = {}
