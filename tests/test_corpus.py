@@ -165,7 +165,7 @@ def test_a_full_memory_of_texts_forgets_but_never_grows_and_never_errs():
 def test_documents_are_held_out_by_seed_and_no_document_is_lost(tmp_path):
     corpus = toy_corpus(tmp_path, [2] * 300)
     train, held_out = corpus.split(0.1, seed=3)
-    assert len(held_out) == 30 and len(train) == 270
+    assert 20 <= len(held_out) <= 40 and len(train) + len(held_out) == 300
     assert sorted([*train.chosen, *held_out.chosen]) == list(range(300))
     assert train.token_count + held_out.token_count == corpus.token_count == 600
     assert train.sentence_count + held_out.sentence_count == 600
@@ -173,6 +173,7 @@ def test_documents_are_held_out_by_seed_and_no_document_is_lost(tmp_path):
     again, other = corpus.split(0.1, seed=3)[1], corpus.split(0.1, seed=4)[1]
     assert again.chosen.tolist() == held_out.chosen.tolist() != other.chosen.tolist()
     assert len(set(held_out.chosen) & set(other.chosen)) < 15
+    assert set(held_out.chosen) < set(corpus.split(0.2, seed=3)[1].chosen)
     assert train.identity != held_out.identity == again.identity
 
 
@@ -190,6 +191,20 @@ def test_a_document_is_held_out_whatever_stands_around_it(build):
     second, _ = build("\n\n".join(reversed(texts_of_documents)), name="second")
     held_out = [sorted(map(str, texts(corpus.split(0.1)[1]))) for corpus in (first, second)]
     assert held_out[0] == held_out[1]
+
+
+def test_no_document_changes_sides_when_text_is_added(build):
+    old = [f"one {'two ' * n}." for n in range(100)]
+    new = [f"two {'one ' * n}." for n in range(50)]
+    before, after = (
+        {str(text) for text in texts(build("\n\n".join(documents), name=name)[0].split(0.1)[1])}
+        for documents, name in ((old, "before"), (old + new, "after"))
+    )
+    assert before < after
+
+
+def test_at_least_two_documents_are_held_out(tmp_path):
+    assert len(toy_corpus(tmp_path, [2] * 20).split(1e-9)[1]) == 2
 
 
 def test_holding_out_everything_is_refused(tmp_path):

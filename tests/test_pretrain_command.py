@@ -112,8 +112,8 @@ def test_a_new_model_and_all_that_a_run_leaves(minibert, corpus):
     )
     assert code == 0, err
     assert out.startswith("start: random weights, size tiny\n")
-    assert "32 documents, " in out
-    assert "8 documents are held out" in out
+    assert "35 documents, " in out
+    assert "5 documents are held out" in out
     metrics = json.loads(Path("out/metrics.json").read_text(encoding="utf-8"))
     log = read_log(Path("out/training/log.jsonl"))
     judged = [record for record in log if record["kind"] == "evaluation"]

@@ -75,8 +75,8 @@ class Breaking:
     def __init__(self, after: int, signal_number: int | None = None) -> None:
         self.inner, self.left, self.signal = new_batches(), after, signal_number
 
-    def __len__(self) -> int:
-        return len(self.inner)
+    def length(self, epoch: int) -> int:
+        return self.inner.length(epoch)
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
         for batch in self.inner.epoch(epoch, start=start, step=step):

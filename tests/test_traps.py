@@ -355,22 +355,22 @@ def test_biases_and_norms_do_not_decay():
         assert torch.equal(parameter, before[name]) == flat, name
 
 
-def masked_lm_run(folder, **options):
-    """Two epochs of two batches; the weights before and after, and the lines of the log."""
+def masked_lm_run(folder, *, lengths=(2, 2), **options):
+    """Epochs of so many batches; the weights before and after, and the lines of the log."""
     model = BertForMaskedLM(small_config())
     before = [parameter.detach().clone() for parameter in model.parameters()]
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
     batch = {"input_ids": ids, "labels": torch.where(ids % 2 == 0, ids, IGNORED)}
 
-    class TwoBatches:
-        def __len__(self):
-            return 2
+    class SameBatches:
+        def length(self, epoch):
+            return lengths[epoch]
 
-        def epoch(self, _epoch, *, start=0, step=1):
-            return (batch for _ in range(start, 2, step))
+        def epoch(self, epoch, *, start=0, step=1):
+            return (batch for _ in range(start, lengths[epoch], step))
 
-    settings = TrainingSettings(epochs=2, log_every=1, weight_decay=0.0, **options)
-    train(model, TwoBatches(), settings, folder=folder, device=torch.device("cpu"))
+    settings = TrainingSettings(epochs=len(lengths), log_every=1, weight_decay=0.0, **options)
+    train(model, SameBatches(), settings, folder=folder, device=torch.device("cpu"))
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     after = [parameter.detach() for parameter in model.parameters()]
     return before, after, [json.loads(line) for line in lines]
@@ -382,6 +382,18 @@ def test_no_update_is_made_with_a_rate_of_zero(tmp_path):
     rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
     assert rates == pytest.approx([0.5e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("lengths", [(10, 7, 4), (10, 12, 19)])
+def test_the_rate_comes_down_to_the_end_whatever_the_length_of_later_epochs(tmp_path, lengths):
+    """A schedule counted in updates of the first epoch ends too high, or trains with rate 0."""
+    _, _, lines = masked_lm_run(tmp_path, lengths=lengths, learning_rate=30.0, warmup=1e-9)
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert len(rates) == sum(lengths)
+    assert rates[:10] == pytest.approx([30.0 - n for n in range(10)])
+    assert 0 < rates[-1] <= 30.0 / lengths[-1] and rates == sorted(rates, reverse=True)
+    epochs = [line["epoch"] for line in lines if "epoch" in line]
+    assert max(epochs) == 3
 
 
 def test_batches_left_over_at_the_end_of_an_epoch_make_an_update(tmp_path):

@@ -117,8 +117,12 @@ class TextClassificationBatches:
 
     def __len__(self) -> int:
         """Batches of epoch 0: of every epoch, unless a token budget makes them differ by a few."""
+        return self.length(0)
+
+    def length(self, epoch: int) -> int:
+        """Batches of an epoch."""
         if self.batch_size is None:
-            return len(self.order(0))
+            return len(self.order(epoch))
         return math.ceil(len(self.lengths) / self.batch_size)
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:

@@ -141,12 +141,13 @@ class Corpus:
     def split(self, share: float, *, seed: int = 0) -> tuple["Corpus", "Corpus"]:
         """Hold out documents for evaluation.
 
-        A document's place is decided by its text and the seed: copies of a document stay on one
-        side, and it hardly matters what else is in the corpus or in which order it was read.
+        A document's place is decided by its text and the seed alone: copies of a document stay on
+        one side, and so does each document when text is added. A larger share holds out the same
+        documents and more.
 
         Args:
-            share: of the documents, between 0 and 1; at least two are held out, since a random
-                next sentence needs another document.
+            share: how likely a document is held out, between 0 and 1; at least two are, since a
+                random next sentence needs another document.
             seed: another seed holds out others.
 
         Returns:
@@ -159,14 +160,14 @@ class Corpus:
             raise MiniBertError(f"the share to hold out is {share}; it must be between 0 and 1.")
         factor = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | np.uint64(1)
         rank = self.fingerprints[self.chosen] * factor  # modulo 2^64: shuffles the fingerprints
-        wanted = max(2, round(share * len(self)))
-        if wanted < len(self):
-            held_out = rank <= np.partition(rank, wanted - 1)[wanted - 1]
+        border = np.uint64(share * 2.0**64)
+        if len(self) > 1:
+            held_out = rank <= max(border, np.partition(rank, 1)[1])
             if not held_out.all():
                 return self._only(self.chosen[~held_out]), self._only(self.chosen[held_out])
         raise MiniBertError(
-            f"{self.folder}: holding out {wanted} of {len(self)} documents leaves none to train "
-            "on; add documents, or evaluate on a corpus of its own."
+            f"{self.folder}: holding out a share of {share:g} of {len(self)} documents, and at "
+            "least two, leaves none to train on; add documents, or evaluate on a corpus of its own."
         )
 
     def _only(self, chosen: Array) -> "Corpus":

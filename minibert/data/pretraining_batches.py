@@ -113,6 +113,10 @@ class PretrainingBatches:
         """Batches of epoch 0; chance makes other epochs a percent or two longer or shorter."""
         return self._length
 
+    def length(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return math.ceil(len(self.plan(epoch)) / self.batch_size) if epoch else self._length
+
     def plan(self, epoch: int) -> Plan:
         """The sequences of an epoch; that of the last epoch asked for is kept."""
         if self._planned is None or self._planned[0] != epoch:

@@ -50,8 +50,8 @@ SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no s
 class Batches(Protocol):
     """Where batches come from: anything that can give an epoch's batches from the n-th on."""
 
-    def __len__(self) -> int:
-        """Batches in an epoch."""
+    def length(self, epoch: int) -> int:
+        """How many batches an epoch has; epochs may differ a little."""
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
         """Batches start, start + step, ... of an epoch, which always has the same ones."""
@@ -114,13 +114,13 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     scaler.scale(torch.zeros((), device=device))  # makes the scale, should a window bring no batch
     run = Run(model, optimizer, scaler, settings, device, precision, processes)
-    updates_an_epoch = math.ceil(len(batches) / settings.accumulation)
+    updates_an_epoch = math.ceil(batches.length(0) / settings.accumulation)
     total = settings.epochs * updates_an_epoch
     warmup = max(1, round(settings.warmup * total))
     identity = _identity(settings, precision, model, identity or {})
 
     with ExitStack() as held, stop_requests() as stop:
-        more = {"batches an epoch": len(batches), "to be evaluated": evaluate is not None}
+        more = {"batches an epoch": batches.length(0), "to be evaluated": evaluate is not None}
         alike = {name: value for name, value in identity.items() if name != "start"}
         processes.check_same({**alike, **more})  # all start from the first one's weights
         processes.once(lambda: check_divisible(settings.accumulation, processes))
@@ -140,16 +140,20 @@ def train(
             for epoch in range(position.epoch, settings.epochs):
                 model.train()
                 title = f"epoch {epoch + 1}/{settings.epochs}"
+                length = batches.length(epoch)
+                updates = math.ceil(length / settings.accumulation)
                 done = math.ceil(position.batch / settings.accumulation)
                 clock = Clock()
                 first = position.batch + processes.rank
                 mine = batches.epoch(epoch, start=first, step=processes.count)
                 shown = processes.is_first
-                with Progress(title, total=updates_an_epoch, done=done, shown=shown) as progress:
+                with Progress(title, total=updates, done=done, shown=shown) as progress:
                     for window in windows(mine, settings.accumulation, processes, stop):
                         if _is_due(position.step, settings.evaluate_every, position.judged_step):
-                            judge(epoch + position.batch / len(batches))
-                        number = position.step - position.skipped + 1
+                            judge(epoch + position.batch / length)
+                        # By the share of the epoch, so that the rate ends at 0 whatever its length.
+                        place = epoch + progress.done / updates
+                        number = round(place * updates_an_epoch) - position.skipped + 1
                         position.rate = warmup_then_linear(number, total=total, warmup=warmup)
                         set_learning_rate(optimizer, position.rate)
                         loss, position.gradient_norm = update(run, window, position.step, stop)
@@ -162,11 +166,11 @@ def train(
                         clock.count(window.tokens, window.positions)
                         progress.step(f"loss {loss:.3f}  {clock.rate():,.0f} tokens/s")
                         if position.step % settings.log_every == 0:
-                            record.progress(epoch + position.batch / len(batches), clock)
+                            record.progress(epoch + position.batch / length, clock)
                         if position.step % settings.save_every == 0:
                             record.save()
                 if position.loss_count:
-                    record.progress(epoch + position.batch / len(batches), clock)
+                    record.progress(epoch + position.batch / length, clock)
                 judge(epoch + 1)
                 position.epoch, position.batch = epoch + 1, 0
                 record.save()

@@ -28,6 +28,9 @@ from minibert.training.start import PRESETS
 
 PretrainingModel = BertForPreTraining | BertForMaskedLM
 
+# Up to which width: the learning rate of a new model, and that of one that goes on.
+RATES = ((128, 2e-3, 5e-4), (256, 1e-3, 5e-4), (512, 5e-4, 1e-4), (768, 1e-4, 5e-5))
+
 
 def new_model_for(
     corpus: Corpus,
@@ -124,18 +127,18 @@ def set_dropout(model: PretrainingModel, probability: float) -> None:
 def usual_learning_rate(config: BertConfig, *, new: bool) -> float:
     """A rate to begin with: the smaller the model, the higher the rate it bears.
 
-    A new model gets 2e-3, which suits the small ones; the paper trained base and large with 1e-4.
-    A trained one has something to lose and gets a fraction of it. Google's advice for going on with
-    base is 2e-5.
+    Of new models tiny learns with 3e-3 still, while mini stays where it guesses by frequency with
+    2e-3, and does not with 1e-3; the paper trained base and large with 1e-4. A trained model has
+    something to lose and gets a fraction of it. Google's advice for going on with base is 2e-5.
 
     Args:
         config: the model's sizes.
         new: whether the model starts at random.
     """
-    if new:
-        return 2e-3
-    width = config.hidden_size
-    return 5e-4 if width <= 256 else 1e-4 if width <= 512 else 5e-5 if width <= 768 else 2e-5
+    for width, of_new, of_trained in RATES:
+        if config.hidden_size <= width:
+            return of_new if new else of_trained
+    return 1e-4 if new else 2e-5
 
 
 def identity_of(batches: PretrainingBatches) -> dict[str, Any]:
@@ -150,7 +153,9 @@ def identity_of(batches: PretrainingBatches) -> dict[str, Any]:
     return {
         "corpus": batches.corpus.identity,
         "batch_size": batches.batch_size,
+        "bucket": batches.bucket,
         "max_length": batches.max_length,
+        "short_probability": batches.short_probability,
         "next_sentence": batches.next_sentence,
     } | {name: value for name, value in unusual.items() if value is not None}
 
