@@ -156,7 +156,7 @@ def test_a_killed_process_ends_the_job_with_one_sentence(job):
     assert exit_code != 0
     [sentence] = said_by_workers(stderr)
     assert "after step 17: another process of this job has ended" in sentence
-    assert "The last checkpoint is kept; to go on: say please" in sentence
+    assert "What was saved before is kept; to go on: say please" in sentence
 
 
 def test_a_killed_job_goes_on_to_the_same_bits_and_a_signal_ends_it_saved(trained):

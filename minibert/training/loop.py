@@ -128,12 +128,14 @@ def train(
         position = begin(folder, run, identity, resume=resume)
         record = Record(folder, run, position, identity, score)
 
-        def judge(epochs: float) -> None:
+        def judge(epochs: float, clock: Clock) -> None:
             if evaluate is None:
                 return
             scores = processes.once(lambda: _evaluate(model, evaluate, stop, clock))
             stop.agree(processes)
-            print(f"{title}: dev {_in_words(scores)}", flush=True)
+            print(
+                f"epoch {round(epochs, 2):g}/{settings.epochs}: dev {_in_words(scores)}", flush=True
+            )
             record.evaluation(epochs, scores)
 
         try:
@@ -150,7 +152,7 @@ def train(
                 with Progress(title, total=updates, done=done, shown=shown) as progress:
                     for window in windows(mine, settings.accumulation, processes, stop):
                         if _is_due(position.step, settings.evaluate_every, position.judged_step):
-                            judge(epoch + position.batch / length)
+                            judge(epoch + position.batch / length, clock)
                         # By the share of the epoch, so that the rate ends at 0 whatever its length.
                         place = epoch + progress.done / updates
                         number = round(place * updates_an_epoch) - position.skipped + 1
@@ -171,7 +173,7 @@ def train(
                             record.save()
                 if position.loss_count:
                     record.progress(epoch + position.batch / length, clock)
-                judge(epoch + 1)
+                judge(epoch + 1, clock)
                 position.epoch, position.batch = epoch + 1, 0
                 record.save()
             record.put_best()
@@ -182,7 +184,7 @@ def train(
             raise Interrupted(stop.signal or 0, message) from None
         except ProcessLost as lost:
             raise ProcessLost(
-                f"after step {position.step}: {lost} The last checkpoint is kept; to go on: "
+                f"after step {position.step}: {lost} What was saved before is kept; to go on: "
                 f"{how_to_resume}"
             ) from lost
     model.eval()
@@ -238,7 +240,7 @@ def _check_gradients(position: Position, precision: torch.dtype) -> None:
     if precision != torch.float16 or position.skipped_in_a_row >= SKIPS_UNTIL_STOP:
         raise MiniBertError(
             f"the gradients of step {position.step + 1} are not finite, so training has failed; "
-            "the last good checkpoint is kept. Try a lower learning rate."
+            "what was saved before is kept. Try a lower learning rate."
         )
 
 
