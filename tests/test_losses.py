@@ -14,6 +14,7 @@ from small_models import HEADS, small_batch, small_labels, small_model
 from minibert.model.losses import (
     IGNORED,
     LABEL_ARGUMENTS,
+    _precise,
     binary_cross_entropy,
     count_labels,
     cross_entropy,
@@ -158,3 +159,50 @@ def test_two_unequal_batches_give_the_gradient_of_one_big_one(head):
             assert two.grad is None, name
         else:
             torch.testing.assert_close(one.grad, two.grad, atol=1e-12, rtol=1e-9)
+
+
+# Over a whole vocabulary
+
+
+def wide_case(rows, words, dtype=torch.float64):
+    logits = 5 * torch.randn(rows, words, dtype=torch.float64)
+    labels = torch.randint(0, words, (rows,))
+    labels[::3] = IGNORED
+    return logits.to(dtype).requires_grad_(), labels
+
+
+@pytest.mark.parametrize("rows", [1, 2, 700])  # 700 x 1500: more than one part, and a part of one
+@pytest.mark.parametrize(
+    ("dtype", "precision"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)]
+)
+def test_the_loss_of_a_whole_vocabulary_is_pytorchs(rows, dtype, precision):
+    torch.manual_seed(rows)
+    logits, labels = wide_case(rows, 1500, dtype)
+    total, expected = (
+        cross_entropy(logits, labels).total,
+        F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum"),
+    )
+    torch.testing.assert_close(total, expected, rtol=min(precision, 1e-5), atol=1e-6)
+    found, wanted = (torch.autograd.grad(3 * loss, logits)[0] for loss in (total, expected))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, wanted, rtol=precision, atol=precision * 1e-2)
+
+
+def test_the_gradient_of_a_whole_vocabulary_is_the_slope_of_its_loss():
+    logits, labels = wide_case(4, 1000)
+    assert torch.autograd.gradcheck(lambda x: cross_entropy(x, labels).total, logits)
+
+
+def test_a_whole_vocabulary_and_no_label_is_a_loss_of_0():
+    for labels in (torch.zeros(0, dtype=torch.long), torch.full((5,), IGNORED)):
+        logits = torch.randn(len(labels), 2000, requires_grad=True)
+        total = cross_entropy(logits, labels).total
+        total.backward()
+        assert total == 0 and not logits.grad.any()
+
+
+def test_logits_beyond_the_range_of_exp_have_a_loss_over_a_whole_vocabulary():
+    logits = torch.zeros(1, 2000)
+    logits[0, 7] = 1000.0
+    losses = [cross_entropy(logits, torch.tensor([word])).total.item() for word in (7, 8)]
+    assert losses == [0.0, 1000.0]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.model.outputs import LossTerm
+from minibert.model.wide_cross_entropy import wide_cross_entropy
 
 IGNORED = -100
 
@@ -26,7 +27,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
         labels: (N,), each a class or -100.
     """
     labels = labels.long()
-    total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
+    if _is_wide(logits):
+        total = wide_cross_entropy(logits, labels, ignored=IGNORED)
+    else:
+        total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
     return LossTerm(total, (labels != IGNORED).sum())
 
 
@@ -63,6 +67,12 @@ def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
             real = labels if labels.is_floating_point() else labels[labels != IGNORED]
             counts[name] = real.numel()
     return counts
+
+
+def _is_wide(logits: Tensor) -> bool:
+    # On a GPU, and compiled, the plain call is fast; of few classes it is so everywhere.
+    on_cpu = logits.device.type == "cpu" and not torch.compiler.is_compiling()
+    return on_cpu and logits.shape[1] >= 1000
 
 
 def _precise(logits: Tensor) -> Tensor:
