@@ -121,7 +121,7 @@ def parse_options() -> argparse.Namespace:
     add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
-    add("--control", action="store_true", help="train from random weights, too, and show both")
+    add("--control", action="store_true", help="also train random weights, with the same settings")
     add("--epochs", type=int)
     add("--batch-size", type=int, default=32)
     add("--accumulation", type=int, default=1, help="batches an update")

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import io
+import math
 import os
 import shlex
 import sys
@@ -26,12 +27,13 @@ class Parser(argparse.ArgumentParser):
             # argparse takes texts only before the first option; ours may stand behind one.
             parsed.texts += [word for word in unknown if not word.startswith("-")]
             unknown = [word for word in unknown if word.startswith("-")]
+        command = " ".join(filter(None, (self.prog, getattr(parsed, "command", None))))
         if unknown and not unknown[0].startswith("-"):
-            self.error(f"{unknown[0]!r} is one argument too many; see {self.prog} --help.")
+            self.error(f"{unknown[0]!r} is one argument too many; see {command} --help.")
         if unknown:
             known = [name for action in _all_actions(self) for name in action.option_strings]
             close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
+            hint = f"did you mean {close[0]}?" if close else f"see {command} --help."
             self.error(f"{unknown[0]!r} is not an option here; {hint}")
         return parsed
 
@@ -39,6 +41,22 @@ class Parser(argparse.ArgumentParser):
         """Say one sentence and exit with code 2."""
         print(f"{self.prog}: {message}", file=sys.stderr)
         sys.exit(2)
+
+
+def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """The type of an argument: a whole number of a range.
+
+    Example:
+        >>> parser.add_argument("--rounds", type=whole_number(1))
+    """
+
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            wanted = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range; give {wanted}")
+        return int(text)
+
+    return number
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -64,6 +82,13 @@ def run(main: Callable[[], None]) -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # What no check has foreseen: a name that is too long, a folder that may not be read.
+        told = f"error: {error.filename}: {error.strerror}; name another file or folder."
+        print(told, file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)
 
 
@@ -89,14 +114,32 @@ def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
         resume: whether to go on with a run.
 
     Raises:
-        MiniBertError: there is a run already, or a model that no run of ours has written.
+        MiniBertError: there is a run already, a model that no run of ours has written, or a file.
     """
     output = given or (newest_folder(usual) if resume else unused_folder(usual))
     _claim(output, resume=resume)
     return output
 
 
+def check_folder(folder: Path, *, new: bool = False) -> None:
+    """Refuse a folder that cannot be written to, before any work is done for it.
+
+    Args:
+        folder: the folder; it need not be there yet.
+        new: whether it must be empty, should it be there.
+
+    Raises:
+        MiniBertError: it is not empty, or a file is where it or a folder above it would be.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise MiniBertError(f"{place} is a file and no folder; choose another place.")
+    if new and folder.is_dir() and any(folder.iterdir()):
+        raise MiniBertError(f"{folder} is there already; choose another place.")
+
+
 def _claim(output: Path, *, resume: bool) -> None:
+    check_folder(output)
     if (output / "training").is_dir():
         if not resume and any((output / "training").glob("step-*")):
             raise MiniBertError(
@@ -104,8 +147,6 @@ def _claim(output: Path, *, resume: bool) -> None:
             )
     elif (output / "model.safetensors").exists() or (output / "config.json").exists():
         raise MiniBertError(f"{output} holds a model; choose another --output, to keep it.")
-    elif output.exists() and not output.is_dir():
-        raise MiniBertError(f"{output} is a file; choose another --output.")
 
 
 def resume_command(output: Path) -> str:

@@ -28,6 +28,8 @@ from minibert.evaluation.embed import TextEncoder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONG = "cat " * 5000
+LONG_NAME = "a" * 300
+PREPARE = "prepare ../made/texts.txt --vocabulary ../made/pretrained --output new"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,8 @@ def made(tmp_path_factory):
     (base / "texts.txt").write_text("the cat\n猫\nparis is .\n", encoding="utf-8")
     (base / "latin.txt").write_bytes("the caf\xe9\n".encode("latin-1") * 3)
     (base / "empty.txt").write_text("", encoding="utf-8")
+    (base / "corpus").mkdir()
+    (base / "corpus" / "corpus.json").write_text("{}", encoding="utf-8")
     return base
 
 
@@ -116,7 +120,7 @@ BAD = [
     ("fill-mask ../made/pretrained [MASK] --top 0", "top is 0"),
     ("fill-mask ../made/pretrained [MASK] --top five", "invalid int value: 'five'"),
     ("fill-mask ../made/pretrained", "the following arguments are required: TEXT"),
-    ("fill-mask ../made/pretrained [MASK] again", "'again' is one argument too many"),
+    ("fill-mask ../made/pretrained [MASK] again", "too many; see minibert fill-mask --help"),
     ("attention ../made/pretrained text --output a.pdf", "must end in .html"),
     ("attention ../made/pretrained text --picture a.bmp", "must end in .png"),
     ("attention ../made/pretrained text --output ../made", "must end in .html"),
@@ -134,6 +138,35 @@ BAD = [
     ("train-vocab ../made/empty.txt --output v.txt", "not one word"),
     ("train-vocab ../made/texts.txt --output v.txt --size 9", "size=9 is too small"),
     ("train-vocab ../made/texts.txt", "arguments are required: --output"),
+    ("train-vocab ../made/texts.txt --output v.txt --size 0", "size is 0; give 1 to 16,777,216"),
+    (f"train-vocab ../made/texts.txt --output v.txt --size {10**20}", "give 1 to 16,777,216"),
+    (f"train-vocab ../made/texts.txt --output v.txt --min-frequency {10**20}", "give 1 to 2,147,4"),
+    (f"train-vocab ../made/texts.txt --output v.txt --unused {10**20}", "give 0 to 8,192"),
+    (
+        "predict ../made/corpus text",
+        "corpus is a corpus, made by minibert prepare, and not a model",
+    ),
+    ("fill-mask ../made/corpus [MASK]", "is a corpus, made by minibert prepare"),
+    ("embed ../made/corpus text", "is a corpus, made by minibert prepare"),
+    ("attention ../made/corpus text", "is a corpus, made by minibert prepare"),
+    ("convert ../made/corpus new", "is a corpus, made by minibert prepare"),
+    ("prepare ../made/texts.txt --vocabulary v.txt --output new", "there is no file v.txt; give"),
+    ("tokenize v.txt text", "there is no file v.txt; give the vocab.txt of a model"),
+    ("tokenize ../made/pretrained The --cased", "lowers capitals, so --cased does not fit"),
+    (
+        f"{PREPARE} --cased",
+        "pretrained lowers capitals, so --cased does not fit; leave that out",
+    ),
+    (
+        f"{PREPARE} --segmenter math:sin",
+        "--segmenter math:sin fails on a short text (must be real number, not str); name a func",
+    ),
+    (
+        f"{PREPARE} --segmenter builtins:len",
+        "--segmenter builtins:len fails on a short text ('int' object is not iterable); name",
+    ),
+    (f"predict {LONG_NAME} text", "File name too long; name another file or folder"),
+    (f"convert ../made/pretrained {LONG_NAME}", "File name too long; name another"),
     ("embed ../made/pretrained text --poool mean", "did you mean --pool?"),
     ("fill-mask ../made/pretrained [MASK] --pol mean", "is not an option here"),
     ("fil-mask ../made/pretrained [MASK]", "invalid choice: 'fil-mask'"),
@@ -147,6 +180,50 @@ def test_what_is_wrong_is_said_in_one_sentence(minibert, line, words):
     assert words in err
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert files() == []
+
+
+OUTPUTS = [  # each with a second mistake, which is found only by those who begin to work
+    "embed ../made/damaged text --output",
+    "train-vocab ../made/latin.txt --output",
+    "prepare ../made/latin.txt --vocabulary v.txt --output",
+    "add-words ../made/damaged --words words.txt --output",
+    "convert ../made/damaged",
+    "pretrain ../made/pretrained --output",
+]
+
+
+@pytest.mark.parametrize("line", OUTPUTS)
+def test_a_file_where_a_folder_must_be_is_said_before_any_work(minibert, line):
+    code, out, err = minibert(*line.split(), "../made/texts.txt/new.npy")
+    assert (code, out) == (2, "")
+    assert err == "error: ../made/texts.txt is a file and no folder; choose another place.\n"
+
+
+@pytest.mark.parametrize("line", OUTPUTS[2:])
+def test_a_folder_that_is_to_be_written_is_no_file(minibert, line):
+    code, out, err = minibert(*line.split(), "../made/texts.txt")
+    assert (code, out) == (2, "")
+    assert err == "error: ../made/texts.txt is a file and no folder; choose another place.\n"
+
+
+@pytest.mark.parametrize("line", OUTPUTS[2:5])
+def test_a_folder_that_must_be_new_is_not_written_over(minibert, line):
+    code, out, err = minibert(*line.split(), "../made/classifier")
+    assert (code, out) == (2, "")
+    assert err == "error: ../made/classifier is there already; choose another place.\n"
+
+
+def test_capitals_are_kept_where_a_folder_does_not_say(minibert):
+    Path("google").mkdir()
+    pieces = [*PIECES, "The", "Cat"]
+    Path("google/vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    assert minibert("tokenize", "google", "The cat", "--cased") == (0, "The cat\n", "")
+    code, _, err = minibert("tokenize", "google", "The cat")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "does not say whether to lower the case" in err
+    text = ("prepare", "../made/texts.txt", "--vocabulary", "google", "--output", "corpus")
+    assert minibert(*text, "--cased")[0] == 0
+    assert minibert("tokenize", "corpus", "The cat", "--cased") == (0, "The cat\n", "")
 
 
 def test_every_command_has_help_with_an_example(minibert):
@@ -231,7 +308,7 @@ def test_embed_writes_the_same_numbers_everywhere(minibert, made):
     code, printed, _ = minibert(*common)
     assert code == 0
     assert minibert(*common, "--output", "a.jsonl")[0] == 0
-    assert minibert(*common, "--output", "a.npy")[1] == "3 vectors of 16 numbers are in a.npy\n"
+    assert minibert(*common, "--output", "a.npy")[1] == "a.npy has 3 vectors of 16 numbers\n"
     assert Path("a.jsonl").read_text(encoding="utf-8") == printed
     lines = [json.loads(line) for line in printed.splitlines()]
     assert [line["text"] for line in lines] == ["the cat", "猫", "paris is ."]
@@ -296,7 +373,7 @@ def test_train_vocab_reads_what_prepare_reads_and_tells_what_it_left_out(miniber
     line = ("train-vocab", "texts", "--text-field", "body", "--output", "v.txt")
     code, _, err = minibert(*line)
     assert code == 0
-    assert err == "note: 1 lines are left out (texts/b.jsonl:2: not a JSON object)\n"
+    assert err == "note: left out: 1 line (texts/b.jsonl:2: not a JSON object)\n"
     pieces = set(Path("v.txt").read_text(encoding="utf-8").split("\n"))
     assert {"l", "猫", "lower"} <= pieces
     assert not {"h", "*", "{", "t"} & pieces
@@ -315,7 +392,7 @@ def test_convert_writes_a_folder_that_answers(minibert, made):
     assert minibert(line[0], "new", line[1]) == minibert(line[0], "../made/pretrained", line[1])
     code, out, err = minibert("convert", "old", "new")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "new exists and is not empty" in err
+    assert "new is there already" in err
 
 
 def test_doctor_names_the_versions(minibert):

@@ -4,6 +4,7 @@
 the one that was meant, and nothing is guessed.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from minibert.command import Parser, newest_folder, resume_command, unused_folder
+from minibert.command import (
+    Parser,
+    check_folder,
+    choose_output,
+    newest_folder,
+    resume_command,
+    unused_folder,
+    whole_number,
+)
+from minibert.errors import MiniBertError
 
 
 def script(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,8 +66,15 @@ def test_every_end_has_its_exit_code_and_one_sentence(body, code, said):
     assert (result.returncode, result.stderr) == (code, said)
 
 
-def test_a_mistake_of_ours_is_a_traceback():
-    result = script("def main(): raise KeyError('x')\nrun(main)")
+def test_what_the_system_refuses_is_one_sentence_that_names_the_file():
+    result = script("run(lambda: open('a' * 300))")
+    told = f"error: {'a' * 300}: File name too long; name another file or folder.\n"
+    assert (result.returncode, result.stderr) == (2, told)
+
+
+@pytest.mark.parametrize("mistake", ["KeyError('x')", "OSError('no file in it')"])
+def test_a_mistake_of_ours_is_a_traceback(mistake):
+    result = script(f"def main(): raise {mistake}\nrun(main)")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
 
@@ -115,6 +132,35 @@ def test_the_options_of_a_command_are_known_too():
     assert script(COMMANDS, "predict", "--device", "cpu").stdout == "{'device': 'cpu'}\n"
 
 
+def test_what_is_one_too_many_is_refused_with_the_help_of_its_command():
+    result = minibert("attention", "folder", "a", "b", "c")
+    assert result.returncode == 2
+    assert result.stderr.endswith("'c' is one argument too many; see minibert attention --help.\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("0", "argument --rounds: 0 is out of range; give at least 1"),
+        ("-3", "argument --rounds: -3 is out of range; give at least 1"),
+        ("three", "argument --rounds: invalid number value: 'three'"),
+    ],
+)
+def test_a_whole_number_has_a_range(given, told, capsys):
+    parser = Parser(prog="x")
+    parser.add_argument("--rounds", type=whole_number(1))
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(["--rounds", given])
+    assert (stop.value.code, capsys.readouterr().err) == (2, f"x: {told}\n")
+    assert parser.parse_args(["--rounds", "1"]).rounds == 1
+
+
+def test_a_whole_number_may_have_an_upper_end(capsys):
+    assert [whole_number(5, 512)(text) for text in ("5", "512")] == [5, 512]
+    with pytest.raises(argparse.ArgumentTypeError, match="513 is out of range; give 5 to 512"):
+        whole_number(5, 512)("513")
+
+
 def test_what_is_spelt_right_is_taken():
     result = script(OPTIONS, "--learning-rate", "0.5", "--epochs=1")
     assert (result.returncode, result.stderr) == (0, "")
@@ -156,6 +202,24 @@ def test_what_a_user_can_get_wrong_ends_in_one_line_and_code_2(arguments, words)
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.touch()
+    for place in (folder, folder / "a" / "b"):
+        check_folder(place, new=True)
+    for place in (file, file / "a" / "b"):
+        with pytest.raises(MiniBertError, match=f"^{file} is a file and no folder; choose anoth"):
+            check_folder(place)
+        with pytest.raises(MiniBertError, match=f"^{file} is a file and no folder; choose anoth"):
+            choose_output(place, place, resume=True)
+    folder.mkdir()
+    check_folder(folder, new=True)
+    (folder / "x").touch()
+    check_folder(folder)
+    with pytest.raises(MiniBertError, match=f"^{folder} is there already; choose another place"):
+        check_folder(folder, new=True)
 
 
 def test_a_folder_in_use_is_left_alone_and_the_next_number_taken(tmp_path: Path):

@@ -119,7 +119,7 @@ def test_what_the_tokenizer_would_never_look_up_is_refused(tokenizer, word, mess
 
 def test_more_words_than_places_are_refused_or_appended(tokenizer):
     words = ["malt", "mats", "catmat", "catos", "matos"]
-    with pytest.raises(MiniBertError, match="5 new words, but the vocabulary has 3 free places"):
+    with pytest.raises(MiniBertError, match=r"new words: 5, free places \(.*\) for them: 3"):
         put_words(tokenizer, words)
     larger, added = put_words(tokenizer, words, append=True)
     assert [w.id for w in added[3:]] == [len(FREE), len(FREE) + 1]
@@ -163,8 +163,8 @@ def test_the_command_writes_a_folder_in_which_only_the_new_rows_differ(folder, t
     assert command(str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(out)) == 0
     printed = capsys.readouterr().out
     assert "malt  (was m ##a ##l ##t)\n" in printed
-    assert f"2 new words are in {out}; 1 free places are left\n" in printed
-    assert "2 of yours were there already, or are there twice\n" in printed
+    assert f"{out} has 2 new words, and room for 1 more\n" in printed
+    assert "left out, since known or given twice: 2 words\n" in printed
     before = BertForPreTraining.from_pretrained(folder, quiet=True, strict=True).state_dict()
     after = BertForPreTraining.from_pretrained(out, quiet=True, strict=True).state_dict()
     new = [FREE.index("[unused0]"), FREE.index("[unused1]")]
@@ -190,12 +190,12 @@ def test_words_are_found_in_text_and_the_gain_is_told(folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     # 6 x (the malt=4 mats=2 . 龙) and once malt; then malt and mats are one token each.
     assert "the text has 31 tokens, 46.6% fewer than the 58 before\n" in printed
-    assert "1 of its words are [UNK] to the vocabulary, the commonest is 龙" in printed
+    assert "[UNK] to the vocabulary: 1 word, of which 龙 is the commonest" in printed
     # Without --count not more than there are places for; and a rare word is not taken.
     more = "catos osmat lat matos matlos " * 5 + "tam"
     (texts / "c.txt").write_text(more, encoding="utf-8")
     assert command(*line[:-2], "--output", str(tmp_path / "three")) == 0
-    assert "3 new words are in" in capsys.readouterr().out
+    assert "has 3 new words" in capsys.readouterr().out
     (tmp_path / "rare.txt").write_text("malt", encoding="utf-8")
     rare = ["--text", str(tmp_path / "rare.txt"), "--output", str(tmp_path / "none")]
     assert command(str(folder), *rare) == 2
@@ -207,7 +207,9 @@ def test_a_vocabulary_without_free_places_can_grow(tmp_path, capsys):
     (tmp_path / "words.txt").write_text("cats\nmats\n", encoding="utf-8")
     line = [str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(tmp_path / "out")]
     assert command(*line) == 2
-    assert "has 0 free places ([unusedN])" in capsys.readouterr().err
+    assert (
+        "new words: 2, free places ([unusedN]) for them: 0; give fewer" in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
     assert command(*line, "--append") == 0
     grown = BertForMaskedLM.from_pretrained(tmp_path / "out", quiet=True)
@@ -215,6 +217,39 @@ def test_a_vocabulary_without_free_places_can_grow(tmp_path, capsys):
     ids = BertTokenizer.from_pretrained(tmp_path / "out")("cats mats", return_tensors="pt")
     assert ids["input_ids"].tolist() == [[2, len(PIECES), len(PIECES) + 1, 3]]
     assert grown(**ids).logits.shape == (1, 4, len(PIECES) + 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "words.txt has no word in it; write one a line."),
+        (" \n\n", "words.txt has no word in it; write one a line."),
+        ("cat\nThe\n", "words.txt already; there is none to add."),
+    ],
+)
+def test_a_list_with_nothing_to_add_is_refused(folder, tmp_path, capsys, words, told):
+    (tmp_path / "words.txt").write_text(words, encoding="utf-8")
+    out = tmp_path / "out"
+    assert command(str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(out)) == 2
+    printed = capsys.readouterr().err
+    assert told in printed
+    assert printed.count("\n") == 1
+    assert not out.exists()
+
+
+def test_one_word_is_no_words(folder, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert command(str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(out)) == 0
+    assert f"{out} has 1 new word, and room for 2 more\n" in capsys.readouterr().out
+
+
+def test_a_corpus_is_no_model(folder, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
+    (folder / "corpus.json").write_text("{}", encoding="utf-8")
+    words = str(tmp_path / "words.txt")
+    assert command(str(folder), "--words", words, "--output", str(tmp_path / "out")) == 2
+    assert "is a corpus, made by minibert prepare, and not a model" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_there_is_not_written_over(folder, tmp_path, capsys):

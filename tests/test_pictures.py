@@ -73,26 +73,65 @@ def test_the_learning_curve_names_the_last_score_and_the_baselines(tmp_path):
         assert f"<!-- {text} -->" in drawn
 
 
-def test_two_runs_are_drawn_side_by_side_each_named_with_its_last_score(tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(drawing, "save", lambda figure, output: written.append(figure))
-    other = [{**record, "accuracy": 0.4} for record in LOG]
-    logs = {}
-    for name, records in (("pretrained", LOG), ("random weights", other)):
-        logs[name] = tmp_path / f"{name}.jsonl"
-        logs[name].write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, in place of files."""
+    figures = []
+    monkeypatch.setattr(drawing, "save", lambda figure, output: figures.append(figure))
+    return figures
+
+
+def write_log(path, *accuracies):
+    """A run with an evaluation after each of its epochs."""
+    judged = [
+        {"kind": "evaluation", "step": 20 * n, "epoch": n, "split": "dev", "accuracy": value}
+        for n, value in enumerate(accuracies, start=1)
+    ]
+    path.write_text("\n".join(map(json.dumps, [*LOG[:2], *judged])), encoding="utf-8")
+    return path
+
+
+def test_two_runs_are_drawn_side_by_side_each_named_with_its_best_score(tmp_path, drawn):
+    logs = {
+        "pretrained": write_log(tmp_path / "a", 0.5, 0.625, 0.6),
+        "random weights": write_log(tmp_path / "b", 0.3, 0.4, None),
+    }
     compare_runs(logs, tmp_path / "x.png", baselines={"bag_of_words": 0.5})
-    losses, scores = written[0].axes
+    losses, scores = drawn[0].axes
     assert [text.get_text() for text in losses.get_legend().get_texts()] == list(logs)
-    names = {text.get_text() for text in scores.texts}
-    assert names == {"pretrained 0.600", "random weights 0.400", "bag of words 0.500"}
+    places = {text.get_text(): text.xy[1] for text in scores.texts}
+    assert list(places) == [
+        "random weights, best 0.400",
+        "bag of words 0.500",
+        "pretrained, best 0.625",
+    ]
+    # A name stands where its line ends.
+    assert places["pretrained, best 0.625"] == pytest.approx(0.6)
 
 
-def test_two_runs_make_a_picture(tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text("\n".join(map(json.dumps, LOG)), encoding="utf-8")
-    compare_runs({"one": log, "two": log}, tmp_path / "x.png")
+def test_two_runs_with_chinese_names_make_a_picture(tmp_path):
+    log = write_log(tmp_path / "log.jsonl", 0.6)
+    compare_runs({"预训练": log, "two": log}, tmp_path / "x.png")
     assert is_png(tmp_path / "x.png")
+
+
+def test_runs_are_numbered_where_no_font_has_their_names(tmp_path, drawn, monkeypatch):
+    log = write_log(tmp_path / "log.jsonl", 0.6)
+    monkeypatch.setattr(drawing, "families_for", lambda texts: None)
+    compare_runs({"预训练": log, "随机": log}, tmp_path / "x.png")
+    losses, scores = drawn[0].axes
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["run 1", "run 2"]
+    assert {text.get_text() for text in scores.texts} == {"run 1, best 0.600", "run 2, best 0.600"}
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path):
+    log = write_log(tmp_path / "log.jsonl", 0.6)
+    with pytest.raises(MiniBertError, match="5 runs are too many to tell apart; draw 4"):
+        compare_runs({str(n): log for n in range(5)}, tmp_path / "x.png")
+    log.write_text("", encoding="utf-8")
+    with pytest.raises(MiniBertError, match=r"log\.jsonl has no training steps to draw"):
+        compare_runs({"one": log}, tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
 
 
 def test_a_log_without_evaluations_still_gives_the_loss(tmp_path):

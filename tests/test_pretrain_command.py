@@ -172,6 +172,9 @@ BAD = [
     ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
     ("pretrain nothing --output out", "there is no folder nothing; make a corpus there:"),
     ("pretrain model --output out", "model is no tokenized corpus"),
+    ("pretrain corpus --output out --model corpus", "corpus is a corpus, made by minibert prep"),
+    ("pretrain corpus --output corpus.txt", "corpus.txt is a file and no folder; choose another"),
+    ("pretrain corpus --output corpus.txt/out", "corpus.txt is a file and no folder; choose"),
     ("pretrain corpus", "arguments are required: --output"),
     ("pretrain corpus --output model", "model holds a model; choose another --output"),
     ("pretrain corpus --output out --preset huge", "choose one of tiny, mini, small"),
@@ -180,6 +183,7 @@ BAD = [
     ("pretrain corpus --output out --model ./none", "there is no folder none"),
     ("pretrain corpus --output out --model model --max-length 33", "give --max-length 32 or less"),
     ("pretrain corpus --output out --max-length 513", "give --max-length 512 or less"),
+    (f"pretrain corpus --output out --max-length {10**20}", "out of range; give 1 to 1000000"),
     ("pretrain corpus --output out --batch-size 0", "the batch size is 0"),
     ("pretrain corpus --output out --epochs 0", "epochs is 0"),
     ("pretrain corpus --output out --learning-rate 0", "learning_rate is 0.0"),
@@ -194,7 +198,8 @@ BAD = [
 @pytest.mark.usefixtures("corpus", "model")
 def test_what_is_wrong_is_said_in_one_sentence_before_anything_is_written(minibert):
     for line, words in BAD:
-        code, _, err = minibert(line)
+        code, out, err = minibert(line)
+        assert not ("--output corpus.txt" in line and out), line  # said before the text is read
         told = [row for row in err.splitlines() if "tensors loaded" not in row]
         assert words in err, line
         assert (code, len(told)) == (2, 1), line

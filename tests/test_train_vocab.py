@@ -324,7 +324,11 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
         ("one text", {}, "list of texts"),
         (["one", None], {}, "item 1 .* NoneType"),
         (NAPS, {"size": 16}, "7 characters make 17 pieces .* give a greater size"),
+        (NAPS, {"size": 0}, "size is 0; give 1 to 16,777,216"),
+        (NAPS, {"size": 2**64}, f"size is {2**64}; give 1 to 16,777,216"),
         (NAPS, {"min_frequency": 0}, "min_frequency is 0"),
+        (NAPS, {"min_frequency": 2**64}, f"min_frequency is {2**64}; give 1 to"),
+        (NAPS, {"unused": 10**12}, f"unused is {10**12}; give 0 to 8,192"),
         (NAPS, {"alphabet_limit": 0}, "alphabet_limit is 0"),
         (NAPS, {"unused": -1}, "unused is -1"),
         (NAPS, {"special_tokens": ["[UNK]", "[UNK]"]}, "'\\[UNK\\]' is there twice"),
@@ -338,10 +342,18 @@ def test_an_impossible_request_is_refused_with_what_to_do(
         train(texts, **options)
 
 
-def test_an_unknown_score_is_refused_before_the_corpus_is_read() -> None:
-    def never() -> Iterable[str]:
-        raise AssertionError("the corpus was read")
-        yield
+def never() -> Iterable[str]:
+    raise AssertionError("the corpus was read")
+    yield
 
+
+def test_an_unknown_score_is_refused_before_the_corpus_is_read() -> None:
     with pytest.raises(MiniBertError, match="score='bpe' is unknown; choose one of frequency"):
         train_vocabulary(never(), score="bpe")
+
+
+@both
+@pytest.mark.parametrize("name", ["size", "min_frequency", "alphabet_limit", "unused"])
+def test_an_impossible_number_is_refused_before_the_corpus_is_read(train: Train, name: str) -> None:
+    with pytest.raises(MiniBertError, match=f"{name} is -1; give"):
+        train(never(), **{name: -1})

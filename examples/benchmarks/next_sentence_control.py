@@ -17,12 +17,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from minibert.command import Parser, run
+from minibert.command import Parser, run, whole_number
 from minibert.data.corpus import Corpus
 from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.training.loop import train
-from minibert.training.settings import TrainingSettings, choose_device
+from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
+from minibert.training.start import PRESETS
 from minibert.training.start_pretraining import new_model_for
 
 HELD_OUT_SHARE = 0.02
@@ -33,9 +35,15 @@ class FirstBatches:
     """The first so many batches of an epoch."""
 
     def __init__(self, batches: PretrainingBatches, count: int) -> None:
-        self.batches, self.count = batches, min(count, len(batches))
+        if count > len(batches):
+            raise MiniBertError(
+                f"an epoch has {len(batches):,} batches, too few for --updates {count:,}; give "
+                "fewer, or a larger corpus."
+            )
+        self.batches, self.count = batches, count
 
-    def __len__(self) -> int:
+    def length(self, epoch: int) -> int:
+        """See `PretrainingBatches.length`."""
         return self.count
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1):
@@ -47,9 +55,16 @@ class FirstBatches:
 def main() -> None:
     options = parse_options()
     documents, held_out = Corpus.open(options.corpus).split(HELD_OUT_SHARE)
-    print("text       majority  next-sentence accuracy  loss of masked words")
+    runs = {}
     for name, change in (("as it is", lambda corpus: corpus), ("shuffled", shuffled)):
-        scores, majority = train_on(change(documents), change(held_out), options)
+        batches = PretrainingBatches(
+            change(documents), max_length=64, batch_size=options.batch_size
+        )
+        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=64)
+        runs[name] = FirstBatches(batches, options.updates), judge
+    print("text       majority  next-sentence accuracy  loss of masked words")
+    for name, (batches, judge) in runs.items():
+        scores, majority = train_on(batches, judge, options)
         accuracy, loss = scores["next_sentence_accuracy"], scores["loss"]
         print(f"{name:10} {majority:8.4f}  {accuracy:22.4f}  {loss:20.4f}", flush=True)
 
@@ -73,22 +88,20 @@ def shuffled(corpus: Corpus) -> Corpus:
 
 
 def train_on(
-    documents: Corpus, held_out: Corpus, options: argparse.Namespace
+    batches: FirstBatches, judge: PretrainingBatches, options: argparse.Namespace
 ) -> tuple[dict[str, float], float]:
     """Held-out scores of a new model, and the share of the commoner label there."""
-    batches = PretrainingBatches(documents, max_length=64, batch_size=options.batch_size)
-    judge = PretrainingBatches(held_out, max_length=64, batch_size=64)
-    model = new_model_for(documents, options.preset, max_length=64)
+    model = new_model_for(judge.corpus, options.preset, max_length=64)
     settings = TrainingSettings(
         epochs=1, learning_rate=2e-3, precision=options.precision, save_every=10**6
     )
     with TemporaryDirectory() as folder:
         train(
             model,
-            FirstBatches(batches, options.updates),
+            batches,
             settings,
             folder=Path(folder) / "training",
-            device=choose_device(options.device),
+            device=options.device,
         )
     judged = list(islice(judge.fixed(), EVALUATED_BATCHES))
     random = torch.cat([b["next_sentence_label"] for b in judged]).double().mean().item()
@@ -98,12 +111,14 @@ def train_on(
 def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="a folder made by minibert prepare")
-    parser.add_argument("--updates", type=int, default=2000)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--precision", default="auto", help="float32, bfloat16, float16")
+    parser.add_argument("--updates", type=whole_number(1), default=2000)
+    parser.add_argument("--batch-size", type=whole_number(1), default=64)
+    parser.add_argument("--preset", default="tiny", choices=PRESETS)
+    parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.device = choose_device(options.device)
+    return options
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ import transformers
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
-from minibert.command import Parser, run
+from minibert.command import Parser, run, whole_number
 from minibert.data.batches import Batch
 from minibert.data.corpus import Corpus
 from minibert.data.library_corpus import build_library_corpus
 from minibert.data.pretraining_batches import PretrainingBatches
 from minibert.training.optimizer import decay_groups
 from minibert.training.settings import PRECISIONS
+from minibert.training.start import PRESETS
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 COMPARED = 5  # updates whose losses are compared; they warm both sides up, too
@@ -41,12 +42,12 @@ def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--corpus", type=Path, metavar="FOLDER", help="default: the libraries' documentation")
-    add("--pieces", type=int, help="the model's vocabulary; default: the corpus's")
-    add("--presets", nargs="+", default=["tiny", "small"], metavar="SIZE")
-    add("--lengths", nargs="+", type=int, default=[64, 128], help="tokens of a row; 32 rows")
+    add("--pieces", type=whole_number(1), help="the model's vocabulary; default: the corpus's")
+    add("--presets", nargs="+", default=["tiny", "small"], choices=PRESETS)
+    add("--lengths", nargs="+", type=whole_number(5, 512), default=[64, 128], help="of a row")
     add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
-    add("--rounds", type=int, default=15)
-    add("--threads", type=int, default=torch.get_num_threads())
+    add("--rounds", type=whole_number(1), default=15)
+    add("--threads", type=whole_number(1, 1024), default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     transformers.utils.logging.set_verbosity_error()
@@ -58,6 +59,8 @@ def main() -> None:
             build_library_corpus(folder)
         corpus = Corpus.open(folder)
         pieces = options.pieces or len(corpus.tokenizer)
+        if pieces < len(corpus.tokenizer):
+            raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
         print(f"32 rows a batch, {pieces:,} pieces; {options.threads} CPU thread(s)", end="")
         known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
         print(" with avx512_bf16" if known.get("avx512_bf16") else "")
@@ -109,15 +112,13 @@ def same_weights(model: BertForPreTraining) -> nn.Module:
     """The peer's model, read from what ours has written."""
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        peer: nn.Module = transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
-    return peer
+        return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
 
 
 def usual_update(model: nn.Module, precision: torch.dtype) -> Update:
     """The update that every tutorial shows; it runs with either model."""
     model.train()
-    groups = decay_groups(model, weight_decay=0.01)
-    optimizer = torch.optim.AdamW(groups, lr=1e-4, fused=True)
+    optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
 
     def update(batch: Batch) -> float:
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
@@ -126,8 +127,7 @@ def usual_update(model: nn.Module, precision: torch.dtype) -> Update:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        value: float = loss.item()
-        return value
+        return loss.item()
 
     return update
 

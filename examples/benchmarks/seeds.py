@@ -8,33 +8,32 @@ the data and the dropout. Runs that are there already are not run again.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 from minibert import MiniBertError
-from minibert.command import Parser, run
-from minibert.files import write_json
+from minibert.command import Parser, check_folder, run, whole_number
+from minibert.files import make_folder, read_json_object, write_json
 
+OURS = ("--seed", "--output", "--resume")  # set here for each run
 EXAMPLE = Path(__file__).parents[1] / "finetune_cls.py"
 
 
 def main() -> None:
     options = parse_options()
-    options.output.mkdir(parents=True, exist_ok=True)
     asked = options.output / "options.json"
     given = {"options": options.rest}
-    if asked.exists() and json.loads(asked.read_text(encoding="utf-8")) != given:
+    if asked.exists() and read_json_object(asked) != given:
         raise MiniBertError(f"{options.output} holds runs with other options; choose another.")
-    write_json(asked, given)
     results = []
     for seed in range(options.seeds):
         folder = options.output / f"seed-{seed}"
         if not (folder / "metrics.json").exists():
             fine_tune(folder, seed, options.rest)
-        results.append(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+            write_json(asked, given)
+        results.append(read_json_object(folder / "metrics.json"))
     for name in ("dev", "test", "from_random_weights"):
         if name in results[0]:
             print(f"\n{name}, {options.seeds} seeds")
@@ -47,7 +46,7 @@ def fine_tune(folder: Path, seed: int, rest: list[str]) -> None:
     command = [sys.executable, str(EXAMPLE), *rest, "--seed", str(seed), "--output", str(folder)]
     if (folder / "training").exists():
         command.append("--resume")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
@@ -66,11 +65,13 @@ def describe(scores: list[dict[str, float]]) -> None:
 def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all runs")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=whole_number(1), default=5)
     parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, behind --")
     options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}; it must be at least 1.")
+    check_folder(options.output)
+    for word in options.rest:
+        if word.split("=")[0] in OURS:
+            parser.error(f"{word} is set for each run here; leave it out.")
     return options
 
 

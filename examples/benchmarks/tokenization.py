@@ -11,7 +11,6 @@ may differ where `tests/test_tokenizer_unicode.py` says why, as Greek words in c
     again   it has seen the texts before, as in every epoch but the first
 """
 
-import argparse
 import os
 import pydoc_data.topics
 import statistics
@@ -20,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from minibert.command import Parser, run, whole_number
+from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.wordpiece import read_vocabulary
 
@@ -29,15 +30,18 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, help="texts, one a line")
     parser.add_argument("--vocab", type=Path, required=True, help="a vocab.txt")
     parser.add_argument("--cased", action="store_true", help="keep capitals and accents")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--characters", type=int, default=5_000_000, help="read no more than these")
+    parser.add_argument("--repeats", type=whole_number(1), default=5)
+    limit = {"type": whole_number(1), "default": 5_000_000}
+    parser.add_argument("--characters", **limit, help="read no more than these")
     arguments = parser.parse_args()
 
     texts = read_texts(arguments.files, arguments.characters)
+    if not texts:
+        raise MiniBertError("there is no text in these files; give others, or more --characters.")
     peer = rust_tokenizer(arguments.vocab, lower=not arguments.cased)
 
     def new() -> BertTokenizer:
@@ -70,7 +74,7 @@ def main() -> None:
 
 def read_texts(paths: list[Path], limit: int) -> list[str]:
     """Lines of the files, or of the documentation that Python carries, up to `limit` characters."""
-    sources = [path.read_text(encoding="utf-8") for path in paths]
+    sources = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     texts = []
     for source in sources or pydoc_data.topics.topics.values():
         for line in source.splitlines():
@@ -96,12 +100,12 @@ def rust_tokenizer(vocab: Path, *, lower: bool) -> Any:
     return tokenizer
 
 
-def seconds(run: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """The processor's time: both sides use one thread, whatever else the machine does."""
     start = time.process_time()
-    run()
+    work()
     return time.process_time() - start
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

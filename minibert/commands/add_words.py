@@ -15,7 +15,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minibert.command import check_folder
 from minibert.commands.raw_text import documents_of
+from minibert.commands.shared import counted
 from minibert.errors import MiniBertError
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do it."""
+    check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
+    from minibert.evaluation.open_folder import refuse_corpus
     from minibert.files import whole_folder
     from minibert.model.new_words import write_new_words
     from minibert.tokenization.new_words import (
@@ -56,13 +60,11 @@ def run(options: argparse.Namespace) -> None:
     )
     from minibert.tokenization.tokenizer import BertTokenizer
 
-    output = options.output.absolute()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise MiniBertError(f"{options.output} is there already; choose another --output.")
     if options.words is not None and options.count is not None:
         raise MiniBertError("--count is for --text; all words of --words are taken.")
     if options.count is not None and options.count < 1:
         raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
+    refuse_corpus(options.model)
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
     words: list[CutWord] = []
@@ -76,11 +78,13 @@ def run(options: argparse.Namespace) -> None:
     larger, added = put_words(tokenizer, given, append=options.append)
     if not added:
         raise MiniBertError(
-            f"there is no word to add: the vocabulary has all of them, or (with --text) none that "
-            f"it cuts into pieces is seen {SEEN_AT_LEAST} times."
+            f"the vocabulary has all words of {options.words} already; there is none to add."
+            if options.words is not None
+            else "there is no word to add: none that the vocabulary cuts into pieces is seen "
+            f"{SEEN_AT_LEAST} times; give more text, or name words with --words."
         )
 
-    with whole_folder(output) as folder:
+    with whole_folder(options.output.absolute()) as folder:
         convert(options.model, folder)
         write_new_words(folder, {w.id: tokenizer.convert_tokens_to_ids(w.pieces) for w in added})
         larger.save_pretrained(folder)
@@ -89,9 +93,10 @@ def run(options: argparse.Namespace) -> None:
     if len(added) > SHOWN:
         print(f"... {len(added) - SHOWN:,} more")
     left = len(free_places(larger))
-    print(f"{len(added):,} new words are in {options.output}; {left:,} free places are left")
+    print(f"{options.output} has {counted(len(added), 'new word')}, and room for {left:,} more")
     if options.words is not None and len(added) < len(given):
-        print(f"{len(given) - len(added):,} of yours were there already, or are there twice")
+        left_out = counted(len(given) - len(added), "word")
+        print(f"left out, since known or given twice: {left_out}")
     if words:
         print(_gain(words, tokenizer, larger))
     place = shlex.quote(str(options.output))
@@ -108,8 +113,8 @@ def _gain(words: list["CutWord"], before: "BertTokenizer", after: "BertTokenizer
     if unknown:
         commonest = max(unknown, key=lambda w: w.count)
         told += (
-            f"\n{len(unknown):,} of its words are {before.unk_token} to the vocabulary, the "
-            f"commonest is {commonest.word}; name such words with --words, to add them, too"
+            f"\n{before.unk_token} to the vocabulary: {counted(len(unknown), 'word')}, of which "
+            f"{commonest.word} is the commonest; name such words with --words, to add them, too"
         )
     return told
 
@@ -123,4 +128,7 @@ def _read_words(path: Path) -> list[str]:
         raise MiniBertError(
             f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8."
         ) from error
-    return [line.strip() for line in lines if line.strip()]
+    words = [line.strip() for line in lines if line.strip()]
+    if not words:
+        raise MiniBertError(f"{path} has no word in it; write one a line.")
+    return words

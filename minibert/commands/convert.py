@@ -7,17 +7,23 @@ pytorch_model.bin. DESTINATION must be new; it appears whole or not at all.
 """
 
 import argparse
+from pathlib import Path
+
+from minibert.command import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT in it")
-    parser.add_argument("destination", metavar="DESTINATION", help="a new folder")
+    parser.add_argument("destination", type=Path, metavar="DESTINATION", help="a new folder")
     parser.add_argument("--half", action="store_true", help="store float16: half the space")
 
 
 def run(options: argparse.Namespace) -> None:
     """Do it."""
+    check_folder(options.destination, new=True)
     from minibert.checkpoints.convert import convert
+    from minibert.evaluation.open_folder import refuse_corpus
 
+    refuse_corpus(options.source)
     print(convert(options.source, options.destination, half=options.half))

@@ -16,6 +16,7 @@ from typing import Any
 from minibert.commands.shared import (
     add_text_arguments,
     check_output,
+    counted,
     read_texts,
     warnings_as_notes,
 )
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
             print(line)
         return
     _write(options.output, texts, vectors)
-    print(f"{len(texts)} vectors of {vectors.shape[1]} numbers are in {options.output}")
+    print(f"{options.output} has {counted(len(texts), 'vector')} of {vectors.shape[1]} numbers")
 
 
 def _write(output: Path, texts: Sequence[str], vectors: Any) -> None:

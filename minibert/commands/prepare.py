@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from minibert.command import check_folder
+from minibert.commands.shared import open_tokenizer
 from minibert.errors import MiniBertError
 
 
@@ -49,15 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do it."""
+    check_folder(options.output, new=True)
     from minibert.data.build_corpus import Report, build_corpus
     from minibert.data.documents import Layout
-    from minibert.tokenization.tokenizer import BertTokenizer
 
-    if Path(options.vocabulary).is_file():
-        tokenizer = BertTokenizer(options.vocabulary, do_lower_case=not options.cased)
-    else:
-        changes = {"do_lower_case": False} if options.cased else {}
-        tokenizer = BertTokenizer.from_pretrained(options.vocabulary, **changes)
+    tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
 
     def show(report: Report) -> None:
         if sys.stderr.isatty():
@@ -90,4 +88,11 @@ def _function(name: str) -> Callable[[str], Any]:
         ) from error
     if not callable(found):
         raise MiniBertError(f"--segmenter {name} is no function; write MODULE:FUNCTION.")
+    try:
+        list(found("一个 sentence"))
+    except Exception as error:  # somebody else's function: whatever it raises
+        raise MiniBertError(
+            f"--segmenter {name} fails on a short text ({error}); name a function that takes a "
+            "text and gives its words."
+        ) from error
     return found  # type: ignore[no-any-return]

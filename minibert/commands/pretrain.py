@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.command import torchrun_words
+from minibert.command import torchrun_words, whole_number
 from minibert.errors import MiniBertError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
     )
     add("--warmup", type=float, default=0.05, metavar="SHARE", help="of the updates; 0.05")
-    add("--max-length", type=int, default=64, metavar="N", help="tokens of a sequence; 64")
+    length = whole_number(1, 1_000_000)
+    add("--max-length", type=length, default=64, metavar="N", help="tokens of a sequence; 64")
     add("--no-next-sentence", action="store_true", help="masked words only, in full sequences")
     add("--whole-word", action="store_true", help="mask whole words")
     add("--mask-rate", type=float, default=0.15, metavar="SHARE", help="of the tokens; 0.15")
@@ -89,6 +90,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     from minibert.data.corpus import Corpus
     from minibert.data.masking import MaskingRates
     from minibert.data.pretraining_batches import PretrainingBatches
+    from minibert.evaluation.open_folder import refuse_corpus
     from minibert.evaluation.pretraining import evaluate_pretraining
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, describe_run
@@ -102,6 +104,8 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     new = options.model is None
     if not new and options.preset is not None:
         raise MiniBertError("--preset is for a new model; leave it out, or --model.")
+    if not new:
+        refuse_corpus(options.model)
     if options.corpus.is_file():
         raise MiniBertError(
             f"{options.corpus} is a file; make a corpus of its text:  minibert prepare "

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from minibert.commands.shared import counted
+
 
 def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator[str]:
     """The text of each document, one in memory at a time.
@@ -22,4 +24,5 @@ def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator
         yield document.text
     if findings.bad_lines:
         examples = "; ".join(findings.bad_examples)
-        print(f"note: {findings.bad_lines:,} lines are left out ({examples})", file=sys.stderr)
+        lines = counted(findings.bad_lines, "line")
+        print(f"note: left out: {lines} ({examples})", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What several commands do: take texts from arguments or a file, say notes, spare what is there."""
+"""What several commands do: take texts or a vocabulary, say notes, spare what is there."""
 
 import argparse
 import sys
@@ -6,8 +6,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from minibert.command import check_folder
 from minibert.errors import MiniBertError
+
+if TYPE_CHECKING:
+    from minibert.tokenization.tokenizer import BertTokenizer
 
 
 def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
@@ -48,6 +53,50 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     return [example.text for example in examples], seconds or None
 
 
+def open_tokenizer(vocabulary: str, *, cased: bool) -> "BertTokenizer":
+    """The tokenizer of a vocab.txt, or of a folder or hub name.
+
+    Args:
+        vocabulary: the path or name.
+        cased: keep capitals and accents; for a vocab.txt, and folders that do not say.
+
+    Raises:
+        MiniBertError: there is no such file or folder, or it lowers capitals that shall be kept.
+    """
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+    path = Path(vocabulary)
+    if path.is_file():
+        return BertTokenizer(path, do_lower_case=not cased)
+    if path.suffix == ".txt" and not path.exists():
+        raise MiniBertError(
+            f"there is no file {path}; give the vocab.txt of a model, or make one of your text "
+            "with minibert train-vocab."
+        )
+    try:
+        tokenizer = BertTokenizer.from_pretrained(vocabulary)
+    except MiniBertError:
+        if not cased:
+            raise
+        return BertTokenizer.from_pretrained(vocabulary, do_lower_case=False)
+    if cased and tokenizer.do_lower_case:
+        raise MiniBertError(
+            f"{vocabulary} lowers capitals, so --cased does not fit; leave that out, or give "
+            "another vocabulary."
+        )
+    return tokenizer
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "word"), counted(2000, "word")
+        ('1 word', '2,000 words')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
     """Say each warning of the block as a line, `note: ...`, once the block is done."""
@@ -71,6 +120,7 @@ def check_output(path: Path, *, endings: tuple[str, ...] = (), replace: bool = F
     """
     if endings and path.suffix.lower() not in endings:
         raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(endings)}.")
+    check_folder(path.parent)
     if not path.parent.is_dir():
         raise MiniBertError(f"cannot write {path}: there is no folder {path.parent}; make it.")
     if path.is_dir():

@@ -5,9 +5,8 @@ minibert tokenize vocab.txt "那只猫" --cased
 """
 
 import argparse
-from pathlib import Path
 
-from minibert.commands.shared import warnings_as_notes
+from minibert.commands.shared import open_tokenizer, warnings_as_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do it."""
-    from minibert.tokenization.tokenizer import BertTokenizer
-
-    path = Path(options.vocabulary)
-    if path.is_file():
-        tokenizer = BertTokenizer(path, do_lower_case=not options.cased)
-    else:
-        changes = {"do_lower_case": False} if options.cased else {}
-        tokenizer = BertTokenizer.from_pretrained(options.vocabulary, **changes)
+    tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
     for text in options.texts:
         with warnings_as_notes():
             pieces = tokenizer.tokenize(text)

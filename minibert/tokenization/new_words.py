@@ -150,8 +150,8 @@ def put_words(
     new, places = as_new_words(words, tokenizer), free_places(tokenizer)
     if len(new) > len(places) and not append:
         raise MiniBertError(
-            f"{len(new)} new words, but the vocabulary has {len(places)} free places ([unusedN]); "
-            f"give fewer words, or let it grow at its end (--append; append=True)."
+            f"new words: {len(new)}, free places ([unusedN]) for them: {len(places)}; give fewer "
+            "words, or let the vocabulary grow at its end (--append; append=True)."
         )
     places += range(len(tokenizer), len(tokenizer) + len(new) - len(places))
     pieces = dict(enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))))

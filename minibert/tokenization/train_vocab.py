@@ -36,6 +36,7 @@ from minibert.errors import MiniBertError
 from minibert.files import write_whole
 from minibert.tokenization.train_vocab_words import (
     SPECIAL_TOKENS,
+    check_sizes,
     count_words,
     first_pieces,
     learnable,
@@ -106,6 +107,7 @@ def train_vocabulary(
         ['lo', 'low', 'lowe']
     """
     check_options(min_frequency=min_frequency, score=score)
+    check_sizes(size=size, alphabet_limit=alphabet_limit, unused=unused)
     words = count_words(texts, do_lower_case=do_lower_case)
     pieces = first_pieces(
         words,
@@ -257,5 +259,5 @@ def check_options(*, min_frequency: int, score: str) -> None:
     """Refuse impossible options before a large corpus is counted."""
     if score not in SCORES:
         raise MiniBertError(f"score={score!r} is unknown; choose one of {', '.join(SCORES)}.")
-    if min_frequency < 1:
-        raise MiniBertError(f"min_frequency is {min_frequency}; give 1 or more.")
+    if not 1 <= min_frequency < 2**31:
+        raise MiniBertError(f"min_frequency is {min_frequency}; give 1 to {2**31 - 1:,}.")

@@ -17,6 +17,7 @@ from minibert.tokenization.normalize import NormalizeOptions
 from minibert.tokenization.train_vocab import check_options
 from minibert.tokenization.train_vocab_words import (
     SPECIAL_TOKENS,
+    check_sizes,
     count_words,
     first_pieces,
     learnable,
@@ -51,6 +52,7 @@ def train_vocabulary_fast(
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     check_options(min_frequency=min_frequency, score="frequency")
+    check_sizes(size=size, alphabet_limit=alphabet_limit, unused=unused)
     options = NormalizeOptions(lower_case=do_lower_case, strip_accents=do_lower_case)
     encoder = PythonEncoder(WordPiece({}), options)
     words = count_words(

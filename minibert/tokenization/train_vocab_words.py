@@ -19,6 +19,7 @@ from minibert.tokenization.wordpiece import CONTINUES
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
+MOST_PIECES = 2**24  # as many as `BertConfig` takes
 # The tokenizer makes [UNK] of longer words, so nothing can be learned from them.
 LONGEST_WORD = 200
 # BERT ends a word at each of these; about other kinds of space its rules and Python's differ.
@@ -102,8 +103,8 @@ def first_pieces(
     in this alphabet is ever [UNK], not even a word with a known letter in a new place.
 
     Raises:
-        MiniBertError: there are no words, `size` is too small for these pieces, or a special token
-            is there twice or is no single word.
+        MiniBertError: there are no words, a number is impossible, `size` is too small for these
+            pieces, or a special token is there twice or is no single word.
 
     Example:
         >>> first_pieces({"on": 2, "no": 1, "!": 1}, size=100, special_tokens=["[UNK]"], unused=1)
@@ -111,14 +112,10 @@ def first_pieces(
     """
     if not words:
         raise MiniBertError("there is not one word in these texts; give a corpus with text in it.")
-    if unused < 0 or (alphabet_limit is not None and alphabet_limit < 1):
-        raise MiniBertError(
-            f"unused is {unused} and alphabet_limit is {alphabet_limit}; "
-            "give at least 0 for the one and at least 1 (or None) for the other."
-        )
+    check_sizes(size=size, alphabet_limit=alphabet_limit, unused=unused)
     reserved = [*special_tokens, *(f"[unused{index}]" for index in range(unused))]
-    for token in reserved:
-        if token.split() != [token] or reserved.count(token) > 1:
+    for token, count in Counter(reserved).items():
+        if token.split() != [token] or count > 1:
             raise MiniBertError(
                 f"the special token {token!r} is there twice or is not one word; choose another."
             )
@@ -132,6 +129,19 @@ def first_pieces(
             f"give a greater size, or an alphabet_limit far below {len(alphabet)}."
         )
     return pieces
+
+
+def check_sizes(*, size: int, alphabet_limit: int | None, unused: int) -> None:
+    """Refuse impossible numbers of pieces before a large corpus is counted."""
+    limit = 1 if alphabet_limit is None else alphabet_limit
+    ranges = {
+        "size": (size, 1, MOST_PIECES),
+        "alphabet_limit": (limit, 1, MOST_PIECES),
+        "unused": (unused, 0, size),
+    }
+    for name, (value, least, most) in ranges.items():
+        if not least <= value <= most:
+            raise MiniBertError(f"{name} is {value}; give {least} to {most:,}.")
 
 
 def _alphabet(words: Mapping[str, int], limit: int | None) -> list[str]:

@@ -1,0 +1,77 @@
+"""What you can rely on: a benchmark that cannot do what it is asked says so in one sentence, before
+it trains; the control of next sentences runs.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from toy_corpus import toy_corpus
+
+BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(tmp_path, monkeypatch, capsys):
+    """Run a benchmark as a program, in a folder with a corpus of 30 documents and a file."""
+    monkeypatch.chdir(tmp_path)
+    toy_corpus(tmp_path, [4] * 30, sentence_length=3)
+    (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
+
+    def run(line: str) -> tuple[int, str, str]:
+        name, *arguments = line.split()
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return run
+
+
+BAD = [
+    ("pretraining.py --corpus toy --presets huge", "invalid choice: 'huge'"),
+    ("pretraining.py --corpus toy --rounds 0", "--rounds: 0 is out of range; give at least 1"),
+    ("pretraining.py --corpus toy --threads 0", "--threads: 0 is out of range; give 1 to 1024"),
+    ("pretraining.py --corpus toy --lengths 64 4", "--lengths: 4 is out of range; give 5 to 512"),
+    ("pretraining.py --corpus toy --lengths 513", "--lengths: 513 is out of range"),
+    ("pretraining.py --corpus toy --pieces 0", "--pieces: 0 is out of range; give at least 1"),
+    ("pretraining.py --corpus toy --pieces 365", "toy has 366 --pieces; give no fewer"),
+    ("pretraining.py --corpus none", "none is no tokenized corpus"),
+    ("next_sentence_control.py toy --updates 0", "--updates: 0 is out of range; give at least 1"),
+    ("next_sentence_control.py toy --updates 999", "too few for --updates 999; give fewer"),
+    ("next_sentence_control.py toy --batch-size 0", "--batch-size: 0 is out of range"),
+    ("next_sentence_control.py toy --preset huge", "invalid choice: 'huge'"),
+    ("next_sentence_control.py toy --precision int8", "invalid choice: 'int8'"),
+    ("next_sentence_control.py toy --device gpu", "'gpu' cannot be used"),
+    ("seeds.py --output runs --seeds 0", "--seeds: 0 is out of range; give at least 1"),
+    ("seeds.py --output empty.txt", "empty.txt is a file and no folder; choose another place"),
+    ("seeds.py --output empty.txt/runs", "empty.txt is a file and no folder"),
+    ("seeds.py --output runs -- --seed=3", "--seed=3 is set for each run here; leave it out"),
+    ("tokenization.py --vocab none", "could not read the vocabulary none"),
+    ("tokenization.py --vocab toy/vocab.txt empty.txt", "there is no text in these files"),
+    ("tokenization.py --vocab toy/vocab.txt none.txt", "none.txt: No such file or directory"),
+    ("tokenization.py --vocab toy/vocab.txt --repeats 0", "--repeats: 0 is out of range"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), BAD)
+def test_what_is_wrong_is_said_in_one_sentence(benchmark, line, words):
+    code, out, err = benchmark(line)
+    assert words in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert not Path("runs").exists()
+
+
+def test_options_with_which_a_run_has_failed_bind_nobody(benchmark):
+    for options in ("--nonsense", "--train none.tsv"):
+        code, _, err = benchmark(f"seeds.py --output runs --seeds 1 -- {options}")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "the run with seed 0 failed; runs/seed-0/output.txt says why" in err
+
+
+def test_the_control_trains_on_text_as_it_is_and_shuffled(benchmark):
+    code, out, err = benchmark("next_sentence_control.py toy --updates 2 --batch-size 4")
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines()] == ["text", "as", "shuffled"]
