@@ -17,7 +17,7 @@ from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.files import write_json
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
-from minibert.training.start_pretraining import identity_of, new_model_for
+from minibert.training.start_pretraining import identity_of, new_model_for, usual_learning_rate
 from minibert.views.pretraining_curve import pretraining_curve
 
 
@@ -37,10 +37,11 @@ def main() -> None:
     judge = PretrainingBatches(held_out, max_length=options.max_length, batch_size=64)
     print(f"{documents.token_count:,} tokens, {len(batches):,} batches an epoch")
 
-    # A model, and the same loop as for fine-tuning. 2e-3 suits small models; the paper has 1e-4.
+    # A model, and the same loop as for fine-tuning.
     model = new_model_for(corpus, options.preset, max_length=options.max_length)
-    rates = {"learning_rate": 2e-3, "warmup": 0.05}
-    settings = TrainingSettings(epochs=options.epochs, **rates, save_every=500, evaluate_every=2000)
+    rate = usual_learning_rate(model.config, new=True)
+    often = {"save_every": 500, "evaluate_every": 2000}
+    settings = TrainingSettings(epochs=options.epochs, learning_rate=rate, warmup=0.05, **often)
     device = choose_device(options.device)
     print(describe_run(model, settings, device))
     train(

@@ -236,6 +236,12 @@ def test_every_command_has_help_with_an_example(minibert):
         assert f"\nminibert {name}" in told
 
 
+def test_python_minus_m_is_the_command(minibert):
+    command = [sys.executable, "-m", "minibert", "--version"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout == minibert("--version")[1]
+
+
 def test_help_and_version_need_neither_torch_nor_matplotlib():
     code = """if True:
         import sys

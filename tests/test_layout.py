@@ -36,9 +36,10 @@ ARROWS: dict[str, set[str]] = {
     # The public names, looked up on first use.
     "__init__": {"model", "tokenization"},
 }
-# On top of all: the commands, and above them the command line, which nothing imports.
+# On top of all: the commands, and above them the command line, which only `python -m` imports.
 ARROWS["commands"] = {*ARROWS} - {"__init__"}
 ARROWS["cli"] = {"command", "commands"}
+ARROWS["__main__"] = {"cli"}
 # The one file that may open a pickle, behind gates of its own.
 PICKLES = "minibert/checkpoints/pickled.py"
 
@@ -86,6 +87,11 @@ def at_import(path: Path) -> Iterator[ast.stmt]:
     waiting: list[ast.stmt] = list(tree(path).body)
     while waiting:
         statement = waiting.pop(0)
+        if (
+            isinstance(statement, ast.If)
+            and ast.unparse(statement.test) == "__name__ == '__main__'"
+        ):
+            continue
         yield statement
         if isinstance(statement, (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ClassDef)):
             for field in ("body", "orelse", "finalbody"):

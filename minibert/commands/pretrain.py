@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate",
         type=float,
         metavar="RATE",
-        help="2e-3 for a new model, which suits the small ones; with --model 5e-4 (tiny, mini), "
-        "1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
+        help="for a new model 2e-3 (tiny), 1e-3 (mini), 5e-4 (small, medium), 1e-4 (base, large); "
+        "with --model 5e-4 (tiny, mini), 1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
     )
     add("--warmup", type=float, default=0.05, metavar="SHARE", help="of the updates; 0.05")
     length = whole_number(1, 1_000_000)
@@ -152,9 +152,6 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
         dropout = options.dropout
         model = going_on_from(options.model, corpus, next_sentence=pairs, dropout=dropout, **common)
     rate = options.learning_rate
-    if new and rate is None and model.config.hidden_size >= 768:
-        told = "2e-3 is for small models; the paper trained this size with --learning-rate 1e-4."
-        print(f"note: the rate of {told}", file=sys.stderr)
     settings = TrainingSettings(
         epochs=options.epochs,
         learning_rate=usual_learning_rate(model.config, new=new) if rate is None else rate,
