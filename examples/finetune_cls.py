@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from minibert import BertForSequenceClassification
-from minibert.command import Parser, choose_output, resume_command, run
+from minibert.command import Parser, choose_output, resume_command, run, whole_number
 from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
@@ -127,7 +127,7 @@ def parse_options() -> argparse.Namespace:
     add("--accumulation", type=int, default=1, help="batches an update")
     add("--learning-rate", type=float)
     add("--max-length", type=int, default=128, help="tokens; longer texts are cut")
-    add("--seed", type=int, default=0)
+    add("--seed", type=whole_number(0, 2**31 - 1), default=0)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--precision", default="auto", help="float32, bfloat16, float16")
     add("--save-every", type=int, default=200, help="updates between checkpoints")

@@ -23,7 +23,7 @@ import test_parity_google as google  # noqa: E402
 import test_parity_transformers as hugging_face  # noqa: E402
 
 from minibert.checkpoints.names import from_hugging_face  # noqa: E402
-from minibert.command import run  # noqa: E402
+from minibert.command import Parser, run  # noqa: E402
 from minibert.errors import MiniBertError  # noqa: E402
 from minibert.files import write_whole  # noqa: E402
 
@@ -113,6 +113,7 @@ def table(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
+    Parser(description=__doc__).parse_args()
     folder = conftest.SHARED / "golden/google_tiny"
     named = (f"{name} {version(name)}" for name in ("torch", "transformers", "numpy"))
     page = PAGE.format(
