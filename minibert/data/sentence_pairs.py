@@ -2,7 +2,7 @@
 
 This is the readable version, sentence by sentence; it draws the same random numbers in the same
 order as Google's `create_pretraining_data.py`, and so makes the same pairs from the same seed.
-`pair_plan.py` makes the pairs for training, faster and without the weakness below.
+`pair_plan.py` makes the pairs for training, faster and without the weaknesses below.
 
     pairs = list(sentence_pairs(documents, 0, max_length=128, rng=random.Random(12345)))
 
@@ -14,6 +14,8 @@ Known weaknesses, kept because the results must be Google's:
 - The other document is drawn up to ten times until it is another one. With a single document it
   never is, and then B may come from the same one and even be the real next sentence.
 - A gathering of one sentence always gets a random B, so more than half of the pairs are random.
+- A true B ends with its document at the latest, a random one goes on until the sequence is full. So
+  where documents are short, the length of B tells something of the label.
 
 Source: `create_instances_from_document` and `truncate_seq_pair`; Devlin et al. 2018, section 3.1.
 """
