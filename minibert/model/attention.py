@@ -147,5 +147,5 @@ class SelfAttention(nn.Module):
             query = take(query, positions[:, None])  # (B, H, S, D) -> (B, H, K, D)
         dropout = self.dropout if self.training else 0.0
         context, probabilities = attend(query, key, value, real, dropout=dropout)
-        gathered = context.transpose(1, 2).reshape(batch, -1, width)  # -> (B, K, E)
+        gathered = context.transpose(1, 2).flatten(2)  # (B, H, K, D) -> (B, K, E)
         return self.output(gathered), probabilities

@@ -7,6 +7,7 @@ Source: Devlin et al. 2018; Google's `BertModel`.
 
 from typing import ClassVar, TypedDict, Unpack
 
+import torch
 from torch import Tensor, nn
 
 from minibert.model.attention import choose_attention, take
@@ -152,7 +153,9 @@ class ModelWithHead(PretrainedModel):
     def encode_first(self, input_ids: Tensor, **inputs: Unpack[EncoderInputs]) -> BertModelOutput:
         """Encode for a head that reads the pooler only: the last layer computes [CLS] alone."""
         output: BertModelOutput = self.bert(
-            input_ids, positions=input_ids.new_zeros(1, 1), **inputs
+            input_ids,
+            positions=torch.zeros(1, 1, dtype=torch.long, device=input_ids.device),
+            **inputs,
         )
         return output
 
