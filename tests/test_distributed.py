@@ -46,9 +46,9 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A corpus of 19, 18 and 24 batches in the first three epochs."""
+    """A corpus of 23, 20 and 18 batches in the first three epochs."""
     path = tmp_path_factory.mktemp("torchrun")
-    toy_corpus(path, [40, 9, 1, 60, 30] * 4, sentence_length=3)
+    toy_corpus(path, [40, 9, 1, 60, 30] * 7, sentence_length=3)
     return path
 
 
@@ -116,16 +116,16 @@ def test_each_process_reads_its_own_part(trained):
 
     for name in ("two", "four"):
         alone, first, second = read(f"one-{name}"), read(name, 0), read(name, 1)
-        assert len(first) + len(second) == len(alone) == 19 + 18 + 24
+        assert len(first) + len(second) == len(alone) == 23 + 20 + 18
         assert sorted(first + second) == sorted(alone)
-        # Of the first epoch's 19 batches the last is alone in its window: process 1 has none there.
-        assert first[:10] == alone[:19:2]
-        assert second[:9] == alone[1:19:2]
+        # Of the first epoch's 23 batches the last is alone in its window: process 1 has none there.
+        assert first[:12] == alone[:23:2]
+        assert second[:11] == alone[1:23:2]
 
 
 def test_the_best_weights_are_those_of_all_processes_in_the_end(trained):
     ends = [json.loads((trained / f"best-{rank}.json").read_text("utf-8")) for rank in (0, 1)]
-    assert [end["best_step"] for end in ends] == [19, 19]
+    assert [end["best_step"] for end in ends] == [22, 22]
     assert [end["best_score"] for end in ends] == [0.9, 0.9]
     assert difference(weights(trained, "best", 0), weights(trained, "best", 1)) == 0
     assert difference(weights(trained, "best"), weights(trained, "two")) > 1e-4
