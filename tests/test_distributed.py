@@ -176,7 +176,7 @@ def test_a_killed_job_goes_on_to_the_same_bits_and_a_signal_ends_it_saved(traine
     [sentence] = said_by_workers(stderr)
     [saved] = (trained / "stopped").glob("step-*")
     step = int(saved.name.split("-")[1])
-    assert f"stopped after step {step} of 30, which is saved; to go on: say please" in sentence
+    assert f"stopped after step {step} of 36, which is saved; to go on: say please" in sentence
 
     # One process goes on where two have stopped.
     task.train_toy(trained, "stopped", resume=True)
