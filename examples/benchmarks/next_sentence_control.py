@@ -25,7 +25,7 @@ from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.training.loop import train
 from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
 from minibert.training.start import PRESETS
-from minibert.training.start_pretraining import new_model_for
+from minibert.training.start_pretraining import new_model_for, usual_learning_rate
 
 HELD_OUT_SHARE = 0.02
 EVALUATED_BATCHES = 100
@@ -92,8 +92,9 @@ def train_on(
 ) -> tuple[dict[str, float], float]:
     """Held-out scores of a new model, and the share of the commoner label there."""
     model = new_model_for(judge.corpus, options.preset, max_length=64)
+    rate = usual_learning_rate(model.config, new=True)
     settings = TrainingSettings(
-        epochs=1, learning_rate=2e-3, precision=options.precision, save_every=10**6
+        epochs=1, learning_rate=rate, precision=options.precision, save_every=10**6
     )
     with TemporaryDirectory() as folder:
         train(

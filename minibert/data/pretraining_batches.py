@@ -111,7 +111,7 @@ class PretrainingBatches:
 
     def __len__(self) -> int:
         """Batches of epoch 0; chance makes other epochs a percent or two longer or shorter."""
-        return self._length
+        return self.length(0)
 
     def length(self, epoch: int) -> int:
         """Batches of an epoch."""

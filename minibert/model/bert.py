@@ -102,7 +102,7 @@ class BertModel(PretrainedModel):
             output_attentions: return the attention probabilities of each layer.
             positions: (B, K) or (1, K), the tokens whose last vectors will be read, [CLS] first if
                 the model has a pooler; None for all. The last layer computes no others, which
-                saves a 2-layer model a third of a training step.
+                saves a 2-layer model a fifth of a training step.
 
         Returns:
             `last_hidden_state` (B, S, E), or (B, K, E) with `positions`, `pooler_output` (B, E)

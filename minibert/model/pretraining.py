@@ -120,8 +120,9 @@ def masked_lm_outputs(
     if labels is None:
         return logits, None, None
     if logits is not None:
-        labelled_logits = logits[labels != IGNORED]  # (B, K, V) -> (N, V)
-        return logits, labelled_logits, cross_entropy(labelled_logits, labels[labels != IGNORED])
+        labelled = labels != IGNORED
+        labelled_logits = logits[labelled]  # (B, K, V) -> (N, V)
+        return logits, labelled_logits, cross_entropy(labelled_logits, labels[labelled])
     rows, count = rows_to_score(labels)
     # (B, K, E) -> (N + up to 15, E) -> (N + up to 15, V)
     some_logits = model.masked_lm(hidden.flatten(0, 1)[rows], token_table)

@@ -36,6 +36,7 @@ def wide_cross_entropy(logits: Tensor, labels: Tensor, *, ignored: int) -> Tenso
 class _WideCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, labels: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
+        """The loss, and log(sum(exp(logits))) of each row (N,), kept for the gradient."""
         precise = torch.promote_types(logits.dtype, torch.float32)
         rows = _rows_at_once(logits)
         log_sums = torch.cat(
@@ -53,6 +54,7 @@ class _WideCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, factor: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        """`factor` times the gradient (N, V), in the precision of the logits."""
         logits, labels, log_sums = ctx.saved_tensors
         real = labels != ctx.ignored
         chosen = labels.where(real, 0)[:, None]
