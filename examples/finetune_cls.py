@@ -53,7 +53,6 @@ def main() -> None:
     batches = make_batches(
         task,
         tokenizer,
-        pad_token_id=tokenizer.pad_token_id,
         max_length=max_length,
         batch_size=options.batch_size,
         seed=options.seed,
@@ -118,10 +117,11 @@ def parse_options() -> argparse.Namespace:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
-    add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--preset", choices=PRESETS, help="size of a random start; default: tiny")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
-    add("--control", action="store_true", help="also train random weights, with the same settings")
+    either.add_argument("--control", action="store_true", help="also train random weights")
     add("--epochs", type=int)
     add("--batch-size", type=int, default=32)
     add("--accumulation", type=int, default=1, help="batches an update")

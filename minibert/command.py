@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
+from minibert.files import check_folder
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,23 +120,6 @@ def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
     output = given or (newest_folder(usual) if resume else unused_folder(usual))
     _claim(output, resume=resume)
     return output
-
-
-def check_folder(folder: Path, *, new: bool = False) -> None:
-    """Refuse a folder that cannot be written to, before any work is done for it.
-
-    Args:
-        folder: the folder; it need not be there yet.
-        new: whether it must be empty, should it be there.
-
-    Raises:
-        MiniBertError: it is not empty, or a file is where it or a folder above it would be.
-    """
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise MiniBertError(f"{place} is a file and no folder; choose another place.")
-    if new and folder.is_dir() and any(folder.iterdir()):
-        raise MiniBertError(f"{folder} is there already; choose another place.")
 
 
 def _claim(output: Path, *, resume: bool) -> None:

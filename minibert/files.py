@@ -15,6 +15,9 @@ from typing import Any
 
 from minibert.errors import MiniBertError
 
+# What makes a folder a corpus, so that none is taken for a model or for text.
+CORPUS_DESCRIPTION = "corpus.json"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -68,6 +71,23 @@ def write_whole(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+def check_folder(folder: Path, *, new: bool = False) -> None:
+    """Refuse a folder that cannot be written to, before any work is done for it.
+
+    Args:
+        folder: the folder; it need not be there yet.
+        new: whether it must be empty, should it be there.
+
+    Raises:
+        MiniBertError: it is not empty, or a file is where it or a folder above it would be.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise MiniBertError(f"{place} is a file and no folder; choose another place.")
+    if new and folder.is_dir() and any(folder.iterdir()):
+        raise MiniBertError(f"{folder} is there already; choose another place.")
 
 
 def make_folder(folder: Path) -> None:

@@ -150,6 +150,10 @@ BAD = [
     ("embed ../made/corpus text", "is a corpus, made by minibert prepare"),
     ("attention ../made/corpus text", "is a corpus, made by minibert prepare"),
     ("convert ../made/corpus new", "is a corpus, made by minibert prepare"),
+    (
+        "train-vocab ../made/corpus --output v.txt",
+        "corpus is a corpus, made of text; give the text",
+    ),
     ("prepare ../made/texts.txt --vocabulary v.txt --output new", "there is no file v.txt; give"),
     ("tokenize v.txt text", "there is no file v.txt; give the vocab.txt of a model"),
     ("tokenize ../made/pretrained The --cased", "lowers capitals, so --cased does not fit"),

@@ -172,6 +172,11 @@ BAD_INPUT = {
     "no room for a word": (["--train", "good.tsv", "--max-length", "1"], "max_length 1"),
     "a device that is not there": (["--train", "good.tsv", "--device", "abacus"], "--device cpu"),
     "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
+    "a control of a random start": (
+        ["--control", "--preset", "mini"],
+        "--preset: not allowed with argument --control",
+    ),
+    "a corpus for a model": (["--model", "corpus"], "corpus is a corpus, made by minibert prepare"),
 }
 
 
@@ -210,6 +215,9 @@ def test_bad_input_is_one_sentence_exit_code_two_and_nothing_written(
     write(tmp_path / "bad.tsv", ["text\tlabel", "雨\t天汽"])
     write(tmp_path / "header.tsv", ["text\tlabel"])
     (tmp_path / "empty.tsv").touch()
+    (tmp_path / "corpus").mkdir()
+    write(tmp_path / "corpus" / "corpus.json", ["{}"])
+    write(tmp_path / "corpus" / "vocab.txt", ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "雨"])
     options, sentence = BAD_INPUT[case]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *options, "--output", "out"])

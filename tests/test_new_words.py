@@ -247,6 +247,7 @@ def test_one_word_is_no_words(folder, tmp_path, capsys):
 def test_a_corpus_is_no_model(folder, tmp_path, capsys):
     (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
     (folder / "corpus.json").write_text("{}", encoding="utf-8")
+    (folder / "config.json").unlink()
     words = str(tmp_path / "words.txt")
     assert command(str(folder), "--words", words, "--output", str(tmp_path / "out")) == 2
     assert "is a corpus, made by minibert prepare, and not a model" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_masked_words_only_in_chinese(minibert, tmp_path):
     assert BertForMaskedLM.from_pretrained("out", quiet=True, strict=True)
     code, _, err = minibert(f"{line.replace('0.3', '0.2')} --resume")
     assert code == 2
-    assert "masking was {'picked': 0.3" in err
+    assert "run: masking picked was 0.3 and is now 0.2. Resume" in err
 
 
 def test_the_example_takes_the_same_steps(minibert, corpus, monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -285,6 +286,29 @@ def test_other_settings_or_data_are_refused_on_resume_and_named(tmp_path: Path):
         run(tmp_path, SETTINGS, resume=True, identity={"data": "b"})
 
 
+def test_of_what_lies_in_another_only_what_differs_is_named(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9), identity={"corpus": {"tokens": 7, "documents": 2}})
+    with pytest.raises(MiniBertError, match=r"run: corpus tokens was 7 and is now 8\. Resume"):
+        run(tmp_path, SETTINGS, resume=True, identity={"corpus": {"tokens": 8, "documents": 2}})
+
+
+def test_the_time_of_a_resumed_run_has_that_of_before_in_it(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    newest = sorted(tmp_path.glob("step-*"))[-1]
+    state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+    assert state["position"]["seconds"] > 0
+    state["position"]["seconds"] = 5000.0
+    (newest / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    manifest = json.loads((newest / "manifest.json").read_text(encoding="utf-8"))
+    content = (newest / "state.json").read_bytes()
+    manifest["state.json"] = {"bytes": len(content), "crc32": zlib.crc32(content)}
+    (newest / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    _, result = run(tmp_path, SETTINGS, resume=True)
+    assert 5000 < result.seconds < 6000
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over_and_the_result_is_the_same(
     tmp_path: Path, capsys
 ):
@@ -406,7 +430,7 @@ def test_a_model_of_another_shape_does_not_resume(tmp_path: Path):
         run(tmp_path, SETTINGS, Breaking(9))
     config = new_model().config.with_changes(intermediate_size=32)
     other = BertForSequenceClassification(config)
-    with pytest.raises(MiniBertError, match="model was"):
+    with pytest.raises(MiniBertError, match="model intermediate_size was 16 and is now 32"):
         train(other, new_batches(), SETTINGS, folder=tmp_path, device=CPU, resume=True)
 
 

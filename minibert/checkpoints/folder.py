@@ -23,7 +23,13 @@ from torch import Tensor
 from minibert.checkpoints import names, tensorflow
 from minibert.checkpoints.pickled import read_pickled
 from minibert.errors import MiniBertError
-from minibert.files import make_folder, read_json_object, whole_file, write_json
+from minibert.files import (
+    CORPUS_DESCRIPTION,
+    make_folder,
+    read_json_object,
+    whole_file,
+    write_json,
+)
 
 # What `read_folder` wants from a hub; and what it wants if there are no weights among them.
 FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
@@ -88,11 +94,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The fields of the folder's `config.json` or `bert_config.json`.
 
     Raises:
-        MiniBertError: there is neither, or it is no JSON object.
+        MiniBertError: there is neither, as in a corpus, or it is no JSON object.
     """
     for name in ("config.json", "bert_config.json"):
         if (folder / name).is_file():
             return read_json_object(folder / name)
+    if (folder / CORPUS_DESCRIPTION).is_file():
+        raise MiniBertError(
+            f"{folder} is a corpus, made by minibert prepare, and not a model; give the folder of "
+            "a model."
+        )
     raise MiniBertError(
         f"{folder} has no config.json (or Google's bert_config.json); copy it there from where the "
         "weights came, or give the folder of a finished training."

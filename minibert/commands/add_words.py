@@ -15,10 +15,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.command import check_folder
 from minibert.commands.raw_text import documents_of
 from minibert.commands.shared import counted
 from minibert.errors import MiniBertError
+from minibert.files import check_folder
 
 if TYPE_CHECKING:
     from minibert.tokenization.new_words import CutWord
@@ -48,8 +48,9 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
-    from minibert.evaluation.open_folder import refuse_corpus
+    from minibert.checkpoints.folder import FILES, read_config
     from minibert.files import whole_folder
+    from minibert.hub import local_folder
     from minibert.model.new_words import write_new_words
     from minibert.tokenization.new_words import (
         SEEN_AT_LEAST,
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         raise MiniBertError("--count is for --text; all words of --words are taken.")
     if options.count is not None and options.count < 1:
         raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
-    refuse_corpus(options.model)
+    read_config(local_folder(options.model, files=FILES))  # no model is said before texts are read
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
     words: list[CutWord] = []

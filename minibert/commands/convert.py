@@ -9,7 +9,7 @@ pytorch_model.bin. DESTINATION must be new; it appears whole or not at all.
 import argparse
 from pathlib import Path
 
-from minibert.command import check_folder
+from minibert.files import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,5 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_folder(options.destination, new=True)
     from minibert.checkpoints.convert import convert
-    from minibert.evaluation.open_folder import refuse_corpus
 
-    refuse_corpus(options.source)
     print(convert(options.source, options.destination, half=options.half))

@@ -15,9 +15,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from minibert.command import check_folder
 from minibert.commands.shared import open_tokenizer
 from minibert.errors import MiniBertError
+from minibert.files import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,9 @@ minibert pretrain corpus --output mine --preset tiny --epochs 4
 minibert pretrain corpus --output adapted --model weights/tiny --epochs 2
 
 The corpus comes from minibert prepare; with --model, made with the vocabulary of that model. The
-output is a folder to fine-tune from, with metrics.json (held-out scores, tokens seen, and seconds:
-of a resumed run those since then) and learning_curve.png. examples/pretrain.py shows the same steps
-in plain code. Several processes share the batches of each update:
+output is a folder to fine-tune from, with metrics.json (held-out scores, tokens seen, seconds) and
+learning_curve.png. examples/pretrain.py shows the same steps in plain code. Several processes share
+the batches of each update:
 
 torchrun --nproc-per-node 2 --no-python minibert pretrain corpus --output mine --accumulation 2
 """
@@ -90,7 +90,6 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     from minibert.data.corpus import Corpus
     from minibert.data.masking import MaskingRates
     from minibert.data.pretraining_batches import PretrainingBatches
-    from minibert.evaluation.open_folder import refuse_corpus
     from minibert.evaluation.pretraining import evaluate_pretraining
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, describe_run
@@ -104,8 +103,6 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     new = options.model is None
     if not new and options.preset is not None:
         raise MiniBertError("--preset is for a new model; leave it out, or --model.")
-    if not new:
-        refuse_corpus(options.model)
     if options.corpus.is_file():
         raise MiniBertError(
             f"{options.corpus} is a file; make a corpus of its text:  minibert prepare "

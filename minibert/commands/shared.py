@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.command import check_folder
 from minibert.errors import MiniBertError
+from minibert.files import check_folder
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from minibert.data.corpus import (
-    DESCRIPTION,
     DOCUMENTS,
     FINGERPRINTS,
     FORMAT,
@@ -34,7 +33,7 @@ from minibert.data.duplicates import SeenBefore, fingerprint
 from minibert.data.tokenize_bundles import TokenizedBundle, tokenize_bundles
 from minibert.data.word_starts import Segmenter
 from minibert.errors import MiniBertError
-from minibert.files import whole_folder, write_json
+from minibert.files import CORPUS_DESCRIPTION, check_folder, whole_folder, write_json
 from minibert.tokenization.tokenizer import BertTokenizer
 
 BUNDLE = 500_000  # characters that a worker gets at once
@@ -115,8 +114,7 @@ def build_corpus(
     if workers < 1:
         raise MiniBertError(f"workers is {workers}; it must be at least 1.")
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise MiniBertError(f"{folder} is there already; delete it, or choose another folder.")
+    check_folder(folder, new=True)
     report = Report()
     documents = read_documents(paths, layout or Layout(), report.findings)
     if drop_duplicates:
@@ -144,7 +142,7 @@ def build_corpus(
             **asdict(report),
         }
         del about["seconds"]  # so that the same text gives the same files
-        write_json(temporary / DESCRIPTION, about)
+        write_json(temporary / CORPUS_DESCRIPTION, about)
     report.seconds = time.monotonic() - started
     return report
 

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from minibert.errors import MiniBertError
-from minibert.files import read_json_object
+from minibert.files import CORPUS_DESCRIPTION, read_json_object
 from minibert.tokenization.tokenizer import BertTokenizer
 
 FORMAT = 1
-DESCRIPTION = "corpus.json"  # written last; without it a folder is no corpus
 TOKENS, SENTENCES, DOCUMENTS = "tokens.bin", "sentences.bin", "documents.bin"
 FINGERPRINTS, WORD_STARTS = "fingerprints.bin", "word_starts.bin"
 
@@ -71,17 +70,17 @@ class Corpus:
             MiniBertError: the folder is no corpus, or a file in it is missing, short or damaged.
         """
         folder = Path(folder)
-        if not (folder / DESCRIPTION).is_file():
+        if not (folder / CORPUS_DESCRIPTION).is_file():
             raise MiniBertError(
-                f"{folder} is no tokenized corpus (it has no {DESCRIPTION}); make one from text "
-                "with minibert prepare."
+                f"{folder} is no tokenized corpus (it has no {CORPUS_DESCRIPTION}); make one from "
+                "text with minibert prepare."
             )
-        about = read_json_object(folder / DESCRIPTION)
+        about = read_json_object(folder / CORPUS_DESCRIPTION)
         names = ("tokens", "sentences", "documents", "vocab_size")
         counts = [n for n in map(about.get, names) if isinstance(n, int) and n > 0]
         if about.get("format") != FORMAT or len(counts) < len(names):
             raise MiniBertError(
-                f"{folder / DESCRIPTION} does not describe a corpus of format {FORMAT}; "
+                f"{folder / CORPUS_DESCRIPTION} does not describe a corpus of format {FORMAT}; "
                 "make the corpus anew from its text."
             )
         tokens, sentences, documents, vocab_size = counts
@@ -184,8 +183,8 @@ def _map(path: Path, kind: str, length: int) -> Array:
     except OSError as error:
         raise MiniBertError(f"could not read {path}: {error.strerror}.") from error
     raise MiniBertError(
-        f"{path} has {found:,} bytes where {DESCRIPTION} says {expected:,}; the corpus is damaged: "
-        "copy it again, or make it anew from its text."
+        f"{path} has {found:,} bytes where {CORPUS_DESCRIPTION} says {expected:,}; the corpus is "
+        "damaged: copy it again, or make it anew from its text."
     )
 
 

@@ -21,13 +21,14 @@ from pathlib import Path
 
 from minibert.data.markdown import markdown_paragraphs
 from minibert.errors import MiniBertError
+from minibert.files import CORPUS_DESCRIPTION
 
 LONGEST_LINE = 16_000_000  # bytes; no text has such lines, and each must be held in memory
 LONGEST_DOCUMENT = 4_000_000  # characters, more than "War and Peace"; longer ones are cut
 BAD_LINES_SHOWN = 5
 
 LINES = ("sentences", "paragraphs", "documents", "wrapped")
-_WRITTEN = ("corpus.json", "config.json", "metrics.json")  # in folders that hold no text
+_WRITTEN = (CORPUS_DESCRIPTION, "config.json", "metrics.json")  # in folders that hold no text
 _TEXT, _MARKDOWN, _JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
 
 
@@ -105,11 +106,14 @@ def text_files(paths: Iterable[Path | str]) -> list[Path]:
     Hidden ones are left out, and folders that minibert has written: their vocab.txt is no text.
 
     Raises:
-        MiniBertError: a path does not exist, is of another kind, or a folder holds no text.
+        MiniBertError: a path does not exist, is of another kind, or a folder holds no text, or
+            a corpus.
     """
     kinds = (*_TEXT, *_MARKDOWN, *_JSONL)
     files: list[Path] = []
     for path in map(Path, paths):
+        if (path / CORPUS_DESCRIPTION).is_file():
+            raise MiniBertError(f"{path} is a corpus, made of text; give the text itself.")
         if path.is_dir():
             found = sorted(p for p in _visible(path) if p.suffix.lower() in kinds)
             if not found:

@@ -1,10 +1,8 @@
 """The train, dev and test sets of a task, from files or from the embedded default."""
 
 import zlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from minibert.data.batches import TextClassificationBatches
 from minibert.data.columns import Column
@@ -14,6 +12,7 @@ from minibert.data.readers import Example, describe_columns, read_examples
 from minibert.data.splits import stratified_split, warn_if_sorted, without_overlap
 from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
+from minibert.tokenization.tokenizer import BertTokenizer
 
 DEV_SHARE = 0.1  # of the training file, where no dev file is given
 
@@ -124,9 +123,8 @@ def read_task(
 
 def make_batches(
     task: TaskData,
-    tokenizer: Callable[..., Mapping[str, Any]],
+    tokenizer: BertTokenizer,
     *,
-    pad_token_id: int,
     max_length: int,
     batch_size: int,
     seed: int,
@@ -135,8 +133,7 @@ def make_batches(
 
     Args:
         task: the examples.
-        tokenizer: a `BertTokenizer`.
-        pad_token_id: what fills a row up.
+        tokenizer: the model's.
         max_length: longer texts are cut to this many tokens.
         batch_size: examples a batch.
         seed: of the order of training.
@@ -153,7 +150,7 @@ def make_batches(
         name: TextClassificationBatches(
             tokenize_examples(tokenizer, examples, max_length=max_length),
             task.labels.targets(examples),
-            pad_token_id=pad_token_id,
+            pad_token_id=tokenizer.pad_token_id,
             batch_size=batch_size,
             seed=seed,
         )

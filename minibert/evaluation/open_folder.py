@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import torch
 
-from minibert.data.corpus import DESCRIPTION
 from minibert.errors import MiniBertError
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -34,7 +33,6 @@ def open_folder(
     Example:
         >>> model, tokenizer, max_length = open_folder(BertForMaskedLM, "weights/tiny")
     """
-    refuse_corpus(folder)
     model = kind.from_pretrained(folder, quiet=True)
     tokenizer = BertTokenizer.from_pretrained(folder)
     # Said here, because on a GPU an id without a row is a crash without a reason. A table that is
@@ -47,16 +45,3 @@ def open_folder(
         )
     max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model.to(device), tokenizer, max_length
-
-
-def refuse_corpus(folder: str | Path) -> None:
-    """Say so where the folder of a model is asked for, and that of a corpus is given.
-
-    Raises:
-        MiniBertError: it is a corpus.
-    """
-    if (Path(folder) / DESCRIPTION).is_file():
-        raise MiniBertError(
-            f"{folder} is a corpus, made by minibert prepare, and not a model; give the folder of "
-            "a model."
-        )

@@ -15,7 +15,6 @@ might decide something alone (that a signal has come, that the epoch is over), a
 """
 
 import math
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -64,7 +63,7 @@ class TrainingResult:
     steps: int
     best_step: int | None
     best_score: float | None
-    seconds: float  # of this process, without what was done before a resume
+    seconds: float  # that it took, with what was done before a resume
 
 
 def train(
@@ -104,7 +103,6 @@ def train(
             another process is lost.
         Interrupted: a signal came; the run is saved and can be resumed.
     """
-    started = time.monotonic()
     model.to(device)
     groups = decay_groups(model, weight_decay=settings.weight_decay)
     optimizer = make_optimizer(
@@ -188,8 +186,7 @@ def train(
                 f"{how_to_resume}"
             ) from lost
     model.eval()
-    seconds = time.monotonic() - started
-    return TrainingResult(position.step, position.best_step, position.best_score, seconds)
+    return TrainingResult(position.step, position.best_step, position.best_score, record.seconds())
 
 
 def _identity(

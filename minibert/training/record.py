@@ -9,6 +9,7 @@ Only the first of several processes writes; the others keep count with it.
 
 import math
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,20 @@ class Record:
     ) -> None:
         self.folder, self.run, self.position = folder, run, position
         self.identity, self.score = identity, score
-        self.writes = run.processes.is_first
-        self.log = Log(folder / "log.jsonl", lines=position.log_lines) if self.writes else None
+        self.started = time.monotonic() - position.seconds
+        writes = run.processes.is_first
+        self.log = Log(folder / "log.jsonl", lines=position.log_lines) if writes else None
+
+    def seconds(self) -> float:
+        """How long the run has taken, with what was done before it was resumed."""
+        return time.monotonic() - self.started
 
     def save(self) -> None:
         """Write a checkpoint."""
         if self.log is None:
             return
         self.position.log_lines = self.log.lines
+        self.position.seconds = self.seconds()
         self.position.loss_scale = self.run.scaler.state_dict()
         save_state(self.folder, self.run.model, self.run.optimizer, self.position, self.identity)
         # Only now that a checkpoint names the new best may the one before it go.

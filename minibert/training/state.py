@@ -40,6 +40,7 @@ class Position:
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches of the present epoch that are in the weights
     tokens: int = 0  # tokens learned from, each as often as it was seen
+    seconds: float = 0.0  # that it has taken, in all processes one after the other
     log_lines: int = 0  # lines of the log that belong to these steps
     best_score: float | None = None
     best_step: int | None = None
@@ -200,14 +201,23 @@ def _damage(path: Path) -> str | None:
 
 
 def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    asked = json.loads(json.dumps(asked))  # as it would have been saved
+    before, now = _flat(saved), _flat(json.loads(json.dumps(asked)))  # as it would have been saved
     different = [
-        f"{name} was {saved.get(name)!r} and is now {asked.get(name)!r}"
-        for name in sorted(saved.keys() | asked.keys())
-        if saved.get(name) != asked.get(name)
+        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
     ]
     if different:
         raise MiniBertError(
             f"{path} belongs to another run: {'; '.join(different)}. Resume with the same settings "
             "and data, or choose another output folder."
         )
+
+
+def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of fields as fields: {"model": {"layers": 2}} gives {"model layers": 2}."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        inner = _flat(value) if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else {f"{name} {k}": v for k, v in inner.items()}
+    return flat
