@@ -162,8 +162,14 @@ def test_the_padding_share_is_what_the_batches_have(corpus):
     masks = [batch["attention_mask"] for batch in data.epoch(0)]
     real = sum(int(mask.sum()) for mask in masks)
     assert data.padding_share() == pytest.approx(1 - real / sum(mask.numel() for mask in masks))
-    assert all(batch["input_ids"].shape[1] % 8 == 0
-               for batch in batches(corpus, multiple_of=8).epoch(0))  # fmt: skip
+
+
+def test_there_are_few_widths_and_none_above_the_limit(corpus):
+    for limit, allowed in ((64, range(8, 65, 8)), (45, (*range(8, 45, 8), 45))):
+        data = batches(corpus, max_length=limit, batch_size=2, short_probability=1.0)
+        widths = {batch["input_ids"].shape[1] for batch in data.epoch(0)}
+        assert widths <= set(allowed)
+        assert len(widths) > 2
 
 
 def every_two(text):

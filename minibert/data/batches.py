@@ -28,7 +28,7 @@ def pad(
     *,
     pad_token_id: int,
     labels: Sequence[Target] | None = None,
-    multiple_of: int = 1,
+    width: int | None = None,
 ) -> Batch:
     """Put texts of different lengths into one rectangle.
 
@@ -37,19 +37,18 @@ def pad(
         token_type_ids: their segments; None for all 0.
         pad_token_id: the id that fills a row up. The attention mask, not this id, makes it padding.
         labels: ints (classes), floats (regression) or lists of floats (several classes).
-        multiple_of: round the width up; tensor cores like multiples of 8.
+        width: S, at least that of the longest text; None for just that.
 
     Returns:
-        input_ids, attention_mask, token_type_ids: (B, S) int64, S the longest text; and, if given,
+        input_ids, attention_mask, token_type_ids: (B, S) int64; and, if given,
         labels: (B,) int64, (B,) float32 or (B, classes) float32. Made for `model(**batch)`.
 
     Example:
         >>> pad([[101, 7, 102], [101, 102]], pad_token_id=0)["input_ids"].tolist()
         [[101, 7, 102], [101, 102, 0]]
     """
-    longest = max(map(len, input_ids))
-    width = math.ceil(longest / multiple_of) * multiple_of
-    ids = np.full((len(input_ids), width), pad_token_id, dtype=np.int64)  # (B, S)
+    columns = max(map(len, input_ids)) if width is None else width
+    ids = np.full((len(input_ids), columns), pad_token_id, dtype=np.int64)  # (B, S)
     mask, segments = np.zeros_like(ids), np.zeros_like(ids)
     for row, text in enumerate(input_ids):
         ids[row, : len(text)] = text
@@ -87,7 +86,6 @@ class TextClassificationBatches:
         token_budget: int | None = None,
         seed: int = 0,
         bucket: int = 50,
-        multiple_of: int = 1,
     ) -> None:
         """See `pad` and `batch_order` for the options.
 
@@ -99,7 +97,7 @@ class TextClassificationBatches:
         if batch_size is not None and batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
         self.texts, self.targets = texts, targets
-        self.pad_token_id, self.multiple_of = pad_token_id, multiple_of
+        self.pad_token_id = pad_token_id
         self.batch_size, self.token_budget = batch_size, token_budget
         self.seed, self.bucket = seed, bucket
         self.lengths = np.array([len(ids) for ids in texts.input_ids], dtype=np.int64)
@@ -148,14 +146,9 @@ class TextClassificationBatches:
             [self.texts.token_type_ids[i] for i in indices],
             pad_token_id=self.pad_token_id,
             labels=None if self.targets is None else [self.targets[i] for i in indices],
-            multiple_of=self.multiple_of,
         )
 
     def padding_share(self, epoch: int = 0) -> float:
         """The share of all positions of an epoch that is padding, from 0 to 1."""
-        positions = 0
-        for indices in self.order(epoch):
-            longest = int(self.lengths[indices].max())
-            width = math.ceil(longest / self.multiple_of) * self.multiple_of
-            positions += len(indices) * width
-        return 1 - int(self.lengths.sum()) / positions
+        longest = [int(self.lengths[rows].max()) * len(rows) for rows in self.order(epoch)]
+        return 1 - int(self.lengths.sum()) / sum(longest)
