@@ -30,6 +30,7 @@ from minibert.files import only_one
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.distributed import ALONE, Processes, ProcessLost
 from minibert.training.interrupts import Stop, StopRequest, stop_requests
+from minibert.training.memory import keep_large_buffers
 from minibert.training.optimizer import (
     decay_groups,
     make_optimizer,
@@ -103,6 +104,7 @@ def train(
             another process is lost.
         Interrupted: a signal came; the run is saved and can be resumed.
     """
+    keep_large_buffers()
     model.to(device)
     groups = decay_groups(model, weight_decay=settings.weight_decay)
     optimizer = make_optimizer(
