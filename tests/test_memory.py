@@ -1,4 +1,4 @@
-"""What you can rely on: where glibc can be asked to keep freed buffers, it is; elsewhere nothing."""
+"""What you can rely on: where glibc can be asked to keep freed buffers, it is asked."""
 
 import ctypes
 import platform
