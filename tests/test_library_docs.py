@@ -19,6 +19,7 @@ from minibert.data.library_docs import (
 from minibert.data.near_copies import distinct
 from minibert.data.prose import reads_as_sentence, sentences
 from minibert.data.splits import normalised
+from minibert.data.task_files import read_task
 from minibert.errors import MiniBertError
 
 
@@ -128,6 +129,13 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_another(toy):
     first = library_sentences(per_class=30, cache=None)
     assert library_sentences(per_class=30, cache=None) == first
     assert library_sentences(per_class=30, seed=1, cache=None) != first
+
+
+def test_the_default_task_has_the_same_sets_for_every_seed(toy, monkeypatch, tmp_path):
+    """Or the seeds of a benchmark would be tested on what `weights/tiny` has read."""
+    monkeypatch.setattr(library_docs, "default_cache", lambda: tmp_path)
+    first, other = read_task(seed=0), read_task(seed=1)
+    assert (first.train, first.dev, first.test) == (other.train, other.dev, other.test)
 
 
 def test_the_smallest_library_sets_the_size_of_all_classes(toy):
