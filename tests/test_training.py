@@ -23,6 +23,7 @@ from minibert.errors import Interrupted
 from minibert.files import only_one
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, choose_precision
+from minibert.training.state import Position, save_state
 
 CPU = torch.device("cpu")
 
@@ -291,6 +292,20 @@ def test_of_what_lies_in_another_only_what_differs_is_named(tmp_path: Path):
         run(tmp_path, SETTINGS, Breaking(9), identity={"corpus": {"tokens": 7, "documents": 2}})
     with pytest.raises(MiniBertError, match=r"run: corpus tokens was 7 and is now 8\. Resume"):
         run(tmp_path, SETTINGS, resume=True, identity={"corpus": {"tokens": 8, "documents": 2}})
+
+
+def test_a_checkpoint_is_written_again_only_if_the_run_is_elsewhere(tmp_path: Path):
+    """Writing it again means deleting it first, so a later time of day is no reason."""
+    model = new_model()
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def save(position: Position) -> float:
+        path = save_state(tmp_path, model, optimizer, position, {})
+        return json.loads((path / "state.json").read_text("utf-8"))["position"]["seconds"]
+
+    assert save(Position(step=3, seconds=1.0)) == 1.0
+    assert save(Position(step=3, seconds=2.0)) == 1.0
+    assert save(Position(step=3, seconds=3.0, judged_step=3)) == 3.0
 
 
 def test_the_time_of_a_resumed_run_has_that_of_before_in_it(tmp_path: Path):

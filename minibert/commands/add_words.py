@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         raise MiniBertError("--count is for --text; all words of --words are taken.")
     if options.count is not None and options.count < 1:
         raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
-    read_config(local_folder(options.model, files=FILES))  # no model is said before texts are read
+    read_config(local_folder(options.model, files=FILES))  # refuses a corpus before texts are read
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
     words: list[CutWord] = []

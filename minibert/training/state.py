@@ -40,7 +40,7 @@ class Position:
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches of the present epoch that are in the weights
     tokens: int = 0  # tokens learned from, each as often as it was seen
-    seconds: float = 0.0  # that it has taken, in all processes one after the other
+    seconds: float = field(default=0.0, compare=False)  # that it took, before a resume and since
     log_lines: int = 0  # lines of the log that belong to these steps
     best_score: float | None = None
     best_step: int | None = None
@@ -74,7 +74,7 @@ def save_state(
         MiniBertError: the system refused to write; the older checkpoints stay.
     """
     path = folder / f"step-{position.step:08d}-epoch-{position.epoch}"
-    if not path.exists() or _damage(path) or _position_of(path) != asdict(position):
+    if not path.exists() or _damage(path) or _position_of(path) != position:
         shutil.rmtree(path, ignore_errors=True)
         with whole_folder(path) as temporary:
             write_safetensors(temporary / "model.safetensors", model.state_dict())
@@ -148,8 +148,8 @@ def share_state(processes: Processes, model: nn.Module, optimizer: torch.optim.O
         _restore(model, optimizer, averages)
 
 
-def _position_of(path: Path) -> Any:
-    return read_json_object(path / "state.json")["position"]
+def _position_of(path: Path) -> Position:
+    return Position(**read_json_object(path / "state.json")["position"])
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -218,6 +218,8 @@ def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of fields as fields: {"model": {"layers": 2}} gives {"model layers": 2}."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
-        inner = _flat(value) if isinstance(value, dict) else None
-        flat |= {name: value} if inner is None else {f"{name} {k}": v for k, v in inner.items()}
+        if isinstance(value, dict):
+            flat |= {f"{name} {inner}": one for inner, one in _flat(value).items()}
+        else:
+            flat[name] = value
     return flat
