@@ -7,6 +7,7 @@ whole or not at all, and is never written over.
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import huggingface_hub
@@ -196,6 +197,50 @@ def test_a_hub_name_is_fetched_with_its_tokenizer(source, tmp_path, monkeypatch)
     convert("google-bert/bert-tiny", tmp_path / "new")
     assert (tmp_path / "new" / "vocab.txt").is_file()
     assert {"config.json", "model.safetensors", "vocab.txt"} <= set(asked)
+
+
+def test_an_old_bin_is_fetched_from_the_hub_where_there_is_nothing_newer(tmp_path, monkeypatch):
+    old, asked = tmp_path / "old", []
+    model = small_model("BertModel", dtype=torch.float32)
+    model.save_pretrained(old)
+    torch.save(load_file(old / "model.safetensors"), old / "pytorch_model.bin")
+    (old / "model.safetensors").unlink()
+
+    def download(name, *, allow_patterns):
+        """Give only what was asked for."""
+        asked.append(allow_patterns)
+        cache = tmp_path / f"cache-{len(asked)}"
+        cache.mkdir()
+        for file in allow_patterns:
+            if (old / file).exists():
+                shutil.copyfile(old / file, cache / file)
+        return str(cache)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    convert("someone/old-bert", tmp_path / "new")
+    loaded = minibert.BertModel.from_pretrained(tmp_path / "new", strict=True, quiet=True)
+    assert torch.equal(loaded.pooler.dense.weight, model.pooler.dense.weight)
+
+
+def test_nobody_is_told_to_compute_in_the_precision_of_an_earlier_file(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    model = small_model("BertModel", dtype=torch.float32)
+    model.save_pretrained(tmp_path / "one")
+    file = tmp_path / "one" / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) | {
+        "dtype": "float16",
+        "torch_dtype": "float16",
+    }
+    file.write_text(json.dumps(config), encoding="utf-8")
+    convert(tmp_path / "one", tmp_path / "converted")
+    minibert.BertModel.from_pretrained(tmp_path / "one", quiet=True).save_pretrained(
+        tmp_path / "saved"
+    )
+    for name in ("converted", "saved"):
+        written = json.loads((tmp_path / name / "config.json").read_text(encoding="utf-8"))
+        assert written["dtype"] == "float32"
+        assert "torch_dtype" not in written
+        assert transformers.BertModel.from_pretrained(tmp_path / name).dtype == torch.float32
 
 
 def test_half_precision_takes_half_the_space_and_is_loaded_as_float32_by_all(tmp_path):

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.checkpoints.folder import FILES, Checkpoint, read_folder, write_folder
+from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
 from minibert.checkpoints.names import parameters
 from minibert.errors import MiniBertError
 from minibert.files import whole_folder
-from minibert.hub import local_folder
 
 TOKENIZER_FILES = (
     "vocab.txt",
@@ -57,12 +56,10 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
     destination = Path(destination).expanduser().absolute()  # "." has no name to be written under
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise MiniBertError(f"{destination} exists and is not empty; choose another name for it.")
-    source = local_folder(source, files=(*FILES, *TOKENIZER_FILES))
+    source = weights_folder(source, more=TOKENIZER_FILES)
     checkpoint = read_folder(source)
     config = _config(checkpoint)
     tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
-    if half:
-        config["dtype"] = "float32"  # what to load it as: transformers would compute in float16
     files = [name for name in TOKENIZER_FILES if (source / name).is_file()]
     with whole_folder(destination) as folder:
         write_folder(folder, tensors, config)
@@ -75,7 +72,7 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
         f"  tokenizer: {', '.join(files) or 'none in the source'}",
     ]
     if checkpoint.unknown:
-        listed = ", ".join(repr(name[:100]) for name in checkpoint.unknown[:5])
+        listed = ", ".join(repr(name[:100]) for name in list(checkpoint.unknown)[:5])
         lines.append(f"  left out, no part of a BERT: {len(checkpoint.unknown)} ({listed}, ...)")
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ A `.bin` is a pickle, and goes through the gates of `pickled.py`. All weights be
 file knows tensors and names, but no model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from minibert.files import (
     whole_file,
     write_json,
 )
+from minibert.hub import local_folder
 
 # What `read_folder` wants from a hub; and what it wants if there are no weights among them.
 FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
@@ -46,7 +47,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]  # under our names, all float32
     config: dict[str, Any]  # the fields of its config file
     source: str  # where it was read from and what it was, in words
-    unknown: list[str]  # the file's names that no BERT has
+    unknown: dict[str, Tensor]  # what no BERT has, under the file's names
     notes: list[str]  # what was put right while reading, in words
 
 
@@ -79,15 +80,34 @@ def write_folder(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
 
     Args:
         folder: made if it is not there; other files in it stay.
-        tensors: under our names.
-        config: the fields of `config.json`.
+        tensors: under our names; what no BERT has keeps its name.
+        config: the fields of `config.json`; its `dtype` becomes float32.
 
     Raises:
-        MiniBertError: the system refused to write.
+        MiniBertError: the system refused to write, or a name has another meaning there.
     """
     theirs = names.to_hugging_face(tensors, config["num_hidden_layers"])
+    # What to load the weights as. transformers would else compute in what this field held before,
+    # or in what the file is stored in.
+    config = {name: value for name, value in config.items() if name != "torch_dtype"}
     write_safetensors(folder / "model.safetensors", theirs)
-    write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config | {"dtype": "float32"})
+
+
+def weights_folder(name_or_path: str | Path, *, more: Sequence[str] = ()) -> Path:
+    """The local folder of a model, fetched from the hub if need be; a `.bin` only where needed.
+
+    Args:
+        name_or_path: a folder or a hub name.
+        more: further files to fetch.
+
+    Raises:
+        MiniBertError: there is no such folder or name.
+    """
+    folder = local_folder(name_or_path, files=(*FILES, *more))
+    if not any(folder.glob("*.safetensors")):
+        folder = local_folder(name_or_path, files=(*OLD_FILES, *more))
+    return folder
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -156,12 +176,22 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     make_folder(path.parent)
     with whole_file(path) as temporary:
         try:
-            plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-            save_file(plain, temporary, metadata={"format": "pt"})
+            save_file(_each_by_itself(tensors), temporary, metadata={"format": "pt"})
         except SafetensorError as error:
             raise MiniBertError(
                 f"could not write {path}: {error}; free some space or choose another place."
             ) from error
+
+
+def _each_by_itself(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, and no two in the same memory, as tied layers are: a file holds them twice."""
+    plain: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in tensors.items():
+        here = tensor.detach().cpu().contiguous()
+        plain[name] = here.clone() if here.data_ptr() in seen else here
+        seen.add(here.data_ptr())
+    return plain
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ are more than a name:
   `bias`.
 
 The decoder of the masked-word head is the token table itself ("tied"), so it has no row; files that
-repeat it are checked to say the same. What older files write otherwise is in `spellings.py`.
+repeat it are checked to say the same. What older files write otherwise is in `spellings.py`. What a
+model of your own adds to a BERT has no row either and keeps its name.
 """
 
 from collections.abc import Mapping
@@ -173,10 +174,10 @@ def parameters(layers: int) -> list[Parameter]:
 
 @dataclass
 class Translated:
-    """Tensors under our names, and the foreign names that have no place in the table."""
+    """Tensors under our names, and those that have no place in the table, under theirs."""
 
     tensors: dict[str, Tensor]
-    unknown: list[str] = field(default_factory=list)
+    unknown: dict[str, Tensor] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # what was put right on the way, in words
 
 
@@ -192,21 +193,16 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
     """
     notes: list[str] = []
     found = with_prefix(without_wrappers(tensors, notes))
-    spelled = {
-        old: name
-        for row in parameters(layers)
-        for name in row.hugging_face
-        for old in (name, *old_spelling(name))
-    }
+    spelled = _spellings(layers)
     known: dict[str, Tensor] = {}
-    unknown: list[str] = []
+    unknown: dict[str, Tensor] = {}
     decoder = found.pop(TIED_DECODER, None)
     for name, tensor in found.items():
         if name in NOT_WEIGHTS:
             continue
         new = spelled.get(REPEATED.get(name, name))
         if new is None:
-            unknown.append(name)
+            unknown[name] = tensor
         elif new in known and not torch.equal(known[new], tensor):
             raise MiniBertError(f"the file holds two different tensors for {new}; it is damaged.")
         else:
@@ -221,12 +217,23 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
 
 
 def to_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Our names to Hugging Face's, as `transformers` writes them today."""
+    """Our names to Hugging Face's, as `transformers` writes them today; others stay as they are.
+
+    Raises:
+        MiniBertError: one of the others is a name that Hugging Face has for a part of a BERT.
+    """
     theirs: dict[str, Tensor] = {}
+    own = dict(tensors)
     for row in parameters(layers):
         if row.ours in tensors:
-            theirs |= zip(row.hugging_face, _split(row, tensors[row.ours]), strict=True)
-    return theirs
+            theirs |= zip(row.hugging_face, _split(row, own.pop(row.ours)), strict=True)
+    taken = own.keys() & {*_spellings(layers), *REPEATED, *NOT_WEIGHTS, TIED_DECODER}
+    if taken:
+        raise MiniBertError(
+            f"{min(taken)} is what Hugging Face calls another part of a BERT, so it would not be "
+            "read back; give that part of your model another name."
+        )
+    return theirs | own
 
 
 def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:
@@ -246,7 +253,7 @@ def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:
         joined = _join(row.ours, row.google, known)
         if joined is not None:
             ours[row.ours] = joined
-    return Translated(ours, sorted(remaining))
+    return Translated(ours, dict(sorted(remaining.items())))
 
 
 def to_google(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
@@ -258,6 +265,16 @@ def to_google(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
             turned = [piece.T.contiguous() if row.transposed else piece for piece in pieces]
             theirs |= zip(row.google, turned, strict=True)
     return theirs
+
+
+def _spellings(layers: int) -> dict[str, str]:
+    """All that Hugging Face ever called the tensors of the table -> what it calls them today."""
+    return {
+        spelling: name
+        for row in parameters(layers)
+        for name in row.hugging_face
+        for spelling in (name, *old_spelling(name))
+    }
 
 
 def _join(ours: str, names: tuple[str, ...], known: Mapping[str, Tensor]) -> Tensor | None:

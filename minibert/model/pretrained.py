@@ -1,12 +1,13 @@
 """Weights in and out of every model class: `from_pretrained` and `save_pretrained`.
 
 A model is first built without memory (on PyTorch's "meta" device), then each parameter is either
-taken from the file or initialised. Nothing is loaded by half: a file without a part of the encoder
-is refused, and what is new, left over or of another shape is said.
+taken from the file or initialised. A class of your own may have more than a BERT, an LSTM say: then
+it is built as usual, so that these parts begin as you made them, and they are saved and loaded
+under their own names. Nothing is loaded by half: a file without a part of the encoder is refused,
+and what is new, left over or of another shape is said.
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from minibert.checkpoints import folder as folders
+from minibert.checkpoints.names import parameters
 from minibert.errors import MiniBertError
-from minibert.hub import local_folder
 from minibert.model.config import BertConfig
 from minibert.model.load_report import LoadReport, WrongShape
 
@@ -87,14 +88,16 @@ class PretrainedModel(nn.Module):
         Example:
             >>> model = BertForSequenceClassification.from_pretrained("weights/tiny", num_labels=4)
         """
-        folder = local_folder(name_or_path, files=folders.FILES)
-        if not any(folder.glob("*.safetensors")):
-            folder = local_folder(name_or_path, files=folders.OLD_FILES)
-        checkpoint = folders.read_folder(folder)
+        checkpoint = folders.read_folder(folders.weights_folder(name_or_path))
         config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
         with torch.device("meta"):
             model = cls(config, attention=attention)  # type: ignore[call-arg]
-        report = model._take(checkpoint, allow_shapes=ignore_mismatched_sizes)
+        report = model._compare(checkpoint, allow_shapes=ignore_mismatched_sizes)
+        if model._is_all_bert():
+            model._start(report)
+        else:
+            model = cls(config, attention=attention)  # type: ignore[call-arg]
+        model._load(checkpoint, report)
         if unexplained := config.unexplained_fields():
             report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
         if strict and (report.new or report.unused or report.unknown or report.wrong_shape):
@@ -110,20 +113,22 @@ class PretrainedModel(nn.Module):
         Raises:
             MiniBertError: the system refused to write; what was there before stays whole.
         """
-        tensors = {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
-        folders.write_folder(Path(folder), tensors, config)
+        folders.write_folder(Path(folder).expanduser(), self._named(), config)
 
     def parameter_count(self) -> int:
         """How many numbers the model has learned or will learn."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _take(self, checkpoint: folders.Checkpoint, *, allow_shapes: bool) -> LoadReport:
-        """Replace the parameters, which have no memory yet, by the file's or by new ones."""
+    def _named(self) -> dict[str, Tensor]:
+        """All tensors by their names in the table of names."""
+        return {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
+
+    def _compare(self, checkpoint: folders.Checkpoint, *, allow_shapes: bool) -> LoadReport:
+        """What of the file fits where; refused where it is not enough."""
         report = LoadReport(type(self).__name__, checkpoint.source, notes=checkpoint.notes)
-        report.unknown = checkpoint.unknown
-        wanted = {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
-        given = checkpoint.tensors
+        wanted = self._named()
+        given = checkpoint.tensors | checkpoint.unknown
         for name, tensor in wanted.items():
             if name not in given:
                 report.new.append(name)
@@ -132,8 +137,18 @@ class PretrainedModel(nn.Module):
                 report.wrong_shape.append(wrong)
             else:
                 report.loaded.append(name)
-        report.unused = sorted(given.keys() - wanted.keys())
+        report.unused = sorted(checkpoint.tensors.keys() - wanted.keys())
+        report.unknown = [name for name in checkpoint.unknown if name not in wanted]
         _refuse_half(report, allow_shapes=allow_shapes)
+        return report
+
+    def _is_all_bert(self) -> bool:
+        """Whether there is nothing but what the table of names has; BERT has no buffers."""
+        table = {row.ours for row in parameters(self.config.num_hidden_layers)}
+        return self._named().keys() <= table and not any(True for _ in self.buffers())
+
+    def _start(self, report: LoadReport) -> None:
+        """Give a model without memory its memory, and initialise what is not in the file."""
         self.to_empty(device="cpu")
         fresh = {*report.new, *(wrong.name for wrong in report.wrong_shape)}
         for path, module in self.named_modules():
@@ -142,11 +157,12 @@ class PretrainedModel(nn.Module):
             ]
             if fresh.intersection(own):
                 initialise(module, self.config)
-        loaded: Mapping[str, Tensor] = {
-            name.removeprefix(self.prefix): given[name] for name in report.loaded
-        }
-        self.load_state_dict(loaded, strict=False, assign=True)
-        return report
+
+    def _load(self, checkpoint: folders.Checkpoint, report: LoadReport) -> None:
+        given = checkpoint.tensors | checkpoint.unknown
+        loaded = {name.removeprefix(self.prefix): given[name] for name in report.loaded}
+        # Tied layers of your own are copied into, since an assignment would untie them.
+        self.load_state_dict(loaded, strict=False, assign=self._is_all_bert())
 
 
 def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
@@ -157,7 +173,8 @@ def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
             f"{report.source} lacks {len(body)} tensors of the encoder ({', '.join(body[:3])}, "
             "...): it is incomplete, or its config.json belongs to another model."
         )
-    own_layer = all(w.name.startswith(("classifier", "span")) for w in report.wrong_shape)
+    shared = ("bert.", "masked_lm.", "next_sentence.")
+    own_layer = not any(wrong.name.startswith(shared) for wrong in report.wrong_shape)
     if report.wrong_shape and not (allow_shapes and own_layer):
         shapes = "; ".join(str(wrong) for wrong in report.wrong_shape[:3])
         advice = (

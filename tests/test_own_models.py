@@ -1,0 +1,109 @@
+"""What you can rely on: a model of your own, built on a BERT, is saved and loaded whole.
+
+Published programs put an LSTM, a CNN or a few numbers of their own on a BERT. What the file has
+comes back; what it has not begins as the class made it, and never as the memory happened to be.
+"""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from minibert import BertConfig, BertForPreTraining, BertModel, MiniBertError
+from minibert.model.bert import ModelWithHead
+
+CONFIG = BertConfig(
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=12,
+)
+
+
+class Tagger(ModelWithHead):
+    """A BERT with one of everything that a BERT has not."""
+
+    def __init__(self, config: BertConfig, *, attention: str = "auto", labels: int = 3) -> None:
+        super().__init__(config, attention=attention, pooler=False)
+        self.lstm = nn.LSTM(config.hidden_size, 8, bidirectional=True, batch_first=True)
+        self.convolution = nn.Conv1d(16, 16, 3)
+        self.normal = nn.BatchNorm1d(16)
+        self.scale = nn.Parameter(torch.full((3,), 7.0))
+        self.register_buffer("steps", torch.tensor(5))
+        self.register_buffer("mask", torch.ones(4, dtype=torch.bool), persistent=False)
+        self.head = nn.Linear(16, labels)
+        self.decoder = nn.Linear(16, config.vocab_size, bias=False)
+        self.decoder.weight = self.bert.embeddings.token.weight
+
+
+class LongerTagger(Tagger):
+    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
+        super().__init__(config, attention=attention, labels=5)
+
+
+def test_what_a_model_of_your_own_has_beside_the_bert_is_saved_and_loaded(tmp_path):
+    model = Tagger(CONFIG)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+        model.steps += 1
+        model.normal.running_mean += 2
+    model.save_pretrained(tmp_path)
+    assert {"head.weight", "lstm.weight_hh_l0", "scale", "steps"} <= {
+        *load_file(tmp_path / "model.safetensors")
+    }
+    loaded = Tagger.from_pretrained(tmp_path, strict=True, quiet=True)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_what_the_file_has_not_begins_as_the_class_makes_it(tmp_path):
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    model = Tagger.from_pretrained(tmp_path, quiet=True)
+    assert model.scale.tolist() == [7, 7, 7]
+    assert model.steps == 5
+    assert model.mask.all()
+    assert model.normal.running_var.eq(1).all()
+    # PyTorch draws them from at most 1 / sqrt(8) and 1 / sqrt(16 * 3).
+    assert 0 < model.lstm.weight_hh_l0.abs().max() <= 8**-0.5
+    assert 0 < model.convolution.weight.abs().max() <= 48**-0.5
+    body = BertModel.from_pretrained(tmp_path, quiet=True)
+    assert torch.equal(
+        model.bert.encoder.layers[1].feed_forward.expand.weight,
+        body.encoder.layers[1].feed_forward.expand.weight,
+    )
+    assert "scale" in model.load_report.new
+
+
+@pytest.mark.parametrize("saved_by", [Tagger, BertForPreTraining])
+def test_a_layer_that_you_tied_stays_tied(saved_by, tmp_path):
+    saved_by(CONFIG).save_pretrained(tmp_path)
+    model = Tagger.from_pretrained(tmp_path, quiet=True)
+    assert model.decoder.weight is model.bert.embeddings.token.weight
+
+
+def test_a_layer_of_your_own_of_another_shape_starts_anew_where_that_is_allowed(tmp_path):
+    Tagger(CONFIG).save_pretrained(tmp_path)
+    with pytest.raises(MiniBertError, match=r"head\.weight is \(3, 16\).*ignore_mismatched_sizes"):
+        LongerTagger.from_pretrained(tmp_path, quiet=True)
+    model = LongerTagger.from_pretrained(tmp_path, ignore_mismatched_sizes=True, quiet=True)
+    assert model.head.weight.shape == (5, 16)
+    assert 0 < model.head.weight.abs().max() <= 0.25
+
+
+def test_other_classes_read_the_bert_in_it_and_name_what_they_leave_out(tmp_path):
+    model = Tagger(CONFIG)
+    model.save_pretrained(tmp_path)
+    body = BertModel.from_pretrained(tmp_path, quiet=True)
+    assert torch.equal(body.embeddings.token.weight, model.bert.embeddings.token.weight)
+    assert "head.weight" in body.load_report.unknown
+
+
+def test_a_part_with_a_name_that_means_something_else_to_hugging_face_is_refused(tmp_path):
+    model = BertForPreTraining(CONFIG)
+    model.qa_outputs = nn.Linear(16, 2)
+    with pytest.raises(MiniBertError, match=r"qa_outputs\.bias is what Hugging Face calls another"):
+        model.save_pretrained(tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
