@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from minibert import BertForSequenceClassification
+from minibert import BertForSequenceClassification, MiniBertError
 from minibert.command import Parser, choose_output, resume_command, run, whole_number
 from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
@@ -48,14 +48,12 @@ def main() -> None:
         seed=options.seed,
     )
     print(start.note)
+    if options.control and not start.pretrained:
+        raise MiniBertError("--control is for a pretrained start, and this one is random already.")
     model, tokenizer = start.model, start.tokenizer
     max_length = min(options.max_length, model.config.max_position_embeddings)
     batches = make_batches(
-        task,
-        tokenizer,
-        max_length=max_length,
-        batch_size=options.batch_size,
-        seed=options.seed,
+        task, tokenizer, max_length=max_length, batch_size=options.batch_size, seed=options.seed
     )
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
@@ -117,11 +115,10 @@ def parse_options() -> argparse.Namespace:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument("--preset", choices=PRESETS, help="size of a random start; default: tiny")
+    add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
-    either.add_argument("--control", action="store_true", help="also train random weights")
+    add("--control", action="store_true", help="also train random weights")
     add("--epochs", type=int)
     add("--batch-size", type=int, default=32)
     add("--accumulation", type=int, default=1, help="batches an update")

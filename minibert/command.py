@@ -6,13 +6,17 @@ import io
 import math
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import check_folder
+from minibert.files import CORPUS_DESCRIPTION, check_folder
+
+MODEL_FILES = ("model.safetensors", "config.json", "bert_config.json", "pytorch_model.bin")
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,8 +67,9 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a command: what a user can cause ends in one sentence and exit code 2.
 
-    Ctrl-C ends with 130, and a reader that has gone away (`| head`) with 0.
+    Ctrl-C ends with 130, `kill` with 143, and a reader that has gone away (`| head`) with 0.
     """
+    signal.signal(signal.SIGTERM, _end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character gets its code, which is right in JSON, too.
@@ -93,6 +98,12 @@ def run(main: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as an error does and not at once, so that nothing half-written stays behind."""
+    print("stopped.", file=sys.stderr)
+    sys.exit(128 + number)
+
+
 def unused_folder(folder: Path) -> Path:
     """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
     candidates = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
@@ -115,7 +126,8 @@ def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
         resume: whether to go on with a run.
 
     Raises:
-        MiniBertError: there is a run already, a model that no run of ours has written, or a file.
+        MiniBertError: there is a run already, or something that belongs to no run that could be
+            gone on with: a model, a corpus, a file.
     """
     output = given or (newest_folder(usual) if resume else unused_folder(usual))
     _claim(output, resume=resume)
@@ -124,13 +136,15 @@ def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
 
 def _claim(output: Path, *, resume: bool) -> None:
     check_folder(output)
-    if (output / "training").is_dir():
-        if not resume and any((output / "training").glob("step-*")):
-            raise MiniBertError(
-                f"{output} holds a run; go on with it (--resume), or choose another --output."
-            )
-    elif (output / "model.safetensors").exists() or (output / "config.json").exists():
-        raise MiniBertError(f"{output} holds a model; choose another --output, to keep it.")
+    has_run = any((output / "training").glob("step-*"))
+    if has_run and not resume:
+        raise MiniBertError(
+            f"{output} holds a run; go on with it (--resume), or choose another --output."
+        )
+    kept = {"a model": MODEL_FILES, "a corpus": (CORPUS_DESCRIPTION,)}
+    for what, files in kept.items():
+        if not has_run and any((output / file).exists() for file in files):
+            raise MiniBertError(f"{output} holds {what}; choose another --output, to keep it.")
 
 
 def resume_command(output: Path) -> str:

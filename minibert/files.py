@@ -48,11 +48,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; at the end of the block it becomes `path`, complete.
 
     Raises:
-        MiniBertError: `path` exists and is not empty, or the system refused to write.
+        MiniBertError: `path` exists and is not empty, or is the root of a disk, which cannot be
+            renamed; or the system refused to write.
     """
-    path = Path(path)
+    given, path = path, Path(path).resolve()  # "." has no name, and a link is not to be replaced
+    if path.is_mount():
+        raise MiniBertError(f"{given} is the root of a disk; give a new folder in it.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _explained(path):
+    with _explained(given):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
@@ -60,6 +63,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 _force_to_disk(file)
             _force_to_disk(temporary)
+            if os.name == "nt" and path.is_dir():
+                path.rmdir()  # Windows does not rename onto an empty folder
             os.replace(temporary, path)
             _force_to_disk(path.parent)
         finally:
@@ -116,10 +121,12 @@ def only_one(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise MiniBertError(
                 f"another run is writing to {folder}; wait for its end or choose another folder."
             ) from error
+        except OSError:  # nor have some network disks
+            pass
         yield
 
 
@@ -163,10 +170,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _force_to_disk(path: Path) -> None:
-    # Folders cannot be opened for this on Windows, where the rename alone must do.
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
+    windows = os.name == "nt"
+    if path.is_dir() and windows:
+        return  # folders cannot be opened for this there, so the rename alone must do
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

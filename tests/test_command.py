@@ -59,6 +59,11 @@ def minibert(*arguments: str) -> subprocess.CompletedProcess[str]:
             143,
             "saved; go on with --resume\n",
         ),
+        (
+            "import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGTERM)\nrun(main)",
+            143,
+            "stopped.\n",
+        ),
     ],
 )
 def test_every_end_has_its_exit_code_and_one_sentence(body, code, said):
@@ -220,6 +225,27 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path):
     check_folder(folder)
     with pytest.raises(MiniBertError, match=f"^{folder} is there already; choose another place"):
         check_folder(folder, new=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "config.json", "bert_config.json", "corpus.json"]
+)
+def test_what_is_no_run_is_never_written_over(file, resume, tmp_path: Path):
+    """Not even where a run was, once its checkpoints are deleted."""
+    (tmp_path / "training").mkdir()
+    assert choose_output(tmp_path, tmp_path, resume=resume) == tmp_path
+    (tmp_path / file).touch()
+    with pytest.raises(MiniBertError, match=r"holds a (model|corpus); choose another --output"):
+        choose_output(tmp_path, tmp_path, resume=resume)
+
+
+def test_a_run_is_gone_on_with_and_not_begun_again(tmp_path: Path):
+    (tmp_path / "training" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "model.safetensors").touch()
+    assert choose_output(tmp_path, tmp_path, resume=True) == tmp_path
+    with pytest.raises(MiniBertError, match="holds a run; go on with it"):
+        choose_output(tmp_path, tmp_path, resume=False)
 
 
 def test_a_folder_in_use_is_left_alone_and_the_next_number_taken(tmp_path: Path):

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pytest
-from tiny_folders import pretrained_folder
+from tiny_folders import classifier_folder, pretrained_folder
 
 from minibert import MiniBertError
 from minibert.evaluation.predict import TextClassifier
@@ -174,10 +175,49 @@ BAD_INPUT = {
     "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
     "a control of a random start": (
         ["--control", "--preset", "mini"],
-        "--preset: not allowed with argument --control",
+        "--control is for a pretrained start",
+    ),
+    "a control of a start with capitals": (
+        ["--train", "good.tsv", "--control", "--cased"],
+        "--control is for a pretrained start",
     ),
     "a corpus for a model": (["--model", "corpus"], "corpus is a corpus, made by minibert prepare"),
 }
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"max_length": None}, "max_length None"),
+        ({"max_length": "8"}, "max_length '8'"),
+        ({"pairs": "no"}, "pairs 'no'"),
+    ],
+)
+def test_a_damaged_task_file_is_named(said, words, tmp_path: Path):
+    folder = classifier_folder(tmp_path / "saved")
+    write(folder / "task.json", [json.dumps(said)])
+    with pytest.raises(MiniBertError, match=rf"task\.json says .*{words}"):
+        TextClassifier.from_folder(folder)
+
+
+def test_a_classifier_keeps_its_settings_whatever_its_folder_is_called(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    classifier_folder(tmp_path / "saved")
+    write(tmp_path / "saved" / "task.json", [json.dumps({"max_length": 9, "pairs": True})])
+    again = TextClassifier.from_folder("~/saved")
+    assert (again.max_length, again.pairs) == (9, True)
+    again.save("~/copy")
+    assert (tmp_path / "copy" / "task.json").is_file()
+
+    asked: list[str] = []
+
+    def download(name: str, *, allow_patterns: list[str]) -> str:
+        asked.extend(allow_patterns)
+        return str(tmp_path / "saved")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert TextClassifier.from_folder("someone/classifier").max_length == 9
+    assert "task.json" in asked
 
 
 def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_path: Path):

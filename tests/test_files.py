@@ -76,6 +76,24 @@ def test_a_folder_appears_whole(tmp_path: Path):
     assert listing(tmp_path) == ["new", "new/deep", "new/deep/a"]
 
 
+def test_a_folder_may_be_the_present_one_or_behind_a_link(tmp_path: Path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with whole_folder(tmp_path / "link") as temporary:
+        (temporary / "a").touch()
+    assert listing(tmp_path) == ["link", "real", "real/a"]
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with whole_folder(Path()) as temporary:
+        (temporary / "b").touch()
+    assert (tmp_path / "empty" / "b").exists()
+
+
+def test_the_root_of_a_disk_is_refused_before_any_work(tmp_path: Path):
+    with pytest.raises(MiniBertError, match="/ is the root of a disk"), whole_folder(Path("/")):
+        raise AssertionError("never reached")
+
+
 def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a").touch()
@@ -289,6 +307,17 @@ def test_only_one_process_is_let_in_and_the_next_after_it_was_killed(tmp_path: P
     with only_one(folder):
         pass
     with only_one(folder):  # and it is left again
+        pass
+
+
+def test_a_disk_without_locks_can_be_written_to(tmp_path: Path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with only_one(tmp_path / "run"):
         pass
 
 

@@ -53,7 +53,7 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
         MiniBertError: the source is damaged or incomplete, the destination is in use, or a weight
             is too large for float16.
     """
-    destination = Path(destination).expanduser().absolute()  # "." has no name to be written under
+    destination = Path(destination).expanduser()
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise MiniBertError(f"{destination} exists and is not empty; choose another name for it.")
     source = weights_folder(source, more=TOKENIZER_FILES)

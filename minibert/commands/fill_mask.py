@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     filler = MaskFiller.from_folder(options.folder)
     with warnings_as_notes():
         masks = filler(options.text, options.pair, top=options.top)
-    filling = filler.together(options.text, options.pair) if options.together else None
+        filling = filler.together(options.text, options.pair) if options.together else None
     if options.json:
         answer = {"text": options.text} | ({"text_pair": options.pair} if options.pair else {})
         found = {"masks": [[asdict(candidate) for candidate in mask] for mask in masks]}

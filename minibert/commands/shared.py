@@ -99,12 +99,12 @@ def counted(number: int, noun: str) -> str:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Say each warning of the block as a line, `note: ...`, once the block is done."""
+    """Say each different warning of the block as a line, `note: ...`, once the block is done."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"note: {message}", file=sys.stderr)
 
 
 def check_output(path: Path, *, endings: tuple[str, ...] = (), replace: bool = False) -> None:

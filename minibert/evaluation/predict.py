@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from minibert.checkpoints.folder import weights_folder
 from minibert.data.batches import TextClassificationBatches
 from minibert.data.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.data.readers import Example
@@ -26,6 +27,7 @@ from minibert.evaluation.classification import decide, run_classifier
 from minibert.evaluation.open_folder import open_folder
 from minibert.files import make_folder, read_json_object, write_json
 from minibert.model.tasks import BertForSequenceClassification
+from minibert.tokenization import saved
 from minibert.tokenization.tokenizer import BertTokenizer
 
 TASK_FILE = "task.json"
@@ -63,8 +65,9 @@ class TextClassifier:
         Raises:
             MiniBertError: a file is missing or damaged, or the folder holds no trained classifier.
         """
+        place = weights_folder(folder, more=(TASK_FILE, *saved.FILES))
         model, tokenizer, max_length = open_folder(
-            BertForSequenceClassification, folder, device=device
+            BertForSequenceClassification, place, device=device
         )
         if model.load_report is not None and model.load_report.new:
             raise MiniBertError(
@@ -72,10 +75,15 @@ class TextClassifier:
                 "missing); fine-tune it first: python examples/finetune_cls.py --train FILE "
                 "--model FOLDER."
             )
-        task = Path(folder) / TASK_FILE
+        task = place / TASK_FILE
         settings = read_json_object(task) if task.exists() else {}
-        max_length = min(settings.get("max_length", max_length), max_length)
-        return cls(model, tokenizer, max_length, settings.get("pairs"))
+        length, pairs = settings.get("max_length", max_length), settings.get("pairs")
+        if type(length) is not int or pairs not in (None, True, False):
+            raise MiniBertError(
+                f"{task} says max_length {length!r} and pairs {pairs!r}; they must be a whole "
+                "number, and true or false: put that right, or delete the file."
+            )
+        return cls(model, tokenizer, min(length, max_length), pairs)
 
     def save(self, folder: str | Path) -> None:
         """Write a folder that `from_folder` reads; its answers are bit-equal.
@@ -83,7 +91,7 @@ class TextClassifier:
         Raises:
             MiniBertError: the system refused to write.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         make_folder(folder)
         self.tokenizer.save_pretrained(folder)
         write_json(folder / TASK_FILE, {"max_length": self.max_length, "pairs": self.pairs})
