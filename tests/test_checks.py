@@ -242,6 +242,29 @@ def test_ids_that_are_no_tensor_are_refused_with_a_sentence(given):
 
 
 @pytest.mark.parametrize("head", ANSWERS)
+def test_lists_and_single_texts_are_refused_by_every_class_before_a_head_counts_on_them(head):
+    model, ids = small_model(head), small_batch(head)["input_ids"]
+    for labels in ({}, small_labels(head)):
+        with pytest.raises(MiniBertError, match="input_ids is a list; make it a tensor"):
+            model(ids.tolist(), **labels)
+        with pytest.raises(MiniBertError, match=r"input_ids has the shape \(6,\)"):
+            model(ids.flatten()[:6], **labels)
+
+
+@pytest.mark.parametrize("labels", [1, [1, 0]])
+def test_labels_that_are_no_tensor_are_refused(labels):
+    message = f"labels is a {type(labels).__name__}; make it a tensor"
+    with pytest.raises(MiniBertError, match=message):
+        small_model("BertForSequenceClassification")(torch.ones(2, 6).long(), labels=labels)
+
+
+@pytest.mark.parametrize("head", ["BertForMaskedLM", "BertForPreTraining"])
+def test_no_texts_with_labels_are_a_loss_of_0_for_masked_words_too(head):
+    nothing = torch.ones(0, 5, dtype=torch.long)
+    assert small_model(head)(nothing, labels=nothing).loss.item() == 0.0
+
+
+@pytest.mark.parametrize("head", ANSWERS)
 def test_nothing_that_the_caller_gave_is_changed(head):
     batch = small_batch(head)
     batch |= {"attention_mask": (torch.arange(6) < 4).long().expand(batch["input_ids"].shape)}

@@ -206,6 +206,8 @@ def test_labels_without_names_are_numbered():
         ({"num_labels": 3, "id2label": {0: "a", 1: "b"}}, "num_labels is 3 but id2label names"),
         ({"id2label": {1: "a", 2: "b"}}, "must name 0 to 1"),
         ({"id2label": {0: "a", 1: "a"}}, "two ids the same label"),
+        ({"label2id": {"a": 0, "b": 0, "c": 1}}, "label2id names an id twice"),
+        ({"id2label": {"0": "a", 0: "b", 1: "c"}}, "id2label names an id twice"),
         ({"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}}, "label2id does not say"),
         ({"id2label": {}}, "num_labels is 0"),
     ],

@@ -127,6 +127,11 @@ def test_texts_are_a_list_and_not_empty(encoder, texts):
         encoder.encode(texts)
 
 
+def test_texts_may_come_as_an_array(encoder):
+    texts = ["the cat", "a mat"]
+    assert np.array_equal(encoder.encode(np.array(texts)), encoder.encode(texts))
+
+
 def test_a_vocabulary_longer_than_the_models_table_is_refused(tmp_path):
     pretrained_folder(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join([*PIECES, "dog"]), encoding="utf-8")

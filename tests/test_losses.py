@@ -193,6 +193,17 @@ def test_the_gradient_of_a_whole_vocabulary_is_the_slope_of_its_loss():
     assert torch.autograd.gradcheck(lambda x: cross_entropy(x, labels).total, logits)
 
 
+def test_a_whole_vocabulary_has_the_second_derivative_of_pytorch():
+    logits, labels = wide_case(4, 1000)
+    expected = F.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+    found = []
+    for total in (cross_entropy(logits, labels).total, expected):
+        (slope,) = torch.autograd.grad(total, logits, create_graph=True)
+        found.append(torch.autograd.grad(slope.pow(3).sum(), logits)[0])
+    assert found[1].abs().max() > 0
+    torch.testing.assert_close(*found)
+
+
 def test_a_whole_vocabulary_and_no_label_is_a_loss_of_0():
     for labels in (torch.zeros(0, dtype=torch.long), torch.full((5,), IGNORED)):
         logits = torch.randn(len(labels), 2000, requires_grad=True)

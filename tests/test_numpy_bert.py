@@ -268,7 +268,10 @@ def test_every_step_agrees_with_googles_own_program(row: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("gelu", "gelu"), ("gelu_tanh", "gelu_new")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("gelu", "gelu"), ("gelu_tanh", "gelu_new"), ("gelu_pytorch_tanh", "gelu_new")],
+)
 def test_every_step_agrees_with_transformers(ours: str, theirs: str) -> None:
     """Also in a padded batch there: what has no padding needs no mask."""
     torch = pytest.importorskip("torch")

@@ -192,7 +192,7 @@ def test_chinese_names_become_ids_where_no_font_has_them(tmp_path, monkeypatch):
 
 
 def test_characters_that_no_font_has_are_admitted():
-    assert drawing.families_for(["plain", "words"]) == [drawing.DEFAULT_FONT]
+    assert drawing.families_for(["plain", "words\nand\tlines"]) == [drawing.DEFAULT_FONT]
     assert drawing.families_for(["\U0010fffd"]) is None
 
 

@@ -102,7 +102,7 @@ class TextEncoder:
         Raises:
             MiniBertError: there are no texts, or pool, layer or batch_size are impossible.
         """
-        if isinstance(texts, str) or not texts:
+        if isinstance(texts, str) or len(texts) == 0:
             raise MiniBertError("encode takes a list of texts, and at least one.")
         if batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")

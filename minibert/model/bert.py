@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.model.attention import choose_attention, take
-from minibert.model.checks import check_inputs
+from minibert.model.checks import check_inputs, check_is_batch
 from minibert.model.config import BertConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import Encoder
@@ -152,6 +152,7 @@ class ModelWithHead(PretrainedModel):
 
     def encode_first(self, input_ids: Tensor, **inputs: Unpack[EncoderInputs]) -> BertModelOutput:
         """Encode for a head that reads the pooler only: the last layer computes [CLS] alone."""
+        check_is_batch(input_ids)
         output: BertModelOutput = self.bert(
             input_ids,
             positions=torch.zeros(1, 1, dtype=torch.long, device=input_ids.device),

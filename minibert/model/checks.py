@@ -35,12 +35,7 @@ def check_inputs(
     Raises:
         MiniBertError: a shape, a type or a value is wrong; the sentence says which and where.
     """
-    _check_is_tensor("input_ids", input_ids)
-    if input_ids.dim() != 2:
-        raise MiniBertError(
-            f"input_ids has the shape {tuple(input_ids.shape)}; it must be (batch, tokens): "
-            "wrap a single sentence as input_ids[None]."
-        )
+    check_is_batch(input_ids)
     length = input_ids.shape[1]
     if length == 0:
         raise MiniBertError("input_ids holds no tokens; even an empty text has [CLS] and [SEP].")
@@ -64,7 +59,7 @@ def check_inputs(
         _check_shape("token_type_ids", token_type_ids, input_ids)
         _check_values("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
     if position_ids is not None:
-        _check_is_tensor("position_ids", position_ids)
+        check_is_tensor("position_ids", position_ids)
         if tuple(position_ids.shape) not in ((1, length), tuple(input_ids.shape)):
             raise MiniBertError(
                 f"position_ids has the shape {tuple(position_ids.shape)}; it must be "
@@ -72,6 +67,20 @@ def check_inputs(
             )
         limit = config.max_position_embeddings
         _check_values("position_ids", position_ids, limit, "max_position_embeddings")
+
+
+def check_is_batch(input_ids: Tensor) -> None:
+    """Refuse ids that are no batch of texts, before a head counts on it.
+
+    Raises:
+        MiniBertError: they are no tensor, or its shape is not (B, S).
+    """
+    check_is_tensor("input_ids", input_ids)
+    if input_ids.dim() != 2:
+        raise MiniBertError(
+            f"input_ids has the shape {tuple(input_ids.shape)}; it must be (batch, tokens): "
+            "wrap a single sentence as input_ids[None]."
+        )
 
 
 def check_labels(
@@ -89,7 +98,7 @@ def check_labels(
     Raises:
         MiniBertError: a shape, a type or a value is wrong.
     """
-    _check_is_tensor(name, labels)
+    check_is_tensor(name, labels)
     if tuple(labels.shape) != shape:
         raise MiniBertError(
             f"{name} has the shape {tuple(labels.shape)}; it must be {shape} for this batch."
@@ -97,7 +106,8 @@ def check_labels(
     _check_values(name, labels, classes, of, ignored=IGNORED)
 
 
-def _check_is_tensor(name: str, value: object) -> None:
+def check_is_tensor(name: str, value: object) -> None:
+    """Refuse a list or a number where a tensor belongs."""
     if not isinstance(value, Tensor):
         raise MiniBertError(
             f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "
@@ -106,7 +116,7 @@ def _check_is_tensor(name: str, value: object) -> None:
 
 
 def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
-    _check_is_tensor(name, tensor)
+    check_is_tensor(name, tensor)
     if tensor.shape != input_ids.shape:
         raise MiniBertError(
             f"{name} has the shape {tuple(tensor.shape)} but input_ids {tuple(input_ids.shape)}; "

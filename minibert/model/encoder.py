@@ -1,5 +1,5 @@
-"""The stack of layers: attention gathers, the feed-forward network thinks, twice a residual and a
-norm.
+"""The stack of layers: attention gathers, the feed-forward network thinks; what comes out of each
+is added to what went in (a residual connection) and normalised.
 
 BERT normalises *after* adding the residual (post-LayerNorm), as the first Transformer did; most
 later models normalise before.

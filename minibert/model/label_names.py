@@ -57,11 +57,13 @@ def _pairs(field: str, mapping: Any) -> dict[int, str] | None:
     if mapping is None:
         return None
     try:
-        pairs = (
-            mapping.items() if field == "id2label" else ((i, name) for name, i in mapping.items())
-        )
-        return dict(sorted((int(index), str(name)) for index, name in pairs))
+        items = mapping.items()
+        pairs = items if field == "id2label" else [(index, name) for name, index in items]
+        named = dict(sorted((int(index), str(name)) for index, name in pairs))
     except (AttributeError, TypeError, ValueError) as error:
         raise MiniBertError(
             f"{field} must pair whole numbers with names; it is {str(mapping)[:200]}."
         ) from error
+    if len(named) < len(mapping):
+        raise MiniBertError(f"{field} names an id twice: {str(mapping)[:200]}.")
+    return named

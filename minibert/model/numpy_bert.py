@@ -18,9 +18,9 @@ The weights are a plain dictionary under minibert's names; `(out, in)` is the sh
 layer, as in PyTorch. The config is what `config.json` says. No class, no framework, no magic.
 
 Left out: batches, and with them padding and its mask, since one text needs neither; dropout, which
-acts only in training; gradients; and every check. The rest of `minibert/model` is this page for
-many texts at once, on any device, with gradients; the tests hold it, `transformers` and numbers
-from Google's own program against this page.
+acts only in training; gradients; a `layer_norm_eps` other than BERT's; and every check. The rest
+of `minibert/model` is this page for many texts at once, on any device, with gradients; the tests
+hold it, `transformers` and numbers from Google's own program against this page.
 
 Source: Devlin et al. 2019 (arXiv 1810.04805), section 3; Vaswani et al. 2017 (arXiv 1706.03762),
 section 3; google-research/bert, `modeling.py` and the heads of `run_pretraining.py`.
@@ -67,14 +67,19 @@ def bert(
 
     Args:
         weights: arrays by minibert's names; float64 for comparing, float32 as published.
-        config: `num_hidden_layers`, `num_attention_heads`, `hidden_act` ("gelu" or "gelu_tanh").
+        config: `num_hidden_layers`, `num_attention_heads` and `hidden_act`, see `ACTIVATIONS`.
         input_ids: S ids of tokens, `[CLS]` and `[SEP]` included.
         segment_ids: S times 0 (first sentence) or 1 (second); all 0 if not given.
 
     Example:
-        >>> ids = [101, 3000, 2003, 1996, 3007, 1997, 103, 1012, 102]
-        >>> answer = bert(weights, config, ids)  # [CLS] paris is the capital of [MASK] . [SEP]
-        >>> answer.masked_lm_log_probs[6].argmax()  # the id of the likeliest word at [MASK]
+        >>> model = minibert.BertForPreTraining.from_pretrained("weights/tiny")
+        >>> weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        >>> tokenizer = minibert.BertTokenizer.from_pretrained("weights/tiny")
+        >>> ids = tokenizer("he opened the [MASK].", split_special_tokens=False).input_ids
+        >>> answer = bert(weights, model.config.to_dict(), ids)
+        >>> guess = answer.masked_lm_log_probs[4].argmax()  # [CLS] he opened the [MASK] . [SEP]
+        >>> tokenizer.convert_ids_to_tokens(int(guess))
+        'door'
     """
     segment_ids = [0] * len(input_ids) if segment_ids is None else segment_ids
     hidden_states = [embeddings(weights, input_ids, segment_ids)]  # (S, E)
@@ -144,7 +149,7 @@ def attention(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
 
 
 def feed_forward(weights: Weights, config: Mapping[str, Any], layer: str, hidden: Array) -> Array:
-    """Each token by itself: widen, bend, narrow. Without the bend, all layers were but one."""
+    """Each token by itself: widen, bend, narrow. Without the bend, one matrix would do."""
     bend = ACTIVATIONS[config["hidden_act"]]
     wide = bend(linear(weights, f"{layer}.feed_forward.expand", hidden))  # (S, E) -> (S, F)
     return linear(weights, f"{layer}.feed_forward.contract", wide)  # (S, F) -> (S, E)
@@ -223,4 +228,5 @@ def gelu_tanh(x: Array) -> Array:
     return x * chance  # (..., F)
 
 
-ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}
+# By the names in minibert's and in Hugging Face's `config.json`.
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh}

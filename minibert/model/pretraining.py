@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minibert.model.bert import EncoderInputs, ModelWithHead
-from minibert.model.checks import check_labels
+from minibert.model.checks import check_is_batch, check_labels
 from minibert.model.config import BertConfig
 from minibert.model.encoder import activate
 from minibert.model.losses import IGNORED, cross_entropy, sum_of_means
@@ -75,8 +75,9 @@ def positions_to_read(
         for everywhere. And the labels, (B, K) or (B, S).
 
     Raises:
-        MiniBertError: the labels do not fit.
+        MiniBertError: the ids are no batch, or the labels do not fit.
     """
+    check_is_batch(input_ids)
     if labels is None:
         return None, None
     check_labels(
@@ -90,7 +91,7 @@ def positions_to_read(
         return None, labels
     wanted = labels != IGNORED
     wanted[:, :1] = True
-    most = int(wanted.sum(dim=1).max())
+    most = int(wanted.sum(dim=1).max()) if len(wanted) else 1
     positions = wanted.int().argsort(dim=1, descending=True, stable=True)[:, :most]
     return positions, labels.gather(1, positions)
 

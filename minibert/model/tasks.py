@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minibert.errors import MiniBertError
 from minibert.model.bert import EncoderInputs, ModelWithHead
-from minibert.model.checks import check_labels
+from minibert.model.checks import check_is_tensor, check_labels
 from minibert.model.config import BertConfig
 from minibert.model.losses import binary_cross_entropy, cross_entropy, squared_error, sum_of_means
 from minibert.model.outputs import LossTerm, QuestionAnsweringOutput, TaskOutput
@@ -78,6 +78,7 @@ class BertForSequenceClassification(TaskModel):
         )
 
     def _loss(self, logits: Tensor, labels: Tensor) -> LossTerm:
+        check_is_tensor("labels", labels)
         problem = self.config.problem_type or self._problem_of(labels)
         if problem == "single_label_classification":
             check_labels("labels", labels, classes=logits.shape[1], shape=(logits.shape[0],))
@@ -211,6 +212,7 @@ class BertForMultipleChoice(TaskModel):
         Returns:
             `logits` (B, C), and `loss` when there are labels.
         """
+        check_is_tensor("input_ids", input_ids)
         if input_ids.dim() != 3:
             raise MiniBertError(
                 f"input_ids has the shape {tuple(input_ids.shape)}; for multiple choice it must be "

@@ -59,13 +59,17 @@ class _WideCrossEntropy(torch.autograd.Function):
         real = labels != ctx.ignored
         chosen = labels.where(real, 0)[:, None]
         factors = torch.where(real, factor, 0)[:, None]
+        if torch.is_grad_enabled():  # for a derivative of this derivative, in plain operations
+            softmax = logits.to(log_sums.dtype).softmax(dim=1)
+            ones = torch.ones_like(softmax[:, :1])
+            return (softmax.scatter_add(1, chosen, -ones) * factors).to(logits.dtype), None, None
         gradient = torch.empty_like(logits)
         tables = (gradient, logits, log_sums[:, None], chosen, factors)
         parts = (torch.split(table, _rows_at_once(logits)) for table in tables)
         for out, part, log_sum, label, of_row in zip(*parts, strict=True):
-            softmax = (part - log_sum).exp_()  # float32, whatever the logits are
-            softmax.scatter_add_(1, label, softmax.new_full(label.shape, -1.0))
-            out.copy_(softmax.mul_(of_row))
+            some = (part - log_sum).exp_()  # the softmax, in float32 whatever the logits are
+            some.scatter_add_(1, label, some.new_full(label.shape, -1.0))
+            out.copy_(some.mul_(of_row))
         return gradient, None, None
 
 

@@ -90,7 +90,7 @@ def families_for(texts: Iterable[str]) -> list[str] | None:
     from matplotlib import font_manager
 
     default = Path(font_manager.findfont(DEFAULT_FONT))
-    missing = {ord(c) for text in texts for c in text} - _characters(default)
+    missing = {ord(c) for text in texts for c in text if not c.isspace()} - _characters(default)
     if not missing:
         return [DEFAULT_FONT]
     fonts = {
