@@ -1,6 +1,6 @@
 """Turn sentences into vectors, find the nearest of each, and draw them all.
 
-python examples/embed.py weights/small
+python examples/embed.py weights/tiny
 python examples/embed.py bert-base-multilingual-cased --file sentences.txt --pool mean
 """
 

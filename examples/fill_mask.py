@@ -1,6 +1,6 @@
 """Let a pretrained BERT guess the words that [MASK] hides.
 
-python examples/fill_mask.py weights/small
+python examples/fill_mask.py weights/tiny
 python examples/fill_mask.py bert-base-chinese "巴黎是[MASK]国的首都。"
 """
 

@@ -1,4 +1,5 @@
-"""Pretrain BERT, step by step; `minibert pretrain` takes the same steps and has more options.
+"""Pretrain BERT, step by step; `minibert pretrain` does the same, has more options, and can be
+started in several processes (torchrun).
 
 python examples/pretrain.py                                    # a taste, on library documentation
 minibert prepare TEXTS --vocabulary vocab.txt --output corpus  # your own text ...
@@ -13,7 +14,12 @@ from minibert.command import Parser, choose_output, resume_command, run
 from minibert.data.corpus import Corpus
 from minibert.data.library_corpus import build_library_corpus
 from minibert.data.pretraining_batches import PretrainingBatches
-from minibert.evaluation.pretraining import evaluate_pretraining
+from minibert.evaluation.pretraining import (
+    EVALUATED_BATCHES,
+    HELD_OUT_SHARE,
+    JUDGE_BATCH_SIZE,
+    evaluate_pretraining,
+)
 from minibert.files import write_json
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
@@ -30,11 +36,11 @@ def main() -> None:
     if options.corpus is None and not folder.exists():
         print(build_library_corpus(folder).in_words())
     corpus = Corpus.open(folder)
-    documents, held_out = corpus.split(0.02)
+    documents, held_out = corpus.split(HELD_OUT_SHARE)
 
     # Documents -> pairs of sentences with hidden words: other pairs and words in every epoch.
     batches = PretrainingBatches(documents, max_length=options.max_length, batch_size=32)
-    judge = PretrainingBatches(held_out, max_length=options.max_length, batch_size=64)
+    judge = PretrainingBatches(held_out, max_length=options.max_length, batch_size=JUDGE_BATCH_SIZE)
     print(f"{documents.token_count:,} tokens, {len(batches):,} batches an epoch")
 
     # A model, and the same loop as for fine-tuning.
@@ -50,7 +56,7 @@ def main() -> None:
         settings,
         folder=output / "training",
         device=device,
-        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=100),
+        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=EVALUATED_BATCHES),
         score=None,
         identity=identity_of(batches),
         resume=options.resume,

@@ -39,6 +39,7 @@ BAD = [
     ("pretraining.py --corpus toy --pieces 0", "--pieces: 0 is out of range; give at least 1"),
     ("pretraining.py --corpus toy --pieces 365", "toy has 366 --pieces; give no fewer"),
     ("pretraining.py --corpus none", "none is no tokenized corpus"),
+    ("preparing.py --megabytes 0", "--megabytes: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 0", "--updates: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 999", "too few for --updates 999; give fewer"),
     ("next_sentence_control.py toy --batch-size 0", "--batch-size: 0 is out of range"),
@@ -69,6 +70,15 @@ def test_options_with_which_a_run_has_failed_bind_nobody(benchmark):
         code, _, err = benchmark(f"seeds.py --output runs --seeds 1 -- {options}")
         assert (code, err.count("\n")) == (2, 1)
         assert "the run with seed 0 failed; runs/seed-0/output.txt says why" in err
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read there")
+def test_preparing_is_timed_and_its_memory_seen(benchmark):
+    code, out, err = benchmark("preparing.py --megabytes 1 --workers 1 --size 300")
+    assert code == 0, err
+    (vocabulary, corpus) = (line.split() for line in out.splitlines()[1:])
+    assert (vocabulary[:3], corpus[:3]) == (["1", "MB", "train-vocab"], ["1", "MB", "prepare"])
+    assert all(float(line[3]) > 0 and int(line[4]) > 10 for line in (vocabulary, corpus))
 
 
 def test_the_control_trains_on_text_as_it_is_and_shuffled(benchmark):

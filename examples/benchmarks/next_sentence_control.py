@@ -21,14 +21,16 @@ from minibert.command import Parser, run, whole_number
 from minibert.data.corpus import Corpus
 from minibert.data.pretraining_batches import PretrainingBatches
 from minibert.errors import MiniBertError
-from minibert.evaluation.pretraining import evaluate_pretraining
+from minibert.evaluation.pretraining import (
+    EVALUATED_BATCHES,
+    HELD_OUT_SHARE,
+    JUDGE_BATCH_SIZE,
+    evaluate_pretraining,
+)
 from minibert.training.loop import train
 from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
 from minibert.training.start import PRESETS
 from minibert.training.start_pretraining import new_model_for, usual_learning_rate
-
-HELD_OUT_SHARE = 0.02
-EVALUATED_BATCHES = 100
 
 
 class FirstBatches:
@@ -60,7 +62,7 @@ def main() -> None:
         batches = PretrainingBatches(
             change(documents), max_length=64, batch_size=options.batch_size
         )
-        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=64)
+        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=JUDGE_BATCH_SIZE)
         runs[name] = FirstBatches(batches, options.updates), judge
     print("text       majority  next-sentence accuracy  loss of masked words")
     for name, (batches, judge) in runs.items():

@@ -1,6 +1,6 @@
 """Put words of your own into a model's vocabulary, in the places that are free: [unused0] ...
 
-minibert add-words weights/tiny --text letters --count 200 --output with-words
+minibert add-words weights/tiny --text letters --count 50 --output with-words
 minibert add-words bert-base-uncased --words words.txt --output with-words
 minibert prepare letters --vocabulary with-words --output corpus
 minibert pretrain corpus --model with-words --output adapted
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
             f"{SEEN_AT_LEAST} times; give more text, or name words with --words."
         )
 
-    with whole_folder(options.output.absolute()) as folder:
+    with whole_folder(options.output) as folder:
         convert(options.model, folder)
         write_new_words(folder, {w.id: tokenizer.convert_tokens_to_ids(w.pieces) for w in added})
         larger.save_pretrained(folder)

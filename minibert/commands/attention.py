@@ -1,7 +1,7 @@
 """Write a page that shows where every head of every layer looks; it opens offline in any browser.
 
-minibert attention weights/small "The cat sat on the mat because it was tired."
-minibert attention weights/small "那只猫" "它睡了" --output cats.html --picture cats.png
+minibert attention weights/tiny "The cat sat on the mat because it was tired."
+minibert attention bert-base-chinese "那只猫" "它睡了" --output cats.html --picture cats.png
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Turn each text into one vector, to be compared, searched or clustered.
 
-minibert embed weights/small "A cat sleeps." "猫在睡觉。"
-minibert embed weights/small --file texts.txt --pool mean --normalise --output vectors.npy
+minibert embed weights/tiny "A cat sleeps." "A dog barks."
+minibert embed bert-base-chinese "猫在睡觉。"
+minibert embed weights/tiny --file texts.txt --pool mean --normalise --output vectors.npy
 
 Without --output, or with a .jsonl, a text is one line {"text": ..., "vector": [...]}; a .npy holds
 one float32 array, a row a text.

@@ -1,7 +1,7 @@
 """Guess the words that [MASK] hides, with their probabilities.
 
-minibert fill-mask weights/small "Paris is the [MASK] of France."
-minibert fill-mask weights/small "I live in [MASK] [MASK]." --together
+minibert fill-mask weights/tiny "He opened the [MASK]."
+minibert fill-mask weights/tiny "She gave him a [MASK] of [MASK]." --together
 
 Several masks are guessed each by itself. --together also fills all of them, the most certain first,
 each with those before it in place.

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from minibert.data.pretraining_batches import PretrainingBatches
     from minibert.training.distributed import Processes
 
-HELD_OUT_SHARE = 0.02  # of the documents
-EVALUATED_BATCHES = 100  # while training; in the end all held-out text is
-JUDGE_BATCH_SIZE = 64
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -63,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--held-out",
         type=float,
-        default=HELD_OUT_SHARE,
         metavar="SHARE",
         help="of the documents, to judge by; 0.02",
     )
@@ -90,7 +85,12 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     from minibert.data.corpus import Corpus
     from minibert.data.masking import MaskingRates
     from minibert.data.pretraining_batches import PretrainingBatches
-    from minibert.evaluation.pretraining import evaluate_pretraining
+    from minibert.evaluation.pretraining import (
+        EVALUATED_BATCHES,
+        HELD_OUT_SHARE,
+        JUDGE_BATCH_SIZE,
+        evaluate_pretraining,
+    )
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, describe_run
     from minibert.training.start_pretraining import (
@@ -122,7 +122,9 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     # goes on would be judged by what it has seen. They are always masked as in the paper, so that
     # runs can be compared.
     corpus = Corpus.open(options.corpus)
-    documents, held_out = corpus.split(options.held_out)
+    documents, held_out = corpus.split(
+        HELD_OUT_SHARE if options.held_out is None else options.held_out
+    )
     batches = PretrainingBatches(
         documents,
         max_length=length,

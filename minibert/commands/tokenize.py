@@ -1,6 +1,6 @@
 """Show how texts are cut into pieces.
 
-minibert tokenize weights/small "A puppeteer sleeps." --ids
+minibert tokenize weights/tiny "A puppeteer sleeps." --ids
 minibert tokenize vocab.txt "那只猫" --cased
 """
 

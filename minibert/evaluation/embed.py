@@ -1,7 +1,7 @@
 """Text -> one vector: what BERT's tokens say, pooled.
 
-    encoder = TextEncoder.from_folder("weights/small")
-    vectors = encoder.encode(["A cat sleeps.", "猫在睡觉。"], pool="mean", normalise=True)
+    encoder = TextEncoder.from_folder("weights/tiny")
+    vectors = encoder.encode(["A cat sleeps.", "A dog barks."], pool="mean", normalise=True)
     vectors[0] @ vectors[1]         # their cosine
 
 There are four ways to pool, and none is always best. With weights that were never fine-tuned the

@@ -1,7 +1,7 @@
 """[MASK] -> the words that may stand there, each with its probability.
 
-    filler = MaskFiller.from_folder("weights/small")
-    filler("Paris is the [MASK] of France.")[0][0].token        # 'capital'
+    filler = MaskFiller.from_folder("weights/tiny")
+    filler("He opened the [MASK].")[0][0].token        # 'door'
 
 Only "[MASK]" is special in a text. A "[SEP]" that somebody typed stays plain text, as everywhere in
 minibert; a second text is given as one.

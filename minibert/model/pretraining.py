@@ -25,7 +25,8 @@ from minibert.model.losses import IGNORED, cross_entropy, sum_of_means
 from minibert.model.outputs import LossTerm, MaskedLMOutput, PreTrainingOutput, TaskOutput
 from minibert.model.pretrained import initialise
 
-# Google's code: `next_sentence_label = 1 if is_random_next else 0`.
+# Google's code: `next_sentence_label = 1 if is_random_next else 0`. The data have the same two
+# numbers of their own, since neither data nor models import the other.
 IS_NEXT = 0
 IS_RANDOM = 1
 

@@ -166,7 +166,7 @@ def train(
                         position.loss_sum += loss
                         position.loss_count += 1
                         clock.count(window.tokens, window.positions)
-                        progress.step(f"loss {loss:.3f}  {clock.rate():,.0f} tokens/s")
+                        progress.step(f"loss {loss:.3f}  {clock.in_words()}")
                         if position.step % settings.log_every == 0:
                             record.progress(epoch + position.batch / length, clock)
                         if position.step % settings.save_every == 0:

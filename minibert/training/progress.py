@@ -72,3 +72,7 @@ class Clock:
     def padding(self) -> float:
         """The share of all positions, from 0 to 1."""
         return 1 - self.tokens / max(self.positions, 1)
+
+    def in_words(self) -> str:
+        """Both, for the screen."""
+        return f"{self.rate():,.0f} tokens/s, {self.padding():.0%} padding"

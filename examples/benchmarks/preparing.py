@@ -1,0 +1,106 @@
+"""How fast is raw text a vocabulary and a corpus, and does the memory stay flat as it grows?
+
+    python examples/benchmarks/preparing.py --megabytes 100 1000
+
+Writes so much English-like text (made words, as unequally frequent as real ones, no document
+twice), lets `minibert train-vocab` and `minibert prepare` read it, and prints the seconds of each
+and the most memory that all its processes had together. Memory is read from /proc, so from Linux.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from minibert.command import Parser, run, whole_number
+from minibert.errors import MiniBertError
+
+SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]
+WORDS = 80_000
+SENTENCES, WORDS_A_SENTENCE = 12, 15  # of a document
+INTERVAL = 0.2  # seconds between two looks at the memory
+
+
+def main() -> None:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", nargs="+", type=whole_number(1), default=[10, 100])
+    parser.add_argument("--workers", type=whole_number(1), default=os.cpu_count())
+    parser.add_argument("--size", type=whole_number(300), default=8192, help="of the vocabulary")
+    arguments = parser.parse_args()
+    if not Path("/proc/self/smaps_rollup").exists():
+        raise MiniBertError("memory is read from /proc/PID/smaps_rollup, which Linux has; use it.")
+
+    print(f"{'text':>10}  {'command':12}  {'seconds':>7}  {'most memory':>11}")
+    for megabytes in arguments.megabytes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            texts, vocabulary = folder / "texts.txt", folder / "vocab.txt"
+            write_text(texts, megabytes)
+            steps = {
+                "train-vocab": {"size": arguments.size, "output": vocabulary},
+                "prepare": {
+                    "vocabulary": vocabulary,
+                    "workers": arguments.workers,
+                    "output": folder / "corpus",
+                },
+            }
+            for command, options in steps.items():
+                words = [f"--{name}={value}" for name, value in options.items()]
+                seconds, most = watch(
+                    [sys.executable, "-m", "minibert", command, str(texts), *words]
+                )
+                told = f"{megabytes:>7} MB  {command:12}  {seconds:>7.1f}  {most / 1e6:>8.0f} MB"
+                print(told, flush=True)
+
+
+def write_text(path: Path, megabytes: int) -> None:
+    """Documents of made words; the n-th commonest is seen 1/n times as often as the first."""
+    generator = np.random.default_rng(0)
+    made = generator.choice(SYLLABLES, (WORDS, 3))
+    words = np.array(["".join(parts[: 1 + i % 3]) for i, parts in enumerate(made.tolist())])
+    shares = 1 / np.arange(1, WORDS + 1)
+    shares /= shares.sum()
+    with path.open("w", encoding="utf-8") as file:
+        while file.tell() < megabytes * 1_000_000:
+            drawn = generator.choice(words, (200, SENTENCES, WORDS_A_SENTENCE), p=shares)
+            for document in drawn.tolist():
+                sentences = (" ".join(sentence).capitalize() + "." for sentence in document)
+                file.write(" ".join(sentences) + "\n\n")
+
+
+def watch(command: list[str]) -> tuple[float, int]:
+    """Run a command; the seconds that it took, and the most bytes its processes had at once."""
+    started, most = time.monotonic(), 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            most = max(most, sum(memory(number) for number in family(process.pid)))
+            time.sleep(INTERVAL)
+    if process.returncode:
+        raise MiniBertError(f"{' '.join(command[2:4])} failed; what it says stands above.")
+    return time.monotonic() - started, most
+
+
+def family(number: int) -> list[int]:
+    """The id of a process, those of its children, of theirs, and so on."""
+    try:
+        children = Path(f"/proc/{number}/task/{number}/children").read_text("utf-8").split()
+    except OSError:  # it has ended
+        return []
+    return [number, *(one for child in children for one in family(int(child)))]
+
+
+def memory(number: int) -> int:
+    """The bytes of a process; what it shares with others is divided among them."""
+    try:
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text("utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+if __name__ == "__main__":
+    run(main)
