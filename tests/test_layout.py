@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "checkpoints": set(),
     "model": {"checkpoints"},
     "data": {"tokenization"},
-    "evaluation": {"data", "model", "tokenization"},
+    "evaluation": {"data", "model", "tokenization", "checkpoints"},
     "views": {"evaluation", "data", "model", "tokenization"},
     "training": {"evaluation", "data", "model", "tokenization", "checkpoints"},
     "doctor": {"training"},

@@ -89,10 +89,17 @@ def test_a_word_takes_the_next_free_place_and_nothing_else_moves(tokenizer):
 
 
 def test_the_options_of_the_tokenizer_are_kept(tokenizer):
-    cased = BertTokenizer(tokenizer.get_vocab(), do_lower_case=False, model_max_length=9)
+    cased = BertTokenizer(
+        tokenizer.get_vocab(),
+        backend="rust",
+        do_lower_case=False,
+        split_special_tokens=False,
+        model_max_length=9,
+        mask_token="[unused2]",
+    )
     larger, _ = put_words(cased, ["Mat"])
     assert larger.tokenize("Mat mat") == ["Mat", "mat"]
-    assert (larger.do_lower_case, larger.model_max_length) == (False, 9)
+    assert (larger.options, larger.backend) == (cased.options, "rust")
 
 
 def test_words_are_taken_as_the_tokenizer_will_look_them_up(tokenizer):

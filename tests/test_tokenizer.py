@@ -1,7 +1,8 @@
 """What you can rely on: the tokenizer's whole interface, on a vocabulary for checking by hand.
 
 Every test that reads a text runs with both backends, so they are interchangeable. Parity with
-`transformers` and with Google's own output is in `test_tokenizer_parity.py`.
+`transformers` and with Google's own output is in `test_tokenizer_parity.py`; tokenizers in folders
+are in `test_saved_tokenizer.py`.
 """
 
 import json
@@ -138,6 +139,44 @@ def test_pad_completes_earlier_encodings_and_leaves_labels_alone(tokenizer):
         tokenizer.pad([{"labels": 1}])
 
 
+@pytest.mark.parametrize("kind", ["pt", "np"])
+def test_tensors_hold_the_numbers_that_were_given(tokenizer, kind):
+    """A score is no whole number, and a regression on cut off scores would not even fail."""
+    rows = [
+        {**tokenizer("the"), "labels": 0.7, "ranks": [1, 2.5], "keep": True, "none": []},
+        {**tokenizer("dog"), "labels": 2, "ranks": [3, 4], "keep": False, "none": []},
+    ]
+    padded = tokenizer.pad(rows, return_tensors=kind)
+    found = {name: str(column.dtype).removeprefix("torch.") for name, column in padded.items()}
+    assert found.pop("labels") == found.pop("ranks") == "float32"
+    assert set(found.values()) == {"int64"}
+    assert padded.labels.tolist() == pytest.approx([0.7, 2])
+    assert padded.ranks.tolist() == [[1, 2.5], [3, 4]]
+    assert padded.keep.tolist() == [1, 0]
+    assert padded.none.shape == (2, 0)
+    alone = tokenizer.pad({**tokenizer("the"), "labels": 0.5}, return_tensors=kind)
+    assert (alone.labels.shape, float(alone.labels)) == ((), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["good", "bad"], "'good'"),
+        ([1, None], "None"),
+        ([[1, 2], None], "None"),
+        ([[1], ["a", "b"]], "'a'"),
+        ([{"x": 1}, 2], "{'x': 1}"),
+        ([1, 2**70], str(2**70)),
+    ],
+)
+def test_a_column_that_is_not_of_numbers_makes_no_tensor_but_a_sentence(tokenizer, values, found):
+    rows = [{**tokenizer("the"), "score": value} for value in values]
+    message = f"the column score holds {found}, .* leave the column out, or turn it into numbers"
+    with pytest.raises(MiniBertError, match=message):
+        tokenizer.pad(rows, return_tensors="pt")
+    assert tokenizer.pad(rows).score == values
+
+
 # Truncation
 
 
@@ -264,6 +303,9 @@ def test_tensors_come_in_both_kinds(tokenizer):
 def test_rows_of_different_lengths_make_no_tensor_but_a_sentence(tokenizer):
     with pytest.raises(MiniBertError, match=r"different lengths.*padding=True"):
         tokenizer(["the", "the dogs"], return_tensors="pt")
+    rows = [{**tokenizer("the"), "spans": [1, 2]}, {**tokenizer("dog"), "spans": [3]}]
+    with pytest.raises(MiniBertError, match="the rows of spans have different lengths"):
+        tokenizer.pad(rows, return_tensors="pt")
 
 
 def test_an_encoding_goes_to_another_process_as_a_plain_dictionary(tokenizer):
@@ -440,88 +482,3 @@ def test_the_cache_never_grows_beyond_its_size():
     assert 0 < len(cache) <= CACHE_SIZE
     assert cache["long" * 100] == "LONG" * 100
     assert "long" * 100 not in cache
-
-
-# Saved tokenizers
-
-
-def test_a_saved_tokenizer_comes_back_as_it_was(tmp_path, tokenizer):
-    changed = BertTokenizer(
-        TOY,
-        do_lower_case=False,
-        strip_accents=True,
-        tokenize_chinese_chars=False,
-        max_characters_per_word=7,
-        model_max_length=64,
-        padding_side="left",
-        truncation_side="left",
-        mask_token="mask",
-    )
-    changed.save_pretrained(tmp_path / "saved")
-    again = BertTokenizer.from_pretrained(tmp_path / "saved", backend=tokenizer.backend)
-    for name in ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "model_max_length"):
-        assert getattr(again, name) == getattr(changed, name)
-    assert again.special_tokens_map == changed.special_tokens_map
-    text = ["the café 我爱 running", "The"]
-    assert again(text, padding=True) == changed(text, padding=True)
-
-
-def test_a_google_folder_has_only_a_vocabulary(tmp_path):
-    (tmp_path / "vocab.txt").write_text("\n".join(TOY) + "\n", encoding="utf-8")
-    assert BertTokenizer.from_pretrained(tmp_path).do_lower_case
-    assert not BertTokenizer.from_pretrained(str(tmp_path), do_lower_case=False).do_lower_case
-
-
-def test_a_cased_vocabulary_without_a_word_about_case_is_refused_rather_than_guessed(tmp_path):
-    pieces = [*TOY, *(f"Word{number}" for number in range(50))]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
-    with pytest.raises(MiniBertError, match="pass do_lower_case=False"):
-        BertTokenizer.from_pretrained(tmp_path)
-    assert BertTokenizer.from_pretrained(tmp_path, do_lower_case=True).do_lower_case
-
-
-def test_saving_removes_a_tokenizer_json_that_would_be_read_before_it(tmp_path):
-    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
-    BertTokenizer(TOY).save_pretrained(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "tokenizer_config.json",
-        "vocab.txt",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({}, "no vocab.txt and no tokenizer.json"),
-        ({"tokenizer_config.json": "{"}, "not a JSON file"),
-        ({"tokenizer_config.json": "[" * 100_000}, "not a JSON file"),
-        ({"tokenizer_config.json": "[]"}, "must hold a JSON object"),
-        ({"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}, "RobertaTokenizer"),
-        ({"tokenizer.json": '{"model": {"type": "BPE", "vocab": {}}}'}, "describes BPE"),
-    ],
-)
-def test_a_folder_that_holds_no_bert_tokenizer_is_refused(tmp_path, files, message):
-    for name, content in files.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(MiniBertError, match=message):
-        BertTokenizer.from_pretrained(tmp_path)
-
-
-def test_a_tokenizer_json_with_added_tokens_is_refused(tmp_path):
-    content = {
-        "model": {"type": "WordPiece", "vocab": TOY},
-        "normalizer": {"type": "BertNormalizer", "lowercase": False},
-        "added_tokens": [{"content": "[SEP]"}],
-    }
-    path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert not BertTokenizer.from_pretrained(tmp_path).do_lower_case
-    content["added_tokens"].append({"content": "[NEW]"})
-    path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(MiniBertError, match=r"adds the token '\[NEW\]'"):
-        BertTokenizer.from_pretrained(tmp_path)
-
-
-def test_ids_with_gaps_cannot_be_saved_as_lines(tmp_path):
-    with pytest.raises(MiniBertError, match="are not 0 to"):
-        BertTokenizer({**TOY, "gap": 99}).save_pretrained(tmp_path)

@@ -87,7 +87,9 @@ def watch(command: list[str]) -> tuple[float, int]:
 def family(number: int) -> list[int]:
     """The id of a process, those of its children, of theirs, and so on."""
     try:
-        children = Path(f"/proc/{number}/task/{number}/children").read_text("utf-8").split()
+        children = (
+            Path(f"/proc/{number}/task/{number}/children").read_text(encoding="utf-8").split()
+        )
     except OSError:  # it has ended
         return []
     return [number, *(one for child in children for one in family(int(child)))]
@@ -96,7 +98,7 @@ def family(number: int) -> list[int]:
 def memory(number: int) -> int:
     """The bytes of a process; what it shares with others is divided among them."""
     try:
-        lines = Path(f"/proc/{number}/smaps_rollup").read_text("utf-8").splitlines()
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -18,22 +18,15 @@ Source: Devlin's answer in the issues of google-research/bert, "Adding domain sp
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minibert.errors import MiniBertError
 from minibert.tokenization.chunks import PythonEncoder
-from minibert.tokenization.normalize import NormalizeOptions, split_words
+from minibert.tokenization.normalize import split_words
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.train_vocab_words import count_words
-from minibert.tokenization.wordpiece import WordPiece
 
 SEEN_AT_LEAST = 5  # from fewer examples no vector can be learned
 _UNUSED = re.compile(r"\[unused\d+\]")
-_OPTIONS = (
-    *("do_lower_case", "backend", "tokenize_chinese_chars", "strip_accents"),
-    *("split_special_tokens", "max_characters_per_word", "model_max_length"),
-    *("padding_side", "truncation_side"),
-)
 
 
 @dataclass(frozen=True)
@@ -71,8 +64,8 @@ def count_pieces(texts: Iterable[str], tokenizer: BertTokenizer) -> list[CutWord
         >>> words[0]
         CutWord(word='covid', pieces=('co', '##vid'), count=2)
     """
-    wordpiece = _wordpiece(tokenizer)
-    encoder = PythonEncoder(wordpiece, _normalize_options(tokenizer))
+    wordpiece = tokenizer.wordpiece
+    encoder = PythonEncoder(wordpiece, tokenizer.normalization)
     counts = count_words(texts, split=lambda chunk, _: encoder.words(chunk))
     return [CutWord(word, tuple(wordpiece.split(word)), n) for word, n in counts.items()]
 
@@ -93,7 +86,7 @@ def most_saving(
 
 def token_count(words: Iterable[CutWord], tokenizer: BertTokenizer) -> int:
     """How many tokens a text with these words has in another vocabulary."""
-    wordpiece = _wordpiece(tokenizer)
+    wordpiece = tokenizer.wordpiece
     return sum(len(wordpiece.split(word.word)) * word.count for word in words)
 
 
@@ -112,10 +105,10 @@ def as_new_words(words: Iterable[str], tokenizer: BertTokenizer) -> list[str]:
         >>> as_new_words(["Covid", "the", "covid"], tokenizer)
         ['covid']
     """
-    options, known = _normalize_options(tokenizer), tokenizer.get_vocab()
+    known = tokenizer.get_vocab()
     found: dict[str, None] = {}
     for given in words:
-        parts = split_words(given, options)
+        parts = split_words(given, tokenizer.normalization)
         if len(parts) != 1:
             raise MiniBertError(
                 f"{given!r} is {len(parts)} words to the tokenizer ({' '.join(parts)}): it "
@@ -155,30 +148,12 @@ def put_words(
         )
     places += range(len(tokenizer), len(tokenizer) + len(new) - len(places))
     pieces = dict(enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))))
-    wordpiece = _wordpiece(tokenizer)
     added = []
     for word, place in zip(new, places, strict=False):
-        added.append(NewWord(word, place, tuple(wordpiece.split(word))))
+        added.append(NewWord(word, place, tuple(tokenizer.wordpiece.split(word))))
         pieces[place] = word
-    options: dict[str, Any] = {name: getattr(tokenizer, name) for name in _OPTIONS}
-    options |= tokenizer.special_tokens_map
     ids = {piece: index for index, piece in pieces.items()}
-    return BertTokenizer(ids, **options), added
-
-
-def _normalize_options(tokenizer: BertTokenizer) -> NormalizeOptions:
-    strip, lower = tokenizer.strip_accents, tokenizer.do_lower_case
-    return NormalizeOptions(
-        lower, lower if strip is None else strip, tokenizer.tokenize_chinese_chars
-    )
-
-
-def _wordpiece(tokenizer: BertTokenizer) -> WordPiece:
-    return WordPiece(
-        tokenizer.get_vocab(),
-        unknown_token=tokenizer.unk_token,
-        max_characters_per_word=tokenizer.max_characters_per_word,
-    )
+    return BertTokenizer(ids, backend=tokenizer.backend, **tokenizer.options), added
 
 
 def _has_letter(word: str) -> bool:

@@ -10,8 +10,9 @@ Five steps, each a function below, in the order of Google's `BasicTokenizer` (`t
 
 Written to be read, one character at a time. `chunks.py` does the same work faster and is tested
 to give the same words. Departure from Hugging Face's `BertNormalizer`: characters for private use
-stay in the text here, as in Google's code (Hugging Face drops them), and a capital sigma at the
-end of a word becomes the final sigma, as Python's `str.lower` has it.
+stay in the text here, as in Google's code (Hugging Face drops them), U+2B820 to U+2B91F are Chinese
+(its range has a typo), a capital sigma at the end of a word becomes the final sigma, as Python's
+`str.lower` has it, and Unicode's tables are those of your Python (its own are older).
 """
 
 import unicodedata

@@ -1,6 +1,7 @@
 """Rows of different lengths -> rows of one length -> tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from minibert.errors import MiniBertError
@@ -75,28 +76,49 @@ def _plain(value: Any) -> Any:
 
 
 def to_tensors(columns: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Every column as a tensor of 64-bit integers (kind "pt") or a NumPy array (kind "np").
+    """Every column as a tensor (kind "pt") or a NumPy array (kind "np").
+
+    Whole numbers become 64-bit integers, others 32-bit floats, as `torch.tensor` has it.
 
     Raises:
-        MiniBertError: another kind, or rows of different lengths.
+        MiniBertError: another kind, rows of different lengths, or a column that is not of numbers.
     """
-    import numpy
-
     if kind not in ("pt", "np"):
         raise MiniBertError(f'return_tensors is {kind!r}; use "pt" for PyTorch or "np" for NumPy.')
-    tensors: dict[str, Any] = {}
-    for name, rows in columns.items():
-        try:
-            array = numpy.array(rows, dtype=numpy.int64)
-        except ValueError as error:
-            raise MiniBertError(
-                f"the rows of {name} have different lengths and make no tensor; "
-                "ask for padding=True, and for truncation=True if some are too long."
-            ) from error
-        if kind == "pt":
-            import torch
+    arrays = {name: _as_array(name, rows) for name, rows in columns.items()}
+    if kind == "np":
+        return arrays
+    import torch
 
-            tensors[name] = torch.from_numpy(array)
-        else:
-            tensors[name] = array
-    return tensors
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _as_array(name: str, rows: Any) -> Any:
+    import numpy
+
+    with suppress(ValueError):  # rows of different lengths
+        array = numpy.array(rows)
+        # NumPy calls an array of nothing one of floats.
+        if array.size == 0 or numpy.can_cast(array.dtype, numpy.int64):
+            return array.astype(numpy.int64, copy=False)
+        if array.dtype.kind == "f":
+            return array.astype(numpy.float32)
+    for value in _values(rows):
+        if not isinstance(value, int | float) or abs(value) >= 2**63:
+            raise MiniBertError(
+                f"the column {name} holds {value!r:.60}, which no tensor can hold; leave the "
+                "column out, or turn it into numbers."
+            )
+    raise MiniBertError(
+        f"the rows of {name} have different lengths and make no tensor; "
+        "ask for padding=True, and for truncation=True if some are too long."
+    )
+
+
+def _values(rows: Any) -> Iterator[Any]:
+    """What lists of lists hold in the end."""
+    if isinstance(rows, list | tuple):
+        for row in rows:
+            yield from _values(row)
+    else:
+        yield _plain(rows)

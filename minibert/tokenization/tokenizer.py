@@ -2,10 +2,12 @@
 
     text --normalize--> words --wordpiece--> ids --pairs--> rows --padding--> a batch
 
-The arguments and results are those of `transformers.BertTokenizer`, with one difference: a text
-that spells "[SEP]" is text. Whoever wants it to become the special token says
-`split_special_tokens=False`. Left out: added tokens (put a word of your own in the place of an
-"[unusedN]" line of vocab.txt).
+The arguments and results are those of `transformers.BertTokenizer`, but for this:
+- A text that spells "[SEP]" is text, unless `split_special_tokens=False` says otherwise.
+- Where no folder says otherwise, a word has up to 200 characters, not 100, and a row 512 tokens.
+- Private use, the final sigma, and rare or young characters are read as by Google's code
+  (`normalize.py`); `backend="rust"` reads them as `transformers` does.
+Left out: added tokens (put a word of your own in the place of an "[unusedN]" line of vocab.txt).
 """
 
 import warnings
@@ -52,6 +54,9 @@ class BertTokenizer(TokenTable):
         truncation_side: where a text is cut, "right" or "left".
         special_tokens: other names for `unk_token`, `sep_token` and so on.
 
+    Attributes:
+        wordpiece, normalization: the two parts at work, words -> pieces and text -> words.
+
     Raises:
         MiniBertError: the vocabulary is damaged or lacks a special token, or an option is unknown.
 
@@ -88,18 +93,18 @@ class BertTokenizer(TokenTable):
         self.model_max_length = model_max_length
         self.padding_side = padding_side
         self.truncation_side = truncation_side
-        wordpiece = WordPiece(
+        self.wordpiece = WordPiece(
             self._ids,
             unknown_token=self.unk_token,
             max_characters_per_word=max_characters_per_word,
         )
-        options = NormalizeOptions(
+        self.normalization = NormalizeOptions(
             lower_case=do_lower_case,
             strip_accents=do_lower_case if strip_accents is None else strip_accents,
             space_chinese=tokenize_chinese_chars,
         )
         special_ids = dict(zip(self.all_special_tokens, self.all_special_ids, strict=True))
-        self._reader = TextReader(backend, wordpiece, options, special_ids)
+        self._reader = TextReader(backend, self.wordpiece, self.normalization, special_ids)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "BertTokenizer":
@@ -118,18 +123,14 @@ class BertTokenizer(TokenTable):
         vocabulary, found = saved.read(folder, options)
         return cls(vocabulary, **found)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every argument but the vocabulary and the backend, as it is now: what a folder keeps."""
+        return {name: getattr(self, name) for name in saved.OPTIONS}
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` reads, too."""
-        options = {
-            "do_lower_case": self.do_lower_case,
-            "tokenize_chinese_chars": self.tokenize_chinese_chars,
-            "strip_accents": self.strip_accents,
-            "max_characters_per_word": self.max_characters_per_word,
-            "model_max_length": self.model_max_length,
-            "padding_side": self.padding_side,
-            "truncation_side": self.truncation_side,
-        }
-        saved.write(folder, self._ids, {**options, **self.special_tokens_map})
+        saved.write(folder, self._ids, self.options)
 
     @collector_paused()
     def __call__(
@@ -283,7 +284,7 @@ class BertTokenizer(TokenTable):
             return_tensors: "pt" for PyTorch, "np" for NumPy, None for lists.
 
         Raises:
-            MiniBertError: there are no `input_ids`, or an option is unknown.
+            MiniBertError: no `input_ids`, an unknown option, or a column that makes no tensor.
         """
         options = CallOptions(
             padding=padding,

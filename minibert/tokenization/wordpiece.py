@@ -75,7 +75,7 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
         MiniBertError: no such file, not UTF-8, empty, a byte order mark, Windows line ends, an
             empty line, or a piece that is there twice; the message names file and line.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:

@@ -1,0 +1,294 @@
+"""What you can rely on: a saved tokenizer comes back as it was, and no folder is read by guess.
+
+Folders of minibert, Google and Hugging Face are read. What a folder asks for that minibert does not
+have, and every damaged file, ends in one sentence that names the file.
+"""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minibert.errors import MiniBertError
+from minibert.tokenization import saved
+from minibert.tokenization.tokenizer import BertTokenizer
+from minibert.tokenization.tokens import TokenTable
+
+PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] [ ] the dog ##s run ##ning cafe 我 爱 sep mask".split()
+TOY = {piece: index for index, piece in enumerate(PIECES)}
+SEP, UNK, DOG = TOY["[SEP]"], TOY["[UNK]"], TOY["dog"]
+
+# Every option, changed to what it is not by default.
+CHANGED: dict[str, Any] = {
+    "do_lower_case": False,
+    "tokenize_chinese_chars": False,
+    "strip_accents": True,
+    "split_special_tokens": False,
+    "max_characters_per_word": 7,
+    "model_max_length": 64,
+    "padding_side": "left",
+    "truncation_side": "left",
+    "unk_token": "cafe",
+    "sep_token": "sep",
+    "pad_token": "the",
+    "cls_token": "dog",
+    "mask_token": "mask",
+}
+
+
+def fill(folder: Path, **files: Any) -> Path:
+    """A folder with a toy `vocab.txt` and these files, a text as it is, all else as JSON."""
+    contents = {"vocab": "\n".join(PIECES) + "\n", **files}
+    for name, content in contents.items():
+        path = folder / ("vocab.txt" if name == "vocab" else f"{name}.json")
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def fill_whole(folder: Path, **changes: Any) -> Path:
+    """A folder with nothing but a `tokenizer.json`, as `transformers` 5 leaves it."""
+    content = {
+        "model": {"type": "WordPiece", "vocab": TOY, **changes.pop("model", {})},
+        "normalizer": {"type": "BertNormalizer", "lowercase": False, "strip_accents": None},
+        "added_tokens": [{"id": SEP, "content": "[SEP]"}],
+    }
+    fill(folder, tokenizer={**content, **changes})
+    (folder / "vocab.txt").unlink()
+    return folder
+
+
+# There and back
+
+
+def test_every_option_comes_back_as_it_was_saved(tmp_path):
+    changed = BertTokenizer(TOY, **CHANGED)
+    assert changed.options == CHANGED
+    changed.save_pretrained(tmp_path / "saved")
+    again = BertTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.options == CHANGED
+    text = ["the café 我爱 running [SEP] sep", "The"]
+    assert again(text, padding=True) == changed(text, padding=True)
+    plain = BertTokenizer(TOY)
+    assert not {name for name in CHANGED if plain.options[name] == CHANGED[name]}
+    plain.save_pretrained(tmp_path / "plain")
+    assert BertTokenizer.from_pretrained(tmp_path / "plain").options == plain.options
+
+
+def test_no_argument_of_the_tokenizer_is_forgotten_in_the_list_of_options():
+    arguments = {
+        name
+        for function in (BertTokenizer.__init__, TokenTable.__init__)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert saved.OPTIONS.keys() == arguments - {"backend"} | {"do_lower_case"}
+
+
+def test_a_folder_of_others_never_makes_special_tokens_of_text(tmp_path):
+    """False is the default of transformers, and some folders spell it out."""
+    fill(tmp_path, tokenizer_config={"do_lower_case": True, "split_special_tokens": False})
+    tokenizer = BertTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.split_special_tokens
+    assert SEP not in tokenizer("the [SEP] dog").input_ids[:-1]
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_our_choice_about_special_tokens_survives_transformers_which_keeps_its_own(tmp_path, split):
+    transformers = pytest.importorskip("transformers")
+    ours = BertTokenizer(TOY, split_special_tokens=split)
+    ours.save_pretrained(tmp_path / "ours")
+    theirs = transformers.BertTokenizer.from_pretrained(str(tmp_path / "ours"))
+    assert SEP in theirs("the [SEP] dog")["input_ids"][:-1]
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    assert BertTokenizer.from_pretrained(tmp_path / "theirs").split_special_tokens == split
+
+
+def test_a_home_is_found_by_its_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(fill(tmp_path))
+    BertTokenizer("~/vocab.txt").save_pretrained("~/saved")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["saved", "vocab.txt"]
+    assert BertTokenizer.from_pretrained("~/saved").get_vocab() == TOY
+
+
+# What a folder says and does not say
+
+
+def test_a_google_folder_has_only_a_vocabulary(tmp_path):
+    fill(tmp_path)
+    assert BertTokenizer.from_pretrained(tmp_path).do_lower_case
+    assert not BertTokenizer.from_pretrained(str(tmp_path), do_lower_case=False).do_lower_case
+
+
+def test_a_cased_vocabulary_without_a_word_about_case_is_refused_rather_than_guessed(tmp_path):
+    pieces = [*TOY, *(f"Word{number}" for number in range(50))]
+    fill(tmp_path, vocab="\n".join(pieces))
+    with pytest.raises(MiniBertError, match="pass do_lower_case=False"):
+        BertTokenizer.from_pretrained(tmp_path)
+    assert BertTokenizer.from_pretrained(tmp_path, do_lower_case=True).do_lower_case
+
+
+def test_null_is_as_good_as_nothing(tmp_path):
+    nothing = dict.fromkeys(["tokenizer_class", "added_tokens_decoder", *CHANGED])
+    fill(tmp_path, tokenizer_config=nothing)
+    assert BertTokenizer.from_pretrained(tmp_path).options == BertTokenizer(TOY).options
+
+
+@pytest.mark.parametrize("limit", [int(1e30), 1e30])
+def test_a_length_that_means_no_limit_is_none_and_special_tokens_may_be_objects(tmp_path, limit):
+    config = {"model_max_length": limit, "mask_token": {"content": "mask", "lstrip": False}}
+    tokenizer = BertTokenizer.from_pretrained(fill(tmp_path, tokenizer_config=config))
+    assert (tokenizer.model_max_length, tokenizer.mask_token) == (512, "mask")
+
+
+def test_a_tokenizer_json_says_how_words_are_cut(tmp_path):
+    model = {"unk_token": "cafe", "max_input_chars_per_word": 7, "continuing_subword_prefix": "##"}
+    tokenizer = BertTokenizer.from_pretrained(fill_whole(tmp_path, model=model))
+    assert tokenizer.tokenize("dogs running runs") == ["dog", "##s", "run", "##ning", "run", "##s"]
+    assert tokenizer.tokenize("runnings Dog") == ["cafe", "cafe"]
+    assert (tokenizer.do_lower_case, tokenizer.unk_token_id) == (False, TOY["cafe"])
+    (tmp_path / "tokenizer_config.json").write_text('{"unk_token": "[UNK]"}', encoding="utf-8")
+    assert BertTokenizer.from_pretrained(tmp_path).unk_token == "[UNK]"
+
+
+@pytest.mark.parametrize("sign", ["@@", ""])
+def test_another_sign_for_the_inside_of_a_word_is_refused(tmp_path, sign):
+    fill_whole(tmp_path, model={"continuing_subword_prefix": sign})
+    with pytest.raises(MiniBertError, match=rf"tokenizer\.json continues a word with '{sign}'"):
+        BertTokenizer.from_pretrained(tmp_path)
+
+
+def test_saving_removes_the_files_of_another_tokenizer(tmp_path):
+    fill(tmp_path, tokenizer={}, added_tokens={"[NEW]": 99})
+    BertTokenizer(TOY).save_pretrained(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+
+
+# Added tokens
+
+
+def refused(folder: Path, message: str) -> None:
+    with pytest.raises(MiniBertError, match=message):
+        BertTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("token", "index", "found"),
+    [("[NEW]", 99, "none"), ("dog", 99, str(DOG)), ("[NEW]", DOG, "none")],
+)
+def test_tokens_that_are_added_to_a_vocabulary_are_refused_in_every_file(
+    tmp_path, token, index, found
+):
+    """In silence, ids would differ from those of transformers, for which the model was trained."""
+    message = rf"adds the token '{token}' as id {index} \(in the vocabulary: {found}\)"
+    message = message.replace("[NEW]", r"\[NEW\]")
+    fill(tmp_path, added_tokens={"[SEP]": SEP, token: index})
+    refused(tmp_path, rf"added_tokens\.json {message}")
+    (tmp_path / "added_tokens.json").unlink()
+    decoder = {str(SEP): {"content": "[SEP]"}, str(index): {"content": token, "special": False}}
+    fill(tmp_path, tokenizer_config={"added_tokens_decoder": decoder})
+    refused(tmp_path, rf"tokenizer_config\.json {message}")
+    (tmp_path / "tokenizer_config.json").unlink()
+    fill_whole(tmp_path, added_tokens=[{"id": index, "content": token}])
+    refused(tmp_path, rf"tokenizer\.json {message}")
+
+
+def test_tokens_that_the_vocabulary_has_may_be_listed_as_added_too(tmp_path):
+    decoder = {str(index): {"content": piece} for piece, index in TOY.items()}
+    fill(tmp_path, tokenizer_config={"added_tokens_decoder": decoder}, added_tokens=TOY)
+    assert BertTokenizer.from_pretrained(tmp_path).get_vocab() == TOY
+    added = [{"id": index, "content": piece} for piece, index in TOY.items()]
+    fill_whole(tmp_path, added_tokens=added)
+    assert BertTokenizer.from_pretrained(tmp_path).get_vocab() == TOY
+
+
+def test_added_tokens_are_fetched_from_a_hub_too(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+
+    def download(name, allow_patterns):
+        asked.extend(allow_patterns)
+        return str(fill(tmp_path, added_tokens={"[NEW]": 99}))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    refused("somebody/a-model", r"adds the token '\[NEW\]'")
+    assert "added_tokens.json" in asked
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no vocab.txt and no tokenizer.json"),
+        ({"tokenizer_config.json": "{"}, "not a JSON file"),
+        ({"tokenizer_config.json": "[" * 100_000}, "not a JSON file"),
+        ({"tokenizer_config.json": "[]"}, "must hold a JSON object"),
+        ({"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}, "RobertaTokenizer"),
+        ({"tokenizer.json": '{"model": {"type": "BPE", "vocab": {}}}'}, "describes BPE"),
+        ({"tokenizer.json": '{"model": {"type": "Unigram", "vocab": []}}'}, "describes Unigram"),
+        ({"tokenizer.json": "{}"}, "describes WordPiece with None"),
+    ],
+)
+def test_a_folder_that_holds_no_bert_tokenizer_is_refused(tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    refused(tmp_path, message)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"tokenizer_class": ["x"]}, r"tokenizer_class is \['x'\], not a text"),
+        ({"model_max_length": "512"}, "model_max_length is '512', not a whole number"),
+        ({"model_max_length": True}, "model_max_length is True, not a whole number"),
+        ({"max_characters_per_word": "x"}, "max_characters_per_word is 'x', not a whole number"),
+        ({"do_lower_case": "yes"}, "do_lower_case is 'yes', not true or false"),
+        ({"strip_accents": 1}, "strip_accents is 1, not true or false"),
+        ({"unk_token": ["x"]}, r"unk_token is \['x'\], not a text"),
+        ({"unk_token": {"content": 5}}, "unk_token is 5, not a text"),
+        ({"minibert_split_special_tokens": 0}, "split_special_tokens is 0, not true or false"),
+        ({"added_tokens_decoder": ["x"]}, r"added_tokens_decoder is \['x'\], not an object"),
+        ({"added_tokens_decoder": {"5": 5}}, "added_tokens_decoder is 5, not a text"),
+        ({"padding_side": ["x" * 9999]}, r"padding_side is \['x+, not a text"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_with_its_file_and_field(tmp_path, config, message):
+    refused(fill(tmp_path, tokenizer_config=config), rf"tokenizer_config\.json: \w*{message}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"vocab": ["x"]}}, r"vocab is \['x'\], not an object"),
+        ({"model": {"vocab": {"the": "0"}}}, "vocab 'the' is '0', not a whole number"),
+        ({"model": {"unk_token": 1}}, "unk_token is 1, not a text"),
+        ({"model": {"max_input_chars_per_word": "x"}}, "max_input_chars_per_word is 'x', not a wh"),
+        ({"normalizer": [1]}, r"normalizer is \[1\], not an object"),
+        ({"added_tokens": ["a"]}, "added_tokens is 'a', not an object"),
+        ({"added_tokens": {"a": 1}}, r"added_tokens is \{'a': 1\}, not a list"),
+        ({"added_tokens": [{"id": 1}]}, "added_tokens, content is None, not a text"),
+        ({"added_tokens": [{"id": 1, "content": ["a"]}]}, r".* content is \['a'\], not a text"),
+    ],
+)
+def test_a_damaged_tokenizer_json_is_named_with_its_field(tmp_path, changes, message):
+    refused(fill_whole(tmp_path, **changes), rf"tokenizer\.json: {message}")
+
+
+def test_a_model_that_is_no_object_is_refused(tmp_path):
+    (tmp_path / "tokenizer.json").write_text('{"model": [1]}', encoding="utf-8")
+    refused(tmp_path, r"tokenizer\.json: model is \[1\], not an object")
+
+
+def test_ids_with_gaps_cannot_be_saved_as_lines(tmp_path):
+    with pytest.raises(MiniBertError, match="are not 0 to"):
+        BertTokenizer({**TOY, "gap": 99}).save_pretrained(tmp_path)
