@@ -54,6 +54,7 @@ def made(tmp_path_factory):
     (base / "empty.txt").write_text("", encoding="utf-8")
     (base / "corpus").mkdir()
     (base / "corpus" / "corpus.json").write_text("{}", encoding="utf-8")
+    (base / "corpus" / "tokens.bin").touch()
     return base
 
 
@@ -380,10 +381,14 @@ def test_train_vocab_reads_what_prepare_reads_and_tells_what_it_left_out(miniber
     (texts / "a.md").write_text("# heading\n\nlow *low* lower\n", encoding="utf-8")
     (texts / "b.jsonl").write_text('{"body": "猫 lower"}\nno json\n', encoding="utf-8")
     (texts / "c.csv").write_text("nothing", encoding="utf-8")
+    (texts / "again").symlink_to(".")
     line = ("train-vocab", "texts", "--text-field", "body", "--output", "v.txt")
     code, _, err = minibert(*line)
     assert code == 0
-    assert err == "note: left out: 1 line (texts/b.jsonl:2: not a JSON object)\n"
+    assert err.splitlines() == [
+        "note: folders left out: 1 (texts/again: a link)",
+        "note: lines that could not be read: 1 (texts/b.jsonl:2: not a JSON object)",
+    ]
     pieces = set(Path("v.txt").read_text(encoding="utf-8").split("\n"))
     assert {"l", "猫", "lower"} <= pieces
     assert not {"h", "*", "{", "t"} & pieces

@@ -255,6 +255,19 @@ def test_no_text_leaves_no_corpus(build, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", b'[{"text": "One."}]\n', "1: no object with a text in the field 'text'"),
+        ("a.txt", "天气很好。".encode("gb18030"), "1: byte 0xcc at 1 is not UTF-8"),
+    ],
+)
+def test_text_that_cannot_be_read_is_not_called_no_text_at_all(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MiniBertError, match=rf"no text .* could not be read: 1 \(.*{reason}\)"):
+        build_corpus([tmp_path / name], TOKENIZER, tmp_path / "corpus")
+
+
 def test_a_damaged_corpus_is_not_opened(build, tmp_path):
     folder = build("one. two.\n\nthree.")[0].folder
     files = {path: path.read_bytes() for path in folder.iterdir()}
@@ -320,6 +333,17 @@ def test_the_page_about_the_format_runs():
     assert blocks
     for block in blocks:
         exec(compile(block, "corpus_format.md", "exec"), {})
+
+
+def test_the_page_about_the_format_names_all_that_the_command_takes():
+    page = (Path(__file__).parents[1] / "docs" / "corpus_format.md").read_text(encoding="utf-8")
+    parser = argparse.ArgumentParser(add_help=False)
+    prepare.add_arguments(parser)
+    options = [action.option_strings[0] for action in parser._actions if action.option_strings]
+    assert len(options) > 8
+    assert [option for option in options if f"| `{option}" not in page] == []
+    kinds = next(action.choices for action in parser._actions if action.dest == "lines")
+    assert [kind for kind in kinds if f"`--lines {kind}`" not in page] == []
 
 
 def test_the_command_prepares_a_corpus_and_says_what_it_did(tmp_path, capsys):

@@ -14,6 +14,8 @@ from minibert.data.build_corpus import build_corpus
 from minibert.data.corpus import Corpus
 from minibert.data.masking import NO_LABEL, MaskingRates
 from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.errors import MiniBertError
+from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.model.config import BertConfig
 from minibert.model.pretraining import BertForMaskedLM, BertForPreTraining
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -71,11 +73,35 @@ def test_a_pair_is_framed_and_its_label_is_true(corpus):
             second = (ids[first_sep + 1 : length - 1] - FIRST).tolist()
             assert first == list(range(first[0], first[0] + len(first)))
             assert second == list(range(second[0], second[0] + len(second)))
+            lengths = {int((document == document[text[0]]).sum()) for text in (first, second)}
             same_document = document[first[0]] == document[second[0]]
-            assert label == (0 if same_document else 1)
+            # Only a document of one sentence has 3 tokens.
+            assert label == (NO_LABEL if lengths == {3} else 0 if same_document else 1)
             if label == 0:
                 # Only a few tokens at the border of A and B may have been cut off.
                 assert 0 < second[0] - first[-1] <= 3
+
+
+def test_pairs_without_a_label_count_for_the_masked_words_alone(tmp_path):
+    corpus = toy_corpus(tmp_path, [1] * 40 + [30, 30], sentence_length=5)
+    config = BertConfig.tiny(vocab_size=corpus.tokenizer.vocab_size, max_position_embeddings=32)
+    torch.manual_seed(0)
+    model = BertForPreTraining(config).eval()
+    data = batches(corpus, batch_size=1)
+    right, asked = 0, 0
+    for batch in data.fixed():
+        output = model(**batch)
+        term = output.loss_terms["next_sentence_label"]
+        label = batch["next_sentence_label"]
+        if label == NO_LABEL:
+            assert (term.total, term.count) == (0, 0)
+            assert output.loss == output.loss_terms["labels"].mean()
+        else:
+            asked += 1
+            right += int(output.seq_relationship_logits.argmax() == label)
+    assert len(list(data.fixed())) == asked + 20
+    found = evaluate_pretraining(model, data.fixed())
+    assert found["next_sentence_accuracy"] == pytest.approx(right / asked)
 
 
 def test_special_tokens_and_padding_are_never_masked(corpus):
@@ -197,6 +223,29 @@ def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
                 for token in range(5, 95, 2)
             )
         assert (split_words == 0) == whole_word
+
+
+def test_chinese_words_that_nobody_has_found_are_not_masked_as_a_whole(tmp_path):
+    characters = [chr(0x4E00 + n) for n in range(90)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", *characters]
+    tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
+    chinese, english = "".join(characters), "cats " * 90
+    for name, text, words in [
+        ("chinese", chinese, False),
+        ("mostly", chinese + "cats " * 20, False),
+        ("segmented", chinese, True),
+        ("english", english + chinese[:40], False),
+    ]:
+        (tmp_path / f"{name}.txt").write_text(f"{text}\n\n{text}!", encoding="utf-8")
+        segment = every_two if words else None
+        build_corpus([tmp_path / f"{name}.txt"], tokenizer, tmp_path / name, segment=segment)
+        found = Corpus.open(tmp_path / name)
+        batches(found, next_sentence=False)
+        if name in ("chinese", "mostly"):
+            with pytest.raises(MiniBertError, match=f"{name} is Chinese .* prepare --segmenter"):
+                batches(found, next_sentence=False, whole_word=True)
+        else:
+            batches(found, next_sentence=False, whole_word=True)
 
 
 def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):

@@ -130,6 +130,12 @@ def test_what_is_no_sentence_is_left(text):
     assert not reads_as_sentence(text)
 
 
+def test_a_paragraph_of_any_length_takes_no_longer_than_its_length_explains():
+    # The patterns of the markup would not come back from these.
+    for unit in (":a:", ":f:`a.", "` <", "a "):
+        assert paragraphs(f"One {unit * 100_000} end.") == []
+
+
 def test_a_docstring_of_odd_lines_is_no_trouble():
     for odd in ("", "\n\n", "::", "..", ".. ", "----", ">>> ", "- ", "x (Tensor): ", ":param x: "):
         assert paragraphs(odd) == []

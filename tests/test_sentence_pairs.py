@@ -5,6 +5,7 @@ long as a true one.
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -15,6 +16,8 @@ from scipy.stats import binomtest, ks_2samp
 from toy_corpus import toy_corpus
 
 from minibert.data.documents import Findings, Layout, read_documents
+from minibert.data.masking import NO_LABEL
+from minibert.data.order import batch_order
 from minibert.data.packed_plan import plan_packed
 from minibert.data.pair_plan import plan_pairs
 from minibert.data.sentence_pairs import (
@@ -95,6 +98,7 @@ def test_the_fast_pairs_tell_the_truth_about_b(tmp_path):
             assert first_start < first_end and second_start < second_end
             same = document_of[first_start] == document_of[second_start]
             assert same == (label == IS_NEXT)  # a random B never is from A's own document
+            assert label in (IS_NEXT, IS_RANDOM)
             assert len(set(document_of[second_start:second_end])) == 1
             if label == IS_NEXT:
                 assert second_start == first_end
@@ -112,7 +116,7 @@ def test_every_sentence_is_in_one_fast_pair(tmp_path):
     assert len(cuts) > 10
 
 
-def test_documents_of_one_sentence_are_random_pairs_of_each_other(tmp_path):
+def test_documents_of_one_sentence_are_pairs_without_a_label(tmp_path):
     corpus = toy_corpus(tmp_path, [1, 4, 1, 1, 4, 1, 1])
     single = {6, 11, 12, 17, 18}  # by hand: the first token is 6
     met = set()
@@ -121,7 +125,7 @@ def test_documents_of_one_sentence_are_random_pairs_of_each_other(tmp_path):
         pairs = [pair for pair in spans(corpus, plan) if single & {*pair[0], *pair[1]}]
         assert len(pairs) == 2  # of five sentences one sits out, another one each time
         for first, second, label in pairs:
-            assert label == IS_RANDOM and {*first, *second} <= single
+            assert label == NO_LABEL and {*first, *second} <= single
             met |= {*first, *second}
     assert met == single
 
@@ -212,6 +216,34 @@ def test_half_of_the_fast_pairs_are_true(tmp_path, documents):
     assert binomtest(int((labels == IS_RANDOM).sum()), len(labels), 0.5).pvalue > 0.001
 
 
+def test_half_of_the_labels_are_true_however_many_documents_have_one_sentence(tmp_path):
+    # They could only be A or B of random pairs: to call all pairs random would be right too often.
+    corpus = toy_corpus(tmp_path, [1] * 600 + [6] * 400)
+    labels = plan_pairs(corpus, max_length=13, seed=0, epoch=0).labels
+    assert (labels == NO_LABEL).sum() == 300
+    asked = labels[labels != NO_LABEL]
+    assert binomtest(int((asked == IS_RANDOM).sum()), len(asked), 0.5).pvalue > 0.001
+
+
+def test_a_plan_and_its_order_take_little_memory(tmp_path):
+    corpus = toy_corpus(tmp_path, [20] * 1000)
+    tracemalloc.start()
+    try:
+        plan = plan_pairs(corpus, max_length=5, seed=0, epoch=0)
+        kept, while_made = tracemalloc.get_traced_memory()
+        batch_order(plan.lengths, batch_size=32, seed=0, epoch=0)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        order = batch_order(plan.lengths, batch_size=32, seed=0, epoch=0)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(plan) == sum(map(len, order)) == 10_000
+    assert kept < 40 * len(plan)
+    assert while_made < 120 * len(plan)
+    assert after - before < 15 * len(plan)
+
+
 def test_pairs_depend_on_seed_and_epoch_only(tmp_path):
     corpus = toy_corpus(tmp_path, [40, 7, 25])
 
@@ -225,12 +257,27 @@ def test_pairs_depend_on_seed_and_epoch_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("documents", "max_length", "message"),
-    [([9], 13, "only one"), ([1, 1, 1], 13, "single sentence"), ([3, 3], 4, "at least 5")],
+    [
+        ([9], 13, r"documents in it too few have a second sentence \(1 of 1;"),
+        ([1, 1, 1], 13, r"documents in it too few have a second sentence \(0 of 3;"),
+        ([9, 1, 1], 13, r"documents in it too few have a second sentence \(1 of 3;"),
+        ([3, 3], 4, "at least 5"),
+    ],
 )
 def test_what_cannot_give_pairs_is_refused(tmp_path, documents, max_length, message):
     corpus = toy_corpus(tmp_path, documents)
     with pytest.raises(MiniBertError, match=message):
         plan_pairs(corpus, max_length=max_length, seed=0, epoch=0)
+
+
+def test_the_refusal_names_the_part_of_the_corpus_that_has_no_pairs(tmp_path):
+    train, held_out = toy_corpus(tmp_path, [1] * 30 + [2] * 2).split(1e-9)
+    plan_pairs(train, max_length=13, seed=0, epoch=0)
+    with pytest.raises(MiniBertError, match=r"documents held out too few .* \(0 of 2;"):
+        plan_pairs(held_out, max_length=13, seed=0, epoch=0)
+    train, _ = toy_corpus(tmp_path, [2] * 3, name="small").split(1e-9)
+    with pytest.raises(MiniBertError, match=r"documents to train on too few .* \(1 of 1;"):
+        plan_pairs(train, max_length=13, seed=0, epoch=0)
 
 
 # Without next sentences

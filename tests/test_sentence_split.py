@@ -76,6 +76,10 @@ def test_real_texts_lose_nothing_and_get_sentences_of_a_usual_length(name):
     assert max(map(len, sentences)) < 3000
 
 
+def test_western_signs_after_chinese_ones_stay_with_their_sentence():
+    assert split_sentences("真的吗？! 好……. 走吧。") == ["真的吗？!", "好…….", "走吧。"]
+
+
 def test_the_time_grows_with_the_text_and_not_with_its_square():
     # A pattern that tries again from every place would not come back from this.
     for hostile in (
@@ -84,5 +88,11 @@ def test_the_time_grows_with_the_text_and_not_with_its_square():
         "a" * 200_000 + ".",
         "…" * 200_000,
         "。”" * 90_000,
+        "." * 200_000 + "x",
+        "?!" * 100_000 + "x",
+        "." * 100_000 + '"' * 100_000 + "x",
+        "…." * 100_000 + "x",
+        " " * 200_000 + "x",
+        "3." * 100_000 + "5",
     ):
-        assert "".join(split_sentences(hostile)) == hostile
+        assert "".join(split_sentences(hostile)).split() == hostile.split()

@@ -13,7 +13,13 @@ from tiny_folders import pretrained_folder
 from minibert import BertConfig, MiniBertError
 from minibert.data.labels import LabelSet
 from minibert.data.readers import Example
-from minibert.training.start import choose_start, start_pretrained, suggested, without_pretraining
+from minibert.training.start import (
+    choose_start,
+    start_at_random,
+    start_pretrained,
+    suggested,
+    without_pretraining,
+)
 
 
 def examples(*texts: str) -> list[Example]:
@@ -47,6 +53,15 @@ def test_texts_that_the_default_vocabulary_cannot_write_start_at_random_and_this
     assert "unknown to" in start.note
     assert "learned from the training texts" in start.note
     assert start.tokenizer("今天下雨了")["input_ids"].count(start.tokenizer.unk_token_id) == 0
+
+
+@pytest.mark.parametrize("first", ["一", "가"])  # a piece a character, or two
+def test_texts_with_more_characters_than_the_vocabulary_has_pieces_are_learned_from(first: str):
+    rare = "".join(chr(ord(first) + number) for number in range(8_300))
+    start = start_at_random("tiny", LABELS, examples(rare, "一二三 가나다 cats " * 99), cased=True)
+    assert len(start.tokenizer) <= 8192
+    ids = start.tokenizer("一二三 가나다 cats")["input_ids"]
+    assert start.tokenizer.unk_token_id not in ids
 
 
 @pytest.mark.parametrize("asked", [{"preset": "tiny"}, {"cased": True}])

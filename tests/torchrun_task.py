@@ -42,8 +42,8 @@ class CountedBatches(PretrainingBatches):
     read: list[list[int]]
     hook: Callable[[int], None] | None = None
 
-    def _batch(self, plan: Any, rows: list[int]) -> tuple[Batch, torch.Tensor | None]:
-        self.read = [*getattr(self, "read", []), rows]
+    def _batch(self, plan: Any, rows: Any) -> tuple[Batch, torch.Tensor | None]:
+        self.read = [*getattr(self, "read", []), rows.tolist()]
         if self.hook is not None:
             self.hook(len(self.read))
         return super()._batch(plan, rows)

@@ -9,7 +9,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 
 
-def toy_corpus(folder, sentences_per_document, *, sentence_length=1) -> Corpus:
+def toy_corpus(folder, sentences_per_document, *, sentence_length=1, name="toy") -> Corpus:
     """Documents of so many sentences; the n-th token of all of them is n + 6."""
     total = sum(sentences_per_document) * sentence_length
     tokens = [*SPECIAL, "[unused0]", *(f"t{n}" for n in range(total))]
@@ -21,5 +21,5 @@ def toy_corpus(folder, sentences_per_document, *, sentence_length=1) -> Corpus:
     path = folder / "toy.txt"
     path.write_text(text, encoding="utf-8")
     tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
-    build_corpus([path], tokenizer, folder / "toy", layout=Layout(lines="sentences"))
-    return Corpus.open(folder / "toy")
+    build_corpus([path], tokenizer, folder / name, layout=Layout(lines="sentences"))
+    return Corpus.open(folder / name)

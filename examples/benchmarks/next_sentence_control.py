@@ -19,6 +19,7 @@ import torch
 
 from minibert.command import Parser, run, whole_number
 from minibert.data.corpus import Corpus
+from minibert.data.masking import NO_LABEL
 from minibert.data.pretraining_batches import PretrainingBatches
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import (
@@ -107,7 +108,8 @@ def train_on(
             device=options.device,
         )
     judged = list(islice(judge.fixed(), EVALUATED_BATCHES))
-    random = torch.cat([b["next_sentence_label"] for b in judged]).double().mean().item()
+    labels = torch.cat([batch["next_sentence_label"] for batch in judged])
+    random = labels[labels != NO_LABEL].double().mean().item()
     return evaluate_pretraining(model, judged), max(random, 1 - random)
 
 

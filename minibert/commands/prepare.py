@@ -1,7 +1,7 @@
 """Tokenize raw text, once, into a corpus for pretraining.
 
 minibert prepare books --vocabulary vocab.txt --output corpus --workers 4
-minibert prepare zh.txt --lines documents --vocabulary weights/zh --output zh --segmenter jieba:lcut
+minibert prepare zh.txt --lines documents --vocabulary vocab.txt --output zh --segmenter jieba:lcut
 
 Takes .txt, .md and .jsonl files, and folders of them. --lines says what a line of text is: a
 paragraph (a blank line ends a document), a sentence (likewise), a whole document, or a piece of

@@ -197,6 +197,7 @@ def _write_report(
     output: Path, scores: dict[str, float], judge: "PretrainingBatches", seconds: float
 ) -> str:
     """Write `metrics.json` and `learning_curve.png`; give the scores in words."""
+    from minibert.data.masking import NO_LABEL
     from minibert.files import write_json
     from minibert.views.pretraining_curve import pretraining_curve
     from minibert.views.training_pictures import read_log
@@ -204,8 +205,8 @@ def _write_report(
     log = output / "training" / "log.jsonl"
     majority = None
     labels = judge.plan(0).labels
-    if labels is not None:
-        random = float(labels.mean())
+    if labels is not None and "next_sentence_accuracy" in scores:
+        random = float(labels[labels != NO_LABEL].mean())
         majority = max(random, 1 - random)
         scores = scores | {"next_sentence_majority": majority}
     seen = [record["tokens"] for record in read_log(log) if record["kind"] == "evaluation"]

@@ -4,8 +4,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from minibert.commands.shared import counted
-
 
 def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator[str]:
     """The text of each document, one in memory at a time.
@@ -22,7 +20,5 @@ def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator
     findings = Findings()
     for document in read_documents(paths, Layout(text_field=text_field), findings):
         yield document.text
-    if findings.bad_lines:
-        examples = "; ".join(findings.bad_examples)
-        lines = counted(findings.bad_lines, "line")
-        print(f"note: left out: {lines} ({examples})", file=sys.stderr)
+    for told in findings.in_words():
+        print(f"note: {told}", file=sys.stderr)

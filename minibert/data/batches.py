@@ -102,7 +102,7 @@ class TextClassificationBatches:
         self.seed, self.bucket = seed, bucket
         self.lengths = np.array([len(ids) for ids in texts.input_ids], dtype=np.int64)
 
-    def order(self, epoch: int) -> list[list[int]]:
+    def order(self, epoch: int) -> list[Ids]:
         """The indices of the examples in each batch of an epoch."""
         return batch_order(
             self.lengths,
@@ -139,7 +139,7 @@ class TextClassificationBatches:
             indices = by_length[start : start + batch_size]
             yield indices, self.batch(indices)
 
-    def batch(self, indices: Sequence[int]) -> Batch:
+    def batch(self, indices: Sequence[int] | Ids) -> Batch:
         """The examples at `indices` as one batch."""
         return pad(
             [self.texts.input_ids[i] for i in indices],

@@ -74,12 +74,7 @@ class Report:
             f"left out as exact copies: {self.duplicate_documents:,} documents, "
             f"{self.duplicate_paragraphs:,} paragraphs",
         ]
-        if found.bad_lines:
-            examples = "; ".join(found.bad_examples)
-            told.append(f"lines that could not be read: {found.bad_lines:,} ({examples})")
-        if found.cut_documents:
-            told.append(f"documents cut because of their length: {found.cut_documents:,}")
-        return "\n".join(told)
+        return "\n".join(told + found.in_words())
 
 
 def build_corpus(
@@ -134,7 +129,8 @@ def build_corpus(
                 if on_progress is not None:
                     on_progress(report)
         if not report.tokens:
-            raise MiniBertError("there is no text in these files, so there is nothing to learn.")
+            told = "there is no text in these files, so there is nothing to learn"
+            raise MiniBertError("; ".join([told, *report.findings.in_words()]) + ".")
         about = {
             "format": FORMAT,
             "vocab_size": tokenizer.vocab_size,

@@ -47,6 +47,7 @@ class Corpus:
         word_starts: as long as `tokens`, 1 where a word begins; None if no segmenter was used.
         chosen: the numbers of the documents that belong to this corpus.
         about: what `corpus.json` says.
+        part: which documents these are, in words.
 
     Example:
         >>> corpus = Corpus.open("my-corpus")
@@ -61,6 +62,7 @@ class Corpus:
     word_starts: Array | None
     chosen: Array
     about: Mapping[str, Any]
+    part: str = "in it"
 
     @classmethod
     def open(cls, folder: Path | str) -> "Corpus":
@@ -126,7 +128,7 @@ class Corpus:
         resumes must find.
         """
         digest = hashlib.blake2b(self.fingerprints[self.chosen].tobytes(), digest_size=8)
-        digest.update(self.sentences.tobytes())
+        digest.update(self.sentences.data)
         digest.update(b"words" if self.word_starts is not None else b"")
         for name in ("vocab.txt", "tokenizer_config.json"):
             digest.update((self.folder / name).read_bytes())
@@ -163,14 +165,14 @@ class Corpus:
         if len(self) > 1:
             held_out = rank <= max(border, np.partition(rank, 1)[1])
             if not held_out.all():
-                return self._only(self.chosen[~held_out]), self._only(self.chosen[held_out])
+                return self._only(~held_out, "to train on"), self._only(held_out, "held out")
         raise MiniBertError(
             f"{self.folder}: holding out a share of {share:g} of {len(self)} documents, and at "
             "least two, leaves none to train on; add documents, or evaluate on a corpus of its own."
         )
 
-    def _only(self, chosen: Array) -> "Corpus":
-        return replace(self, chosen=chosen)
+    def _only(self, wanted: Array, part: str) -> "Corpus":
+        return replace(self, chosen=self.chosen[wanted], part=part)
 
 
 def _map(path: Path, kind: str, length: int) -> Array:

@@ -7,9 +7,10 @@
 - Markdown (.md): a document is what stands between two headings, or the file (`markdown.py`).
 - JSONL (.jsonl, .ndjson): one object a line, one document an object, in the field "text".
 
-A folder stands for all such files in it. Lines that are not UTF-8, or not the JSON they should be,
-are passed over and counted; in a crawl of millions of lines there are always some. A file of
-which most lines are like that is an error. `docs/corpus_format.md` tells all this at length.
+A folder stands for all such files in it (`text_files.py`). Lines that are not UTF-8, or not the
+JSON they should be, are passed over and counted; in a crawl of millions of lines there are always
+some. A file of which most lines are like that is an error. `docs/corpus_format.md` tells all this
+at length.
 """
 
 import codecs
@@ -20,16 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minibert.data.markdown import markdown_paragraphs
+from minibert.data.text_files import JSONL, MARKDOWN, text_files
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_DESCRIPTION
 
 LONGEST_LINE = 16_000_000  # bytes; no text has such lines, and each must be held in memory
 LONGEST_DOCUMENT = 4_000_000  # characters, more than "War and Peace"; longer ones are cut
-BAD_LINES_SHOWN = 5
+EXAMPLES_SHOWN = 5
 
 LINES = ("sentences", "paragraphs", "documents", "wrapped")
-_WRITTEN = (CORPUS_DESCRIPTION, "config.json", "metrics.json")  # in folders that hold no text
-_TEXT, _MARKDOWN, _JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,15 @@ class Findings:
 
     Attributes:
         files: read to their end.
+        folders: that were left out, each with the reason.
         lines: that were not blank.
         bad_lines: of these, the ones that had to be passed over.
-        bad_examples: the first of them, with file, line and reason.
+        bad_examples: the first of them and the last, with file, line and reason.
         cut_documents: documents that were cut because they are longer than `LONGEST_DOCUMENT`.
     """
 
     files: int = 0
+    folders: list[str] = field(default_factory=list)
     lines: int = 0
     bad_lines: int = 0
     bad_examples: list[str] = field(default_factory=list)
@@ -96,58 +97,26 @@ class Findings:
     def bad(self, path: Path, line: int, reason: str) -> None:
         """Note a line (from 1) that is passed over."""
         self.bad_lines += 1
-        if len(self.bad_examples) < BAD_LINES_SHOWN:
-            self.bad_examples.append(f"{path}:{line}: {reason}")
+        self.bad_examples[EXAMPLES_SHOWN - 1 :] = [f"{path}:{line}: {reason}"]
 
-
-def text_files(paths: Iterable[Path | str]) -> list[Path]:
-    """The files, and the text files in the folders, in a fixed order.
-
-    Hidden ones are left out, and folders that minibert has written: their vocab.txt is no text.
-
-    Raises:
-        MiniBertError: a path does not exist, is of another kind, or a folder holds no text, or
-            a corpus.
-    """
-    kinds = (*_TEXT, *_MARKDOWN, *_JSONL)
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if (path / CORPUS_DESCRIPTION).is_file():
-            raise MiniBertError(f"{path} is a corpus, made of text; give the text itself.")
-        if path.is_dir():
-            found = sorted(p for p in _visible(path) if p.suffix.lower() in kinds)
-            if not found:
-                raise MiniBertError(f"{path} holds no file that ends in {', '.join(kinds)}.")
-            files += found
-        elif not path.is_file():
-            raise MiniBertError(f"{path}: there is no such file or folder.")
-        elif path.suffix.lower() not in kinds:
-            raise MiniBertError(
-                f"{path}: cannot tell the format from the name; it should end in one of "
-                f"{', '.join(kinds)}; rename it (plain text: .txt), and unpack it if it is packed."
-            )
-        else:
-            files.append(path)
-    if not files:
-        raise MiniBertError("there are no text files to read; give at least one.")
-    return files
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    """The files below a folder that may be text."""
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_file():
-            yield path
-        elif path.is_dir() and not any((path / name).exists() for name in _WRITTEN):
-            yield from _visible(path)
+    def in_words(self) -> list[str]:
+        """What was left out, a line each; nothing if nothing was."""
+        told = []
+        if self.folders:
+            examples = "; ".join(self.folders[:EXAMPLES_SHOWN])
+            told.append(f"folders left out: {len(self.folders):,} ({examples})")
+        if self.bad_lines:
+            examples = "; ".join(self.bad_examples)
+            told.append(f"lines that could not be read: {self.bad_lines:,} ({examples})")
+        if self.cut_documents:
+            told.append(f"documents cut because of their length: {self.cut_documents:,}")
+        return told
 
 
 def read_documents(
     paths: Sequence[Path | str], layout: Layout, findings: Findings
 ) -> Iterator[Document]:
-    """All documents, in the order of the files.
+    """All documents, in the order of the files, which are looked for at once.
 
     Args:
         paths: files and folders.
@@ -155,12 +124,16 @@ def read_documents(
         findings: what is met on the way is added here.
 
     Raises:
-        MiniBertError: a file cannot be read, or most of its lines are bad.
+        MiniBertError: a file cannot be found or read, or most of its lines are bad.
     """
-    for path in text_files(paths):
+    return _documents(text_files(paths, findings.folders), layout, findings)
+
+
+def _documents(files: Sequence[Path], layout: Layout, findings: Findings) -> Iterator[Document]:
+    for path in files:
         lines_before, bad_before = findings.lines, findings.bad_lines
         paragraphs = _paragraphs(path, layout, findings)
-        are_sentences = layout.lines == "sentences" and path.suffix.lower() not in _MARKDOWN
+        are_sentences = layout.lines == "sentences" and path.suffix.lower() not in MARKDOWN
         try:
             for document in _gathered(paragraphs, findings):
                 yield Document(document, are_sentences)
@@ -169,19 +142,22 @@ def read_documents(
         findings.files += 1
         bad, seen = findings.bad_lines - bad_before, findings.lines - lines_before
         if bad > 2 and bad * 2 > seen:
+            remedy = "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
+            if path.suffix.lower() in JSONL:
+                remedy = "a line must be an object, in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
             raise MiniBertError(
                 f"{path}: {bad:,} of {seen:,} lines cannot be read ({findings.bad_examples[-1]}); "
-                "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
+                f"{remedy}"
             )
 
 
 def _paragraphs(path: Path, layout: Layout, findings: Findings) -> Iterator[str | None]:
     """The paragraphs of a file, and None wherever a document ends."""
     lines = _lines(path, findings)
-    if path.suffix.lower() in _JSONL:
+    if path.suffix.lower() in JSONL:
         return _jsonl_paragraphs(path, lines, layout, findings)
     texts = (text for _, text in lines)
-    if path.suffix.lower() not in _MARKDOWN:
+    if path.suffix.lower() not in MARKDOWN:
         return _text_paragraphs(texts, layout.lines)
     return (p for p in markdown_paragraphs(texts) if p is not None or layout.chapters)
 

@@ -14,14 +14,17 @@ LONGEST_FRONT_MATTER = 100  # lines; a rule that opens a text is no front matter
 _HEADING = re.compile(r"#{1,6}(\s|$)")
 _RULE = re.compile(r"([-*_=])(\s*\1){2,}$")
 _UNDERLINE = re.compile(r"(=+|-+)$")
-_FENCE = re.compile(r"```|~~~")
-_TABLE = re.compile(r"\||[-:| ]*-\|[-:| ]*$")
+# What follows the opening backticks names a language; with a backtick in it, it is code in a text.
+_FENCE = re.compile(r"`{3,}(?=[^`]*$)|~{3,}")
+_TABLE = re.compile(r"\||(?=[-:| ]+$).*-\|")
 _BULLET = re.compile(r"([-*+]|\d{1,3}[.)])\s+")
+# Each pattern stops where it could begin anew: else a text of nothing but "[" takes forever.
+_TARGET = r"\([^()]*(?:\([^()]*\)[^()]*)*+\)"  # (https://a.org/b_(c))
 _INLINE = (
-    (re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]*>"), ""),
-    (re.compile(r"!\[[^]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^]]+)\](?:\([^)]*\)|\[[^]]*\])"), r"\1"),
-    (re.compile(r"`+([^`]+)`+"), r"\1"),
+    (re.compile(r"<!--(?:(?!<!--).)*?-->|</?[A-Za-z][^<>]*>"), ""),
+    (re.compile(rf"!\[[^][]*\]{_TARGET}"), ""),
+    (re.compile(rf"\[([^][]+)\](?:{_TARGET}|\[[^][]*\])"), r"\1"),
+    (re.compile(r"(?<!`)`++([^`]+)`+"), r"\1"),
     (re.compile(r"(?<![\w*])(\*{1,3})(?=\S)([^*]+)(?<=\S)\1(?![\w*])"), r"\2"),
     (re.compile(r"(?<!\w)(_{1,3})(?=\S)([^_]+)(?<=\S)\1(?!\w)"), r"\2"),
     (re.compile(r"\\([][\\`*_{}()#+.!<>~|-])"), r"\1"),
@@ -42,18 +45,19 @@ def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
     fence = ""
     for line in chain(_without_front_matter(iter(lines)), [""]):
         text = line.strip()
-        if fence:
-            fence = "" if text.startswith(fence) else fence
-            continue
         text = text.lstrip("> ") if text.startswith(">") else text
+        if fence:
+            if text.startswith(fence) and not text.strip(fence[0]):
+                fence = ""
+            continue
         if paragraph and _UNDERLINE.match(text):  # what came before it was a heading
             paragraph = []
             yield None
             continue
-        opening = _FENCE.match(text)
+        bullet = _BULLET.match(text)
+        opening = _FENCE.match(text, bullet.end() if bullet else 0)
         heading = _HEADING.match(text)
         dropped = opening or heading or _RULE.match(text) or _TABLE.match(text)
-        bullet = None if dropped else _BULLET.match(text)
         if paragraph and (not text or dropped or bullet):
             yield from _plain(paragraph)
             paragraph = []

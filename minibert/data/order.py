@@ -12,16 +12,18 @@ import numpy as np
 
 from minibert.errors import MiniBertError
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 
 def batch_order(
-    lengths: Sequence[int] | np.ndarray[Any, Any],
+    lengths: Sequence[int] | Array,
     *,
     batch_size: int | None = None,
     token_budget: int | None = None,
     seed: int,
     epoch: int,
     bucket: int = 50,
-) -> list[list[int]]:
+) -> list[Array]:
     """Which examples make up which batch of an epoch; each example exactly once.
 
     Shuffle all; cut into chunks of about `bucket` batches; sort each chunk by length; cut it into
@@ -46,20 +48,18 @@ def batch_order(
     size = _examples_a_batch(lengths, batch_size, token_budget)
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     shuffled = random.permutation(len(lengths))
-    batches: list[list[int]] = []
+    batches: list[Array] = []
     for start in range(0, len(shuffled), size * bucket):
         chunk = shuffled[start : start + size * bucket]
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
         if token_budget is None:
-            batches += [chunk[i : i + size].tolist() for i in range(0, len(chunk), size)]
+            batches += [chunk[i : i + size] for i in range(0, len(chunk), size)]
         else:
-            batches += _cut_by_tokens(chunk.tolist(), lengths[chunk].tolist(), token_budget)
+            batches += _cut_by_tokens(chunk, lengths[chunk].tolist(), token_budget)
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def _examples_a_batch(
-    lengths: np.ndarray[Any, Any], batch_size: int | None, token_budget: int | None
-) -> int:
+def _examples_a_batch(lengths: Array, batch_size: int | None, token_budget: int | None) -> int:
     """How many examples a batch holds; with a token budget, how many on average."""
     if batch_size is not None and token_budget is None:
         if batch_size < 1:
@@ -76,11 +76,10 @@ def _examples_a_batch(
     return max(1, int(token_budget / max(lengths.mean(), 1))) if len(lengths) else 1
 
 
-def _cut_by_tokens(indices: list[int], lengths: list[int], token_budget: int) -> list[list[int]]:
+def _cut_by_tokens(indices: Array, lengths: list[int], token_budget: int) -> list[Array]:
     """Cut indices sorted by length into batches of at most `token_budget` padded tokens."""
-    batches: list[list[int]] = [[]]
-    for index, length in zip(indices, lengths, strict=True):
-        if (len(batches[-1]) + 1) * length > token_budget:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
+    starts = [0]
+    for place, length in enumerate(lengths):
+        if (place + 1 - starts[-1]) * length > token_budget:
+            starts.append(place)
+    return np.split(indices, starts[1:])

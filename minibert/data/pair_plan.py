@@ -10,6 +10,7 @@ with a pair of another document whose B is as long. That is unlike Google's scri
   end is always A of a random pair. So the lengths alone tell the label better than chance does, and
   a model learns that first. After an exchange both labels have the same lengths.
 - Each sentence is in one pair an epoch, and none is a random B more often than it is a true one.
+- Documents of one sentence, which would only ever be in random pairs, make pairs without a label.
 - A random B always comes from another document; Google's script tries ten times.
 - The tokens that do not fit are cut off at once, and not one by one; the ends from which they are
   taken are drawn in the same way.
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minibert.data.corpus import Array, Corpus
+from minibert.data.masking import NO_LABEL
 from minibert.data.sentence_pairs import IS_NEXT, IS_RANDOM, SPECIAL_TOKENS_OF_A_PAIR
 from minibert.errors import MiniBertError
 
@@ -33,7 +35,7 @@ class PairPlan:
 
     Attributes:
         places: (pairs, 4) where in the corpus's tokens A begins and ends, and B begins and ends.
-        labels: (pairs,) 0 if B follows A, 1 if B is from another document.
+        labels: (pairs,) 0 if B follows A, 1 if B is from another document, -100 for no label.
     """
 
     places: Array
@@ -60,50 +62,58 @@ def plan_pairs(
 ) -> PairPlan:
     """Plan an epoch: each sentence is in one pair, as part of A or of B.
 
-    What makes a pair longer than `max_length` is cut off. A document of one sentence has no next
-    one: such sentences are paired with each other, always as random ones (of an odd number one sits
-    the epoch out). Pairs that find nobody to exchange with stay true: half of the pairs are random
-    unless one document is longer than all the others together.
+    What makes a pair longer than `max_length` is cut off. Pairs that find nobody to exchange with
+    stay true. They are all of one document; so of many documents, half of the pairs are random.
+
+    A document of one sentence has no next one. Such sentences are paired with each other, for the
+    masked words alone (of an odd number one sits the epoch out).
 
     Args:
-        corpus: at least two documents.
+        corpus: at least two documents of two sentences.
         max_length: tokens of a finished sequence, [CLS] and both [SEP] included.
         seed: the same (seed, epoch) gives the same pairs on any machine.
         epoch: from 0.
         short_probability: how often the pairs of a document are shorter.
 
     Raises:
-        MiniBertError: there are too few documents, no document has two sentences, or `max_length`
-            has no room for a pair.
+        MiniBertError: fewer than two documents have two sentences, or `max_length` has no room for
+            a pair.
     """
-    if len(corpus) < 2:
+    alone = np.diff(corpus.documents)[corpus.chosen] == 1
+    if len(alone) - alone.sum() < 2:
         raise MiniBertError(
-            f"{corpus.folder}: a random next sentence comes from another document, and there is "
-            "only one; add text, let chapters be documents, or train without next sentences."
+            f"{corpus.folder}: of the documents {corpus.part} too few have a second sentence "
+            f"({len(alone) - alone.sum()} of {len(alone):,}; a random next one comes from another "
+            "document, so it takes two); add text, hold out another share, say otherwise what a "
+            "line is when making the corpus, or train without next sentences."
         )
     if max_length < SPECIAL_TOKENS_OF_A_PAIR + 2:
         raise MiniBertError(f"max_length is {max_length}; [CLS] a [SEP] b [SEP] takes at least 5.")
-    if corpus.sentence_count == len(corpus):
-        raise MiniBertError(
-            f"{corpus.folder}: every document is a single sentence, so that none has a next one; "
-            "train without next sentences, or say otherwise what a line is when making the corpus."
-        )
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     longest = max_length - SPECIAL_TOKENS_OF_A_PAIR
-    gathered = np.array(list(_gather(corpus, longest, short_probability, random)), dtype=np.int64)
-    document, begin, end = gathered.reshape(-1, 3).T
-    middle = random.integers(begin + 1, end)  # A and B have at least one sentence each
-    first = np.stack([corpus.sentences[begin], corpus.sentences[middle]], axis=1)
-    second = np.stack([corpus.sentences[middle], corpus.sentences[end]], axis=1)
-    labels = np.full(len(document), IS_NEXT, dtype=np.int8)
-    _exchange(second, labels, document, random)
+    places, document = _true_pairs(corpus, longest, short_probability, random)
+    labels = np.full(len(places), IS_NEXT, dtype=np.int8)
+    _exchange(places[:, 2:], labels, document, random)
 
-    alone = random.permutation(_single_sentences(corpus))
-    alone = alone[: len(alone) // 2 * 2].reshape(2, -1, 2)
-    first, second = np.concatenate([first, alone[0]]), np.concatenate([second, alone[1]])
-    labels = np.append(labels, np.full(len(alone[0]), IS_RANDOM, dtype=np.int8))
-    _truncate(first, second, longest, random)
-    return PairPlan(np.concatenate([first, second], axis=1), labels)
+    single = corpus.documents[corpus.chosen[alone]]
+    single = random.permutation(corpus.sentences[np.stack([single, single + 1], axis=1)])
+    first, second = single[: len(single) // 2 * 2].reshape(2, -1, 2)
+    places = np.concatenate([places, np.concatenate([first, second], axis=1)])
+    labels = np.append(labels, np.full(len(first), NO_LABEL, dtype=np.int8))
+    _truncate(places[:, :2], places[:, 2:], longest, random)
+    return PairPlan(places, labels)
+
+
+def _true_pairs(
+    corpus: Corpus, longest: int, short_probability: float, random: np.random.Generator
+) -> tuple[Array, Array]:
+    """Runs of sentences, cut in two: their places (pairs, 4), and the document of each (pairs,)."""
+    gathered = _gather(corpus, longest, short_probability, random)
+    runs = np.fromiter(gathered, np.dtype((np.int64, 3)))  # without a Python list of them all
+    document, begin, end = runs.T
+    middle = random.integers(begin + 1, end)  # A and B have at least one sentence each
+    places = corpus.sentences[np.stack([begin, middle, middle, end], axis=1)]
+    return places, document.copy()
 
 
 def _gather(
@@ -116,7 +126,7 @@ def _gather(
     """
     for index in range(len(corpus)):
         document = corpus.chosen[index]
-        begin, end = corpus.documents[document], corpus.documents[document + 1]
+        begin, end = corpus.documents[document : document + 2].tolist()
         starts: list[int] = corpus.sentences[begin : end + 1].tolist()
         count = len(starts) - 1
         short = random.random() < short_probability
@@ -139,20 +149,13 @@ def _exchange(second: Array, labels: Array, document: Array, random: np.random.G
     candidates = random.permutation(np.flatnonzero(random.random(len(labels)) < 0.5))
     lengths = second[candidates, 1] - second[candidates, 0]
     waiting: list[int] = []
-    for pair in candidates[np.argsort(lengths, kind="stable")].tolist():
+    for pair in candidates[np.argsort(lengths, kind="stable")]:
         if waiting and document[waiting[-1]] != document[pair]:
             swapped = [waiting.pop(), pair]
             second[swapped] = second[swapped[::-1]]
             labels[swapped] = IS_RANDOM
         else:
             waiting.append(pair)
-
-
-def _single_sentences(corpus: Corpus) -> Array:
-    """Where the documents of one sentence begin and end, (documents, 2)."""
-    begin, end = corpus.documents[corpus.chosen], corpus.documents[corpus.chosen + 1]
-    single = begin[end - begin == 1]
-    return np.stack([corpus.sentences[single], corpus.sentences[single + 1]], axis=1)
 
 
 def _truncate(first: Array, second: Array, longest: int, random: np.random.Generator) -> None:
@@ -163,10 +166,9 @@ def _truncate(first: Array, second: Array, longest: int, random: np.random.Gener
     """
     length_of_first, length_of_second = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0]
     excess = np.maximum(length_of_first + length_of_second - longest, 0)
-    from_first = np.clip(length_of_first - length_of_second, 0, excess)
-    from_second = np.clip(length_of_second - length_of_first, 0, excess)
-    rest = excess - from_first - from_second
-    for run, tokens in ((first, from_first + rest // 2), (second, from_second + (rest + 1) // 2)):
+    difference = np.clip(length_of_first - length_of_second, -excess, excess)
+    from_first = (excess + difference) // 2
+    for run, tokens in ((first, from_first), (second, excess - from_first)):
         front = random.binomial(tokens, 0.5)
         run[:, 0] += front
         run[:, 1] -= tokens - front

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 SHORTEST, LONGEST = 6, 40  # words
+LONGEST_PARAGRAPH = 10_000  # characters; _MARKUP may take a time that grows with their square
 PLAIN_SHARE = 0.9  # of the words of a sentence must be plain words, without digits and signs
 PLAIN_SHARE_OF_PARAGRAPH = 0.7  # `code` and numbers are part of prose, formulas are not
 
@@ -60,7 +61,7 @@ def paragraphs(docstring: str) -> list[str]:
     found = []
     for lines in _blocks(docstring.splitlines()):
         text = " ".join(lines)
-        if _TABLE.search(text) or _LEGAL.search(text):
+        if len(text) > LONGEST_PARAGRAPH or _TABLE.search(text) or _LEGAL.search(text):
             continue
         for pattern, replacement in _MARKUP:
             text = pattern.sub(replacement, text)

@@ -26,8 +26,8 @@ _BEFORE_NUMBERS = frozenset("no nos fig figs eq vol vols ch chap sec pp".split()
 _CLOSING = "\"'”’」』）)】》〉\\]"
 _CANDIDATE = re.compile(
     rf"""
-      (?P<chinese> (?: [。！？；] | …… | ⋯⋯ )+ […⋯]* [{_CLOSING}]* )
-    | (?P<western> [.!?…]+ [{_CLOSING}_*]* ) (?= \s | [一-鿿“「『] | $ )
+      (?P<chinese> (?: [。！？；] | …… | ⋯⋯ )++ [.!?…⋯]*+ [{_CLOSING}]*+ )
+    | (?P<western> (?<![.!?…]) [.!?…]++ [{_CLOSING}_*]*+ ) (?= \s | [一-鿿“「『] | $ )
     """,
     re.VERBOSE,
 )

@@ -5,6 +5,8 @@ and bundles come back in their order, so the result is the same for any number o
 """
 
 import copy
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -103,7 +106,8 @@ def tokenize_bundles(
     _check_can_be_sent(segment)
     under_way: deque[Future[TokenizedBundle]] = deque()
     # Spawned, not forked: a fork copies locks that the threads of torch may hold just then.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
             for bundle in bundles:
                 under_way.append(pool.submit(_tokenize_in_worker, bundle, folder, segment))
@@ -116,6 +120,23 @@ def tokenize_bundles(
                 "a worker process could not start or was killed; in a script, call build_corpus "
                 'under `if __name__ == "__main__":`; if memory is short, use fewer workers.'
             ) from error
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its parent does, and only then.
+
+    A killed parent cannot tell its workers, and they would wait for it forever. Ctrl-C reaches all
+    processes at once: the parent alone answers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _tokenize_in_worker(

@@ -21,6 +21,7 @@ TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own languag
 FEWEST_UPDATES = 300  # from random weights; below that, even the simplest task stays at chance
 SHORT = 2000  # updates; in so few a small pretrained model does not get far at the usual rate
 VOCABULARY_SIZE = 8192  # learned from the training texts, where no vocabulary is given
+ALPHABET_LIMIT = 4000  # characters in it; each takes a piece, or two if words may go on with it
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,12 @@ def start_at_random(
         raise MiniBertError(f"the preset is {preset!r}; choose one of {', '.join(PRESETS)}.")
     if vocabulary is None:
         texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-        pieces = train_vocabulary_fast(texts, size=VOCABULARY_SIZE, do_lower_case=not cased)
+        pieces = train_vocabulary_fast(
+            texts,
+            size=VOCABULARY_SIZE,
+            alphabet_limit=ALPHABET_LIMIT,
+            do_lower_case=not cased,
+        )
         ids = {piece: index for index, piece in enumerate(pieces)}
         tokenizer = BertTokenizer(ids, do_lower_case=not cased)
         source = "learned from the training texts"

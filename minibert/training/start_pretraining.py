@@ -31,6 +31,13 @@ PretrainingModel = BertForPreTraining | BertForMaskedLM
 # Up to which width: the learning rate of a new model, and that of one that goes on.
 RATES = ((128, 2e-3, 5e-4), (256, 1e-3, 5e-4), (512, 5e-4, 1e-4), (768, 1e-4, 5e-5))
 
+# What two tokenizers of one vocabulary may disagree on, and how to say it.
+OPINIONS = {
+    "lower_case": "lowers the case and {} keeps it",
+    "strip_accents": "drops accents and {} keeps them",
+    "space_chinese": "makes each Chinese character a word and {} does not",
+}
+
 
 def new_model_for(
     corpus: Corpus,
@@ -91,8 +98,8 @@ def going_on_from(
         seed: of a head that the folder does not have.
 
     Raises:
-        MiniBertError: the model cannot be loaded, the corpus was made with another vocabulary, or
-            the sequences are too long.
+        MiniBertError: the model cannot be loaded, the corpus was made with another vocabulary or
+            another opinion on capitals, accents or Chinese, or the sequences are too long.
     """
     _check_vocabulary(name_or_path, BertTokenizer.from_pretrained(name_or_path), corpus)
     torch.manual_seed(seed)
@@ -165,7 +172,7 @@ def _kind(next_sentence: bool) -> type[BertForPreTraining] | type[BertForMaskedL
 
 
 def _check_vocabulary(name: str | Path, theirs: BertTokenizer, corpus: Corpus) -> None:
-    """The corpus must have been made with the model's pieces, and with its opinion on capitals."""
+    """The corpus must have been made with the model's pieces, from words cut as for the model."""
     ours = corpus.tokenizer
     again = f"minibert prepare TEXTS --vocabulary {name} --output NEW_FOLDER"
     rows = (t.convert_ids_to_tokens(range(t.vocab_size)) for t in (ours, theirs))
@@ -175,12 +182,14 @@ def _check_vocabulary(name: str | Path, theirs: BertTokenizer, corpus: Corpus) -
                 f"{corpus.folder} was made with another vocabulary than that of {name}: id {index} "
                 f"is {piece} in the one and {other} in the other; make it anew: {again}"
             )
-    if ours.do_lower_case != theirs.do_lower_case:
-        lowered, kept = (name, corpus.folder) if theirs.do_lower_case else (corpus.folder, name)
-        raise MiniBertError(
-            f"{lowered} lowers the case and {kept} keeps it, so they do not fit; make the corpus "
-            f"anew: {again}"
-        )
+    for option, words in OPINIONS.items():
+        in_corpus, in_model = (getattr(t.normalization, option) for t in (ours, theirs))
+        if in_corpus != in_model:
+            does, does_not = (corpus.folder, name) if in_corpus else (name, corpus.folder)
+            raise MiniBertError(
+                f"{does} {words.format(does_not)}, so they do not fit; make the corpus "
+                f"anew: {again}"
+            )
 
 
 def _check_positions(model: PretrainingModel, max_length: int) -> None:

@@ -1,0 +1,74 @@
+"""What you can rely on: workers end with the process that started them, however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from minibert.tokenization.tokenizer import BertTokenizer
+
+# Each process that is asked for words leaves a file with its number; long texts take their time.
+SEGMENTER = """
+import os, time
+from pathlib import Path
+
+def words(text):
+    Path("seen", str(os.getpid())).touch()
+    time.sleep(float(os.environ["SECONDS"]) if text.startswith("slow") else 0)
+    return text.split()
+"""
+
+
+@pytest.fixture
+def prepare(tmp_path: Path):
+    """Start `minibert prepare` with two workers; give it when both are at work."""
+    started = []
+    pieces = "[PAD] [UNK] [CLS] [SEP] [MASK] quick slow".split()
+    tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
+    tokenizer.save_pretrained(tmp_path / "vocabulary")
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "segmenter.py").write_text(SEGMENTER, encoding="utf-8")
+    text = "\n\n".join(f"{word} " * 100_000 for word in ("quick", "slow"))  # two bundles
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    line = "-m minibert prepare text.txt --vocabulary vocabulary --output corpus --workers 2"
+
+    def start(seconds: float) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *line.split(), "--segmenter", "segmenter:words"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "SECONDS": str(seconds)},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        while len(list((tmp_path / "seen").iterdir())) < 3 and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.5)  # until the quick one waits for more to do
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_no_worker_outlives_a_killed_parent(prepare):
+    process = prepare(seconds=60)
+    process.kill()
+    # The pipes are open as long as one process is alive that has them.
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_ctrl_c_to_all_processes_is_answered_by_one(prepare):
+    process = prepare(seconds=2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=20)
+    assert (process.returncode, error) == (130, "stopped.\n")
