@@ -12,13 +12,16 @@ import pytest
 
 from minibert.tokenization.tokenizer import BertTokenizer
 
-# Each process that is asked for words leaves a file with its number; long texts take their time.
+# Each process that is asked for words leaves a file with its number. A worker waits until the other
+# one is there too, or a busy machine might give both texts to one; the slow text takes its time.
 SEGMENTER = """
 import os, time
 from pathlib import Path
 
 def words(text):
     Path("seen", str(os.getpid())).touch()
+    while text.startswith(("quick", "slow")) and len(list(Path("seen").iterdir())) < 3:
+        time.sleep(0.01)
     time.sleep(float(os.environ["SECONDS"]) if text.startswith("slow") else 0)
     return text.split()
 """
@@ -68,7 +71,7 @@ def test_no_worker_outlives_a_killed_parent(prepare):
 
 
 def test_ctrl_c_to_all_processes_is_answered_by_one(prepare):
-    process = prepare(seconds=2)
+    process = prepare(seconds=4)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=20)
     assert (process.returncode, error) == (130, "stopped.\n")
