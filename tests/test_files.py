@@ -318,7 +318,8 @@ def test_a_disk_without_locks_can_be_written_to(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with only_one(tmp_path / "run"):
-        pass
+        (tmp_path / "run" / "a").touch()
+    assert listing(tmp_path / "run") == [".lock", "a"]
 
 
 @pytest.mark.parametrize("place", ["file", "file/run"])

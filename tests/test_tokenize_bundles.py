@@ -26,6 +26,14 @@ def words(text):
     return text.split()
 """
 
+# What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from minibert.cli import main
+main()
+"""
+
 
 @pytest.fixture
 def prepare(tmp_path: Path):
@@ -38,11 +46,11 @@ def prepare(tmp_path: Path):
     (tmp_path / "segmenter.py").write_text(SEGMENTER, encoding="utf-8")
     text = "\n\n".join(f"{word} " * 100_000 for word in ("quick", "slow"))  # two bundles
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
-    line = "-m minibert prepare text.txt --vocabulary vocabulary --output corpus --workers 2"
+    line = "prepare text.txt --vocabulary vocabulary --output corpus --workers 2"
 
     def start(seconds: float) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, *line.split(), "--segmenter", "segmenter:words"],
+            [sys.executable, "-c", COMMAND, *line.split(), "--segmenter", "segmenter:words"],
             env={**os.environ, "PYTHONPATH": str(tmp_path), "SECONDS": str(seconds)},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
