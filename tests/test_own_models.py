@@ -7,19 +7,13 @@ comes back; what it has not begins as the class made it, and never as the memory
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_models import small_config
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, BertModel, MiniBertError
 from minibert.model.bert import ModelWithHead
 
-CONFIG = BertConfig(
-    vocab_size=40,
-    hidden_size=16,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=12,
-)
+CONFIG = small_config()
 
 
 class Tagger(ModelWithHead):

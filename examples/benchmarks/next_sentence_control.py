@@ -19,7 +19,6 @@ import torch
 
 from minibert.command import Parser, run, whole_number
 from minibert.data.corpus import Corpus
-from minibert.data.masking import NO_LABEL
 from minibert.data.pretraining_batches import PretrainingBatches
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import (
@@ -27,6 +26,7 @@ from minibert.evaluation.pretraining import (
     HELD_OUT_SHARE,
     JUDGE_BATCH_SIZE,
     evaluate_pretraining,
+    next_sentence_majority,
 )
 from minibert.training.loop import train
 from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
@@ -109,8 +109,7 @@ def train_on(
         )
     judged = list(islice(judge.fixed(), EVALUATED_BATCHES))
     labels = torch.cat([batch["next_sentence_label"] for batch in judged])
-    random = labels[labels != NO_LABEL].double().mean().item()
-    return evaluate_pretraining(model, judged), max(random, 1 - random)
+    return evaluate_pretraining(model, judged), next_sentence_majority(labels)
 
 
 def parse_options() -> argparse.Namespace:

@@ -48,9 +48,8 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
-    from minibert.checkpoints.folder import FILES, read_config
+    from minibert.checkpoints.folder import read_config, weights_folder
     from minibert.files import whole_folder
-    from minibert.hub import local_folder
     from minibert.model.new_words import write_new_words
     from minibert.tokenization.new_words import (
         SEEN_AT_LEAST,
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
         raise MiniBertError("--count is for --text; all words of --words are taken.")
     if options.count is not None and options.count < 1:
         raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
-    read_config(local_folder(options.model, files=FILES))  # refuses a corpus before texts are read
+    read_config(weights_folder(options.model))  # refuses a corpus before texts are read
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
     words: list[CutWord] = []

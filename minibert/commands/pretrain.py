@@ -197,7 +197,9 @@ def _write_report(
     output: Path, scores: dict[str, float], judge: "PretrainingBatches", seconds: float
 ) -> str:
     """Write `metrics.json` and `learning_curve.png`; give the scores in words."""
-    from minibert.data.masking import NO_LABEL
+    import torch
+
+    from minibert.evaluation.pretraining import next_sentence_majority
     from minibert.files import write_json
     from minibert.views.pretraining_curve import pretraining_curve
     from minibert.views.training_pictures import read_log
@@ -206,8 +208,7 @@ def _write_report(
     majority = None
     labels = judge.plan(0).labels
     if labels is not None and "next_sentence_accuracy" in scores:
-        random = float(labels[labels != NO_LABEL].mean())
-        majority = max(random, 1 - random)
+        majority = next_sentence_majority(torch.from_numpy(labels))
         scores = scores | {"next_sentence_majority": majority}
     seen = [record["tokens"] for record in read_log(log) if record["kind"] == "evaluation"]
     write_json(

@@ -65,6 +65,12 @@ def evaluate_pretraining(
     return scores
 
 
+def next_sentence_majority(labels: Tensor) -> float:
+    """How often the commoner answer is right, of the pairs (N,) that have a label."""
+    random = labels[labels != IGNORED].double().mean().item()
+    return max(random, 1 - random)
+
+
 @dataclass
 class _Tally:
     """What one task has come to so far."""

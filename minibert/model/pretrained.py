@@ -93,11 +93,13 @@ class PretrainedModel(nn.Module):
         with torch.device("meta"):
             model = cls(config, attention=attention)  # type: ignore[call-arg]
         report = model._compare(checkpoint, allow_shapes=ignore_mismatched_sizes)
-        if model._is_all_bert():
+        all_bert = model._is_all_bert()
+        if all_bert:
             model._start(report)
         else:
             model = cls(config, attention=attention)  # type: ignore[call-arg]
-        model._load(checkpoint, report)
+        # Tied layers of your own are copied into, since an assignment would untie them.
+        model._load(checkpoint, report, assign=all_bert)
         if unexplained := config.unexplained_fields():
             report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
         if strict and (report.new or report.unused or report.unknown or report.wrong_shape):
@@ -158,11 +160,10 @@ class PretrainedModel(nn.Module):
             if fresh.intersection(own):
                 initialise(module, self.config)
 
-    def _load(self, checkpoint: folders.Checkpoint, report: LoadReport) -> None:
+    def _load(self, checkpoint: folders.Checkpoint, report: LoadReport, *, assign: bool) -> None:
         given = checkpoint.tensors | checkpoint.unknown
         loaded = {name.removeprefix(self.prefix): given[name] for name in report.loaded}
-        # Tied layers of your own are copied into, since an assignment would untie them.
-        self.load_state_dict(loaded, strict=False, assign=self._is_all_bert())
+        self.load_state_dict(loaded, strict=False, assign=assign)
 
 
 def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
