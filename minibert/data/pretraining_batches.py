@@ -30,8 +30,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minibert.data.batches import Batch, pad
+from minibert.data.batches import Batch
 from minibert.data.corpus import Array, Corpus
+from minibert.data.framing import Frame
 from minibert.data.masking import MaskingRates, MaskingVocabulary, mask_tokens
 from minibert.data.order import batch_order
 from minibert.data.packed_plan import plan_packed
@@ -110,11 +111,7 @@ class PretrainingBatches:
         self.next_sentence, self.short_probability = next_sentence, short_probability
         self.rates, self.whole_word = rates or MaskingRates(), whole_word
         self.bucket, self.device = bucket, torch.device(device)
-        tokenizer = corpus.tokenizer
-        self.vocabulary = MaskingVocabulary(tokenizer).to(self.device)
-        self.pad_token_id = tokenizer.pad_token_id
-        self._cls = np.array([tokenizer.cls_token_id])
-        self._sep = np.array([tokenizer.sep_token_id])
+        self.vocabulary = MaskingVocabulary(corpus.tokenizer).to(self.device)
         self._planned: tuple[int, Plan] | None = None
         self._length = math.ceil(len(self.plan(0)) / batch_size)
 
@@ -189,23 +186,22 @@ class PretrainingBatches:
 
     def _batch(self, plan: Plan, rows: Array) -> tuple[Batch, Tensor | None]:
         """The sequences before they are masked, and where their words begin if that is known."""
-        pieces = [plan.pieces(row) for row in rows]
-        tokens = self.corpus.tokens
-        ids = [_framed(tokens, of_row, self._cls, self._sep) for of_row in pieces]
-        types = None if plan.labels is None else [_segments(of_row) for of_row in pieces]
-        width = self._width(plan.lengths[rows])
-        padded = pad(ids, types, pad_token_id=self.pad_token_id, width=width)
-        batch = {name: tensor.to(self.device) for name, tensor in padded.items()}
+        frame = Frame([plan.pieces(row) for row in rows])
+        width = self._width(frame.lengths)
+        tokenizer = self.corpus.tokenizer
+        special = {"cls": tokenizer.cls_token_id, "sep": tokenizer.sep_token_id}
+        ids = frame.fill(self.corpus.tokens, width, pad=tokenizer.pad_token_id, **special)
+        mask = frame.mask(width)
+        segments = np.zeros_like(ids) if plan.labels is None else frame.segments(width)
+        numbers = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
         if plan.labels is not None:
-            labels = plan.labels[rows].astype(np.int64)
-            batch["next_sentence_label"] = torch.from_numpy(labels).to(self.device)
+            numbers["next_sentence_label"] = plan.labels[rows].astype(np.int64)
+        batch = {name: torch.from_numpy(of_it).to(self.device) for name, of_it in numbers.items()}
         starts = self.corpus.word_starts
         if not self.whole_word or starts is None:
             return batch, None
-        one = np.ones(1, dtype=starts.dtype)
-        framed = [_framed(starts, of_row, one, one) for of_row in pieces]
-        padded = pad(framed, pad_token_id=1, width=width)
-        return batch, padded["input_ids"].to(self.device, torch.bool)
+        words = torch.from_numpy(frame.fill(starts, width, cls=1, sep=1, pad=1))
+        return batch, words.to(self.device, torch.bool)
 
 
 def _check_words(corpus: Corpus) -> None:
@@ -220,18 +216,3 @@ def _check_words(corpus: Corpus) -> None:
             "be masked; make it anew with minibert prepare --segmenter MODULE:FUNCTION, such as "
             "jieba:lcut, or mask single characters."
         )
-
-
-def _framed(numbers: Array, pieces: list[tuple[int, int]], cls: Array, sep: Array) -> Array:
-    """[CLS] piece [SEP], or [CLS] piece [SEP] piece [SEP]."""
-    parts = [cls]
-    for start, stop in pieces:
-        parts += [numbers[start:stop], sep]
-    return np.concatenate(parts)
-
-
-def _segments(pieces: list[tuple[int, int]]) -> Array:
-    """0 for [CLS] a [SEP], 1 for b [SEP]."""
-    (first_start, first_end), (second_start, second_end) = pieces
-    sizes = first_end - first_start + 2, second_end - second_start + 1
-    return np.repeat(np.arange(2, dtype=np.int64), sizes)

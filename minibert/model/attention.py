@@ -20,6 +20,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
@@ -79,9 +80,24 @@ def fused_attention(
         with torch.autocast("cpu", enabled=False):
             context, _ = fused_attention(*exact, real, dropout=dropout)
         return context.to(query.dtype), None
+    if query.device.type == "cuda":
+        with sdpa_kernel(CUDA_KERNELS):
+            context = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=real, dropout_p=dropout
+            )
+        return context, None
     context = F.scaled_dot_product_attention(query, key, value, attn_mask=real, dropout_p=dropout)
     return context, None
 
+
+# All but cuDNN's, which PyTorch prefers on newer GPUs. It averages over the padding of a text that
+# is nothing else; and it makes a plan for every new shape, which takes 50 ms, and pretraining has
+# many shapes.
+CUDA_KERNELS = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 
 ATTENTIONS: dict[str, Attend] = {"eager": eager_attention, "fused": fused_attention}
 

@@ -60,6 +60,13 @@ class PretrainedModel(nn.Module):
         self.config = config
         self.load_report: LoadReport | None = None
 
+    def check_labels(self, *_input_ids: Any, **_labels: Any) -> None:
+        """Refuse labels that the loss cannot look up, given `input_ids` and the labels by name.
+
+        Each head has its own, and asks it in `forward` on the CPU. The training loop asks before a
+        batch goes to a GPU, where a label that there is not would end the process.
+        """
+
     @classmethod
     def from_pretrained(
         cls,

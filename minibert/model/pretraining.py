@@ -10,7 +10,6 @@ Source: Devlin et al. 2018, section 3.1; Google's `get_masked_lm_output` and
 B batch, S tokens of a sequence, K of them that are read, E hidden width, V vocabulary, N labels.
 """
 
-import math
 from typing import Unpack
 
 import torch
@@ -21,6 +20,7 @@ from minibert.model.bert import EncoderInputs, ModelWithHead
 from minibert.model.checks import check_is_batch, check_labels
 from minibert.model.config import BertConfig
 from minibert.model.encoder import activate
+from minibert.model.labelled_places import LabelledPlaces, labelled_places
 from minibert.model.losses import IGNORED, cross_entropy, sum_of_means
 from minibert.model.outputs import LossTerm, MaskedLMOutput, PreTrainingOutput, TaskOutput
 from minibert.model.pretrained import initialise
@@ -56,51 +56,32 @@ class MaskedLMHead(nn.Module):
         return F.linear(transformed, token_table, self.bias)
 
 
-def positions_to_read(
+def check_words(config: BertConfig, input_ids: Tensor, labels: Tensor) -> None:
+    """Refuse labels that are not in the vocabulary."""
+    shape, of = tuple(input_ids.shape), "the vocabulary (vocab_size)"
+    check_labels("labels", labels, classes=config.vocab_size, shape=shape, of=of)
+
+
+def find_places(
     config: BertConfig, input_ids: Tensor, labels: Tensor | None, *, all_logits: bool | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """Where the heads will look, and the labels there.
-
-    Only one word in seven has a label. No other needs the last layer, except [CLS] for the pooler,
-    nor its scores: V is up to 250 times E, and to score all positions would make a training step of
-    a 2-layer model 4 x as long on a CPU.
-
-    Args:
-        config: the model's.
-        input_ids: (B, S).
-        labels: (B, S) ids, -100 where nothing is to be predicted; None for no loss.
-        all_logits: everywhere, whatever the labels are.
-
-    Returns:
-        (B, K), [CLS] first, then the words with labels and as many others as fill the row; or None
-        for everywhere. And the labels, (B, K) or (B, S).
+) -> LabelledPlaces | None:
+    """The places with labels, or None if all are to be computed.
 
     Raises:
         MiniBertError: the ids are no batch, or the labels do not fit.
     """
     check_is_batch(input_ids)
     if labels is None:
-        return None, None
-    check_labels(
-        "labels",
-        labels,
-        classes=config.vocab_size,
-        shape=tuple(input_ids.shape),
-        of="the vocabulary (vocab_size)",
-    )
-    if all_logits:
-        return None, labels
-    wanted = labels != IGNORED
-    wanted[:, :1] = True
-    most = int(wanted.sum(dim=1).max()) if len(wanted) else 1
-    positions = wanted.int().argsort(dim=1, descending=True, stable=True)[:, :most]
-    return positions, labels.gather(1, positions)
+        return None
+    check_words(config, input_ids, labels)
+    return None if all_logits else labelled_places(labels)
 
 
 def masked_lm_outputs(
     model: "BertForMaskedLM | BertForPreTraining",
     hidden: Tensor,
     labels: Tensor | None,
+    places: LabelledPlaces | None,
     *,
     all_logits: bool | None,
 ) -> tuple[Tensor | None, Tensor | None, LossTerm | None]:
@@ -108,41 +89,26 @@ def masked_lm_outputs(
 
     Args:
         model: the model whose head and token table are used.
-        hidden: (B, K, E).
-        labels: (B, K) ids, -100 where nothing is to be predicted; None for no loss.
+        hidden: (B, S, E); with places (B, K, E), the vectors at these.
+        labels: (B, S) ids, -100 where nothing is to be predicted; None for no loss.
+        places: what `find_places` gave.
         all_logits: compute the logits of all positions; None: only when there are no labels.
 
     Returns:
-        (B, K, V) or None, (N, V) or None, and the loss or None.
+        (B, S, V) or None, (N, V) or None, and the loss or None.
     """
     token_table = model.bert.embeddings.token.weight
-    if all_logits is None:
-        all_logits = labels is None
-    logits = model.masked_lm(hidden, token_table) if all_logits else None
+    if places is not None:
+        # (B, K, E) -> (R, E) -> (R, V)
+        scored = model.masked_lm(hidden.flatten(0, 1)[places.rows], token_table)
+        return None, scored[: places.count], cross_entropy(scored, places.labels)
     if labels is None:
-        return logits, None, None
-    if logits is not None:
-        labelled = labels != IGNORED
-        labelled_logits = logits[labelled]  # (B, K, V) -> (N, V)
-        return logits, labelled_logits, cross_entropy(labelled_logits, labels[labelled])
-    rows, count = rows_to_score(labels)
-    # (B, K, E) -> (N + up to 15, E) -> (N + up to 15, V)
-    some_logits = model.masked_lm(hidden.flatten(0, 1)[rows], token_table)
-    return None, some_logits[:count], cross_entropy(some_logits, labels.flatten()[rows])
-
-
-def rows_to_score(labels: Tensor) -> tuple[Tensor, int]:
-    """The words with labels, and some without to make their number a multiple of 16.
-
-    Every batch has another number of them, and for every new shape of a matrix product in bfloat16
-    a CPU gets code of its own, which takes time at first and then stays in memory: half a gigabyte.
-
-    Returns:
-        Places in the flattened labels, those with labels first; and how many have labels.
-    """
-    missing = labels.flatten() == IGNORED
-    count = missing.numel() - int(missing.sum())
-    return missing.int().argsort(stable=True)[: math.ceil(count / 16) * 16], count
+        wanted = all_logits or all_logits is None
+        return model.masked_lm(hidden, token_table) if wanted else None, None, None
+    logits = model.masked_lm(hidden, token_table)
+    labelled = labels != IGNORED
+    labelled_logits = logits[labelled]  # (B, S, V) -> (N, V)
+    return logits, labelled_logits, cross_entropy(labelled_logits, labels[labelled])
 
 
 class BertForMaskedLM(ModelWithHead):
@@ -151,6 +117,10 @@ class BertForMaskedLM(ModelWithHead):
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=False)
         self.masked_lm = MaskedLMHead(config)
+
+    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
+        """Refuse words that there are not."""
+        check_words(self.config, input_ids, labels)
 
     def forward(
         self,
@@ -171,10 +141,11 @@ class BertForMaskedLM(ModelWithHead):
         Returns:
             `logits` (B, S, V), or with labels `loss` and `labelled_logits` (N, V).
         """
-        positions, labels = positions_to_read(self.config, input_ids, labels, all_logits=all_logits)
+        places = find_places(self.config, input_ids, labels, all_logits=all_logits)
+        positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         logits, labelled_logits, term = masked_lm_outputs(
-            self, encoded.last_hidden_state, labels, all_logits=all_logits
+            self, encoded.last_hidden_state, labels, places, all_logits=all_logits
         )
         terms = {} if term is None else {"labels": term}
         return MaskedLMOutput(
@@ -195,6 +166,10 @@ class BertForNextSentencePrediction(ModelWithHead):
         self.next_sentence = nn.Linear(config.hidden_size, 2)
         initialise(self.next_sentence, config)
 
+    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
+        """Refuse what is neither yes nor no."""
+        check_labels("labels", labels, classes=2, shape=(input_ids.shape[0],), of="this task")
+
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
@@ -212,7 +187,7 @@ class BertForNextSentencePrediction(ModelWithHead):
         logits = self.next_sentence(encoded.pooler_output)  # (B, E) -> (B, 2)
         terms = {}
         if labels is not None:
-            check_labels("labels", labels, classes=2, shape=(input_ids.shape[0],), of="this task")
+            self.check_labels(input_ids, labels=labels)
             terms["labels"] = cross_entropy(logits, labels)
         return TaskOutput(
             loss=sum_of_means(terms),
@@ -231,6 +206,15 @@ class BertForPreTraining(ModelWithHead):
         self.masked_lm = MaskedLMHead(config)
         self.next_sentence = nn.Linear(config.hidden_size, 2)
         initialise(self.next_sentence, config)
+
+    def check_labels(self, input_ids: Tensor, **labels: Tensor) -> None:
+        """Refuse words that there are not, and what is neither yes nor no."""
+        for name, of_name in labels.items():
+            if name == "labels":
+                check_words(self.config, input_ids, of_name)
+            else:
+                shape = (input_ids.shape[0],)
+                check_labels(name, of_name, classes=2, shape=shape, of="this task")
 
     def forward(
         self,
@@ -254,21 +238,16 @@ class BertForPreTraining(ModelWithHead):
             `prediction_logits` (B, S, V) or `labelled_logits` (N, V), `seq_relationship_logits` (B,
             2), and `loss`, the sum of the losses whose labels were given.
         """
-        positions, labels = positions_to_read(self.config, input_ids, labels, all_logits=all_logits)
+        places = find_places(self.config, input_ids, labels, all_logits=all_logits)
+        positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         prediction_logits, labelled_logits, masked_lm_term = masked_lm_outputs(
-            self, encoded.last_hidden_state, labels, all_logits=all_logits
+            self, encoded.last_hidden_state, labels, places, all_logits=all_logits
         )
         relationship_logits = self.next_sentence(encoded.pooler_output)  # (B, E) -> (B, 2)
         terms = {} if masked_lm_term is None else {"labels": masked_lm_term}
         if next_sentence_label is not None:
-            check_labels(
-                "next_sentence_label",
-                next_sentence_label,
-                classes=2,
-                shape=(input_ids.shape[0],),
-                of="this task",
-            )
+            self.check_labels(input_ids, next_sentence_label=next_sentence_label)
             terms["next_sentence_label"] = cross_entropy(relationship_logits, next_sentence_label)
         return PreTrainingOutput(
             loss=sum_of_means(terms),

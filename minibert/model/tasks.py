@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minibert.errors import MiniBertError
 from minibert.model.bert import EncoderInputs, ModelWithHead
-from minibert.model.checks import check_is_tensor, check_labels
+from minibert.model.checks import check_is_batch, check_is_tensor, check_labels
 from minibert.model.config import BertConfig
 from minibert.model.losses import binary_cross_entropy, cross_entropy, squared_error, sum_of_means
 from minibert.model.outputs import LossTerm, QuestionAnsweringOutput, TaskOutput
@@ -68,7 +68,10 @@ class BertForSequenceClassification(TaskModel):
         """
         encoded = self.encode_first(input_ids, **inputs)
         logits = self.classifier(self.dropout(encoded.pooler_output))  # (B, E) -> (B, num_labels)
-        terms = {} if labels is None else {"labels": self._loss(logits, labels)}
+        terms = {}
+        if labels is not None:
+            self.check_labels(input_ids, labels=labels)
+            terms["labels"] = self._loss(logits, labels)
         return TaskOutput(
             loss=sum_of_means(terms),
             logits=logits,
@@ -77,11 +80,16 @@ class BertForSequenceClassification(TaskModel):
             loss_terms=terms or None,
         )
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> LossTerm:
+    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
+        """Refuse classes that there are not."""
         check_is_tensor("labels", labels)
-        problem = self.config.problem_type or self._problem_of(labels)
+        if self._problem_of(labels) == "single_label_classification":
+            shape = tuple(input_ids.shape[:1])
+            check_labels("labels", labels, classes=self.config.num_labels, shape=shape)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> LossTerm:
+        problem = self._problem_of(labels)
         if problem == "single_label_classification":
-            check_labels("labels", labels, classes=logits.shape[1], shape=(logits.shape[0],))
             return cross_entropy(logits, labels)
         if problem == "regression" and logits.shape[1] == 1 and labels.dim() == 1:
             labels = labels[:, None]
@@ -93,6 +101,8 @@ class BertForSequenceClassification(TaskModel):
         return (squared_error if problem == "regression" else binary_cross_entropy)(logits, labels)
 
     def _problem_of(self, labels: Tensor) -> str:
+        if self.config.problem_type is not None:
+            return self.config.problem_type
         if self.config.num_labels == 1:
             return "regression"
         whole = not labels.is_floating_point() and labels.dtype != torch.bool
@@ -105,6 +115,11 @@ class BertForTokenClassification(TaskModel):
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=False)
         self.classifier = self._new_layer(config.num_labels)
+
+    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
+        """Refuse classes that there are not."""
+        shape = tuple(input_ids.shape)
+        check_labels("labels", labels, classes=self.config.num_labels, shape=shape)
 
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
@@ -123,7 +138,7 @@ class BertForTokenClassification(TaskModel):
         logits = self.classifier(self.dropout(encoded.last_hidden_state))  # -> (B, S, num_labels)
         terms = {}
         if labels is not None:
-            check_labels("labels", labels, classes=logits.shape[2], shape=tuple(input_ids.shape))
+            self.check_labels(input_ids, labels=labels)
             # (B, S, num_labels) -> (B * S, num_labels)
             terms["labels"] = cross_entropy(logits.flatten(0, 1), labels.flatten())
         return TaskOutput(
@@ -147,6 +162,13 @@ class BertForQuestionAnswering(TaskModel):
         super().__init__(config, attention=attention, pooler=False)
         self.span = self._new_layer(2)
 
+    def check_labels(self, input_ids: Tensor, **positions: Tensor) -> None:
+        """Refuse positions beyond the length of the batch."""
+        check_is_batch(input_ids)
+        batch, length = input_ids.shape
+        for name, of_name in positions.items():
+            check_labels(name, of_name, classes=length, shape=(batch,), of="the length")
+
     def forward(
         self,
         input_ids: Tensor,
@@ -169,6 +191,10 @@ class BertForQuestionAnswering(TaskModel):
         """
         if (start_positions is None) != (end_positions is None):
             raise MiniBertError("give both start_positions and end_positions, or neither.")
+        if start_positions is not None and end_positions is not None:
+            self.check_labels(
+                input_ids, start_positions=start_positions, end_positions=end_positions
+            )
         encoded = self.bert(input_ids, **inputs)
         logits = self.span(encoded.last_hidden_state)  # (B, S, E) -> (B, S, 2)
         start_logits, end_logits = logits.unbind(-1)  # 2 of (B, S)
@@ -178,8 +204,6 @@ class BertForQuestionAnswering(TaskModel):
             ("end_positions", end_logits, end_positions),
         ):
             if positions is not None:
-                batch, length = input_ids.shape
-                check_labels(name, positions, classes=length, shape=(batch,), of="the length")
                 term = cross_entropy(of_positions, positions)
                 terms[name] = LossTerm(term.total / 2, term.count)
         return QuestionAnsweringOutput(
@@ -198,6 +222,11 @@ class BertForMultipleChoice(TaskModel):
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=True)
         self.classifier = self._new_layer(1)
+
+    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
+        """Refuse choices that there are not."""
+        batch, choices = input_ids.shape[:2]
+        check_labels("labels", labels, classes=choices, shape=(batch,), of="the choices")
 
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
@@ -228,7 +257,7 @@ class BertForMultipleChoice(TaskModel):
         logits = scores.view(batch, choices)
         terms = {}
         if labels is not None:
-            check_labels("labels", labels, classes=choices, shape=(batch,), of="the choices")
+            self.check_labels(input_ids, labels=labels)
             terms["labels"] = cross_entropy(logits, labels)
         return TaskOutput(
             loss=sum_of_means(terms),

@@ -28,6 +28,7 @@ from minibert.data.batches import Batch
 from minibert.errors import Interrupted, MiniBertError
 from minibert.files import only_one
 from minibert.model.pretrained import PretrainedModel
+from minibert.training.ahead import made_ahead
 from minibert.training.distributed import ALONE, Processes, ProcessLost
 from minibert.training.interrupts import Stop, StopRequest, stop_requests
 from minibert.training.memory import keep_large_buffers
@@ -147,7 +148,7 @@ def train(
                 done = math.ceil(position.batch / settings.accumulation)
                 clock = Clock()
                 first = position.batch + processes.rank
-                mine = batches.epoch(epoch, start=first, step=processes.count)
+                mine = made_ahead(batches.epoch(epoch, start=first, step=processes.count), device)
                 shown = processes.is_first
                 with Progress(title, total=updates, done=done, shown=shown) as progress:
                     for window in windows(mine, settings.accumulation, processes, stop):

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from minibert.data.batches import Batch
 from minibert.model.checks import check_inputs
+from minibert.model.losses import LABEL_ARGUMENTS
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.distributed import Processes
 from minibert.training.interrupts import StopRequest
@@ -45,45 +48,55 @@ def update(run: Run, window: Window, step: int, stop: StopRequest) -> tuple[floa
         Stop: a signal came in between, and nothing has changed.
     """
     run.optimizer.zero_grad()
-    loss_value = 0.0
+    trained = [weight for group in run.optimizer.param_groups for weight in group["params"]]
+    # To read a number is to wait for a GPU, so the loss stays there until the norm is read, too.
+    total = torch.zeros((), dtype=trained[0].dtype, device=run.device)
     for place, batch in window.batches.items():
         if stop.signal is not None:
             break
         torch.manual_seed(_dropout_seed(run.settings.seed, step, place))
         if run.device.type != "cpu":  # where the model itself can look at the values no more
-            check_inputs(run.model.config, **{n: t for n, t in batch.items() if n in INPUTS})
+            _check(run.model, batch)
         moved = {name: tensor.to(run.device, non_blocking=True) for name, tensor in batch.items()}
         reduced = run.precision != torch.float32
         with torch.autocast(run.device.type, run.precision, enabled=reduced):
             terms = run.model(**moved).loss_terms
-        loss = sum(term.total / max(window.labels[name], 1) for name, term in terms.items())
-        run.scaler.scale(loss).backward()
-        loss_value += loss.item()
-    loss_value = _add_up(run, loss_value, stop)
+        part = sum(term.total / max(window.labels[name], 1) for name, term in terms.items())
+        run.scaler.scale(part).backward()
+        total += part.detach()
+    _add_up(run, total, trained, stop)
     # From here on all processes have the same gradients, and so do the same: they clip alike, and
     # a gradient that is not finite makes all of them leave the step out and change their scale.
     run.scaler.unscale_(run.optimizer)
-    limit = run.settings.maximum_gradient_norm
-    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), limit).item()
+    clipped = torch.nn.utils.clip_grad_norm_(trained, run.settings.maximum_gradient_norm)
+    loss, norm = torch.stack([total, clipped.to(total.dtype)]).tolist()
     if math.isfinite(norm) or run.scaler.is_enabled():
         run.scaler.step(run.optimizer)  # which leaves the step out if a gradient is not finite
         run.scaler.update()
-    return loss_value, norm
+    return loss, norm
 
 
-def _add_up(run: Run, loss: float, stop: StopRequest) -> float:
+def _check(model: PretrainedModel, batch: Batch) -> None:
+    """Refuse, in one sentence, what would end in a GPU's "device-side assert"."""
+    # Choices are (B, C, S), and rows like others: (B * C, S).
+    inputs = {name: batch[name].flatten(0, -2) for name in INPUTS if name in batch}
+    check_inputs(model.config, **inputs)
+    labels = {name: batch[name] for name in LABEL_ARGUMENTS if name in batch}
+    if labels:
+        model.check_labels(batch["input_ids"], **labels)
+
+
+def _add_up(run: Run, loss: Tensor, trained: list[Tensor], stop: StopRequest) -> None:
     """Sum the loss and the gradients over the processes: sums, since the counts are in already."""
-    trained = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
-    held = [parameter.grad is not None for parameter in trained]
-    loss, *holders = stop.agree(run.processes, [loss, *held])
+    held = [] if run.processes.count == 1 else [weight.grad is not None for weight in trained]
+    holders = stop.agree(run.processes, held)
     # A parameter that no batch of any process has used keeps no gradient: the optimizer must leave
     # it alone. One that others have used gets zeros here.
-    used = [parameter for parameter, number in zip(trained, holders, strict=True) if number]
-    for parameter in used:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    run.processes.sum_(parameter.grad for parameter in used if parameter.grad is not None)
-    return loss
+    used = [weight for weight, number in zip(trained, holders, strict=False) if number]
+    for weight in used:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    run.processes.sum_([loss, *(weight.grad for weight in used if weight.grad is not None)])
 
 
 def _dropout_seed(seed: int, step: int, place: int) -> int:
