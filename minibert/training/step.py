@@ -56,7 +56,7 @@ def update(run: Run, window: Window, step: int, stop: StopRequest) -> tuple[floa
             break
         torch.manual_seed(_dropout_seed(run.settings.seed, step, place))
         if run.device.type != "cpu":  # where the model itself can look at the values no more
-            _check(run.model, batch)
+            check_batch(run.model, batch)
         moved = {name: tensor.to(run.device, non_blocking=True) for name, tensor in batch.items()}
         reduced = run.precision != torch.float32
         with torch.autocast(run.device.type, run.precision, enabled=reduced):
@@ -76,7 +76,7 @@ def update(run: Run, window: Window, step: int, stop: StopRequest) -> tuple[floa
     return loss, norm
 
 
-def _check(model: PretrainedModel, batch: Batch) -> None:
+def check_batch(model: PretrainedModel, batch: Batch) -> None:
     """Refuse, in one sentence, what would end in a GPU's "device-side assert"."""
     # Choices are (B, C, S), and rows like others: (B * C, S).
     inputs = {name: batch[name].flatten(0, -2) for name in INPUTS if name in batch}
