@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import torch
 
-from minibert.training.ahead import AHEAD, made_ahead
+from minibert.training.ahead import made_ahead
 
 CPU = torch.device("cpu")
 OTHER = torch.device("mps")  # any device that is no CPU; nothing is sent there
@@ -24,9 +24,11 @@ def numbers(batches):
 
 
 @pytest.mark.parametrize("device", [CPU, OTHER], ids=str)
-@pytest.mark.parametrize("length", [0, 1, AHEAD, 10])
-def test_nothing_is_lost_and_nothing_changes_places(device, length):
-    assert numbers(made_ahead(map(numbered, range(length)), device)) == list(range(length))
+@pytest.mark.parametrize("most", [1, 2, 5])
+@pytest.mark.parametrize("length", [0, 1, 2, 10])
+def test_nothing_is_lost_and_nothing_changes_places(device, length, most):
+    batches = made_ahead(map(numbered, range(length)), device, most=most)
+    assert numbers(batches) == list(range(length))
 
 
 def test_while_one_is_used_the_next_ones_are_made():
@@ -37,12 +39,12 @@ def test_while_one_is_used_the_next_ones_are_made():
             made.append(number)
             yield numbered(number)
 
-    batches = made_ahead(make(), OTHER)
+    batches = made_ahead(make(), OTHER, most=3)
     assert next(batches)["input_ids"].item() == 0
     deadline = time.monotonic() + 30
-    while len(made) <= AHEAD and time.monotonic() < deadline:
+    while len(made) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert made == list(range(AHEAD + 1))
+    assert made == [0, 1, 2, 3]
     batches.close()
 
 

@@ -47,12 +47,6 @@ def test_a_batch_is_as_wide_as_its_longest_text():
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
 
 
-def test_a_batch_can_be_wider_than_its_longest_text():
-    batch = pad([[1, 2]], pad_token_id=0, width=4)
-    assert batch["input_ids"].tolist() == [[1, 2, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 0, 0]]
-
-
 def test_a_real_token_with_the_id_of_padding_stays_real():
     batch = pad([[5, 0, 5], [5]], pad_token_id=0)
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]

@@ -61,7 +61,7 @@ def test_a_head_answers_on_the_gpu_as_on_the_cpu_and_learns_the_same(name, atten
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_training_learns_in_every_precision_what_it_learns_on_the_cpu(tmp_path: Path, precision):
+def test_training_learns_in_every_precision_what_can_be_learned(tmp_path: Path, precision):
     settings = TrainingSettings(epochs=25, learning_rate=5e-3, precision=precision)
     batches = new_batches(64, 16)
     model = new_model()
@@ -153,10 +153,10 @@ def test_batches_masked_on_the_gpu_train_there(tmp_path: Path):
     corpus = toy_corpus(tmp_path, [12] * 8, sentence_length=3)
     data = PretrainingBatches(corpus, max_length=32, batch_size=8, device="cuda")
     config = BertConfig.tiny(vocab_size=corpus.tokenizer.vocab_size)
-    model = BertForPreTraining(config).to(GPU)
-    for batch in data.epoch(0):
-        assert all(tensor.is_cuda for tensor in batch.values())
-        assert torch.isfinite(model(**batch).loss)
+    assert all(tensor.is_cuda for tensor in next(data.epoch(0)).values())
+    model = BertForPreTraining(config)
+    result = train(model, data, TrainingSettings(epochs=2), folder=tmp_path / "run", device=GPU)
+    assert result.steps == data.length(0) + data.length(1)
 
 
 def test_pretraining_and_judging_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -291,3 +291,15 @@ def test_no_part_without_torch_imports_it(path):
     if part_of(path) in ("tokenization", "errors", "files", "hub", "command", "cli", "__init__"):
         top_level = {ast.unparse(node) for node in tree(path).body}
         assert not [line for line in top_level if re.match(r"(import|from) torch\b", line)]
+
+
+def test_the_map_in_the_readme_names_every_file():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    unnamed = [
+        str(path.relative_to(HOUSE))
+        for path in FILES
+        if path.name != "__init__.py" and path.parent.name != "commands"
+    ]
+    assert [name for name in unnamed if f"| `{name}` |" not in readme] == []
+    named_there = set(re.findall(r"^\| `([\w/]+\.py)` \|", readme, flags=re.MULTILINE))
+    assert named_there <= set(unnamed)

@@ -7,11 +7,15 @@ comes back; what it has not begins as the class made it, and never as the memory
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_models import small_config
+from small_models import small_batch, small_config, small_labels
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, BertModel, MiniBertError
 from minibert.model.bert import ModelWithHead
+from minibert.model.losses import cross_entropy
+from minibert.model.outputs import TaskOutput
+from minibert.training.loop import train
+from minibert.training.settings import TrainingSettings
 
 CONFIG = small_config()
 
@@ -101,3 +105,37 @@ def test_a_part_with_a_name_that_means_something_else_to_hugging_face_is_refused
     with pytest.raises(MiniBertError, match=r"qa_outputs\.bias is what Hugging Face calls another"):
         model.save_pretrained(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_model_of_your_own_can_be_trained_and_its_training_resumed(tmp_path):
+    class Trained(Tagger):
+        def forward(self, input_ids, *, labels, attention_mask=None):
+            hidden = self.bert(input_ids, attention_mask=attention_mask).last_hidden_state
+            normal = self.normal(self.lstm(hidden)[0].transpose(1, 2)).transpose(1, 2)
+            logits = self.head(normal) * self.scale
+            term = cross_entropy(logits.flatten(0, 1), labels.flatten())
+            return TaskOutput(loss=term.mean(), logits=logits, loss_terms={"labels": term})
+
+    class Few:
+        def length(self, epoch):
+            return 4
+
+        def epoch(self, epoch, *, start=0, step=1):
+            batch = small_batch("") | small_labels("BertForTokenClassification")
+            del batch["token_type_ids"]
+            yield from [batch] * (4 - start)
+
+    def trained(folder, epochs, *, resume=False):
+        torch.manual_seed(0)
+        model = Trained(CONFIG)
+        settings = TrainingSettings(epochs=epochs, learning_rate=1e-2, save_every=2)
+        options = {"folder": folder, "device": torch.device("cpu"), "resume": resume}
+        result = train(model, Few(), settings, **options)
+        return model, result
+
+    model, result = trained(tmp_path, 3)
+    assert result.steps == 12
+    again, _ = trained(tmp_path, 3, resume=True)
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+    assert again.normal.num_batches_tracked == 12

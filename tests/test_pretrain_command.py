@@ -373,7 +373,13 @@ def test_the_curve_is_drawn_over_the_tokens_that_were_seen(tmp_path):
     file, drawn = tmp_path / "log.jsonl", tmp_path / "curve.svg"
     file.write_text("\n".join(map(json.dumps, log)), encoding="utf-8")
     pretraining_curve(file, drawn, majority=0.54)
-    texts = ("tokens seen", "1M", "masked words 0.300", "next sentence 0.800", "chance 0.540")
+    texts = (
+        "tokens seen",
+        "1M",
+        "masked words 0.300",
+        "next sentence 0.800",
+        "commoner answer 0.540",
+    )
     for text in (*texts, "held out, masked words only"):
         assert f"<!-- {text} -->" in drawn.read_text(encoding="utf-8")
     file.write_text(json.dumps(log[1]), encoding="utf-8")

@@ -10,6 +10,7 @@ import os
 import signal
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from minibert.errors import Interrupted
 from minibert.files import only_one
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, choose_precision
-from minibert.training.state import Position, save_state
+from minibert.training.state import Position, load_newest, save_state
 
 CPU = torch.device("cpu")
 
@@ -390,6 +391,70 @@ def test_the_best_weights_belong_to_the_checkpoint_that_names_them(tmp_path: Pat
     _, result = run(tmp_path, SETTINGS, evaluate=evaluate_with([0.8, 0.7]), resume=True)
     assert (result.best_step, result.best_score) == (6, 0.8)
     assert [path.name for path in tmp_path.glob("best-*")] == ["best-00000006.safetensors"]
+
+
+def test_the_best_weights_of_the_older_checkpoint_are_there_if_the_newer_one_is_damaged(
+    tmp_path: Path,
+):
+    def evaluate_with(scores: list[float]):
+        return lambda: {"accuracy": scores.pop(0)}
+
+    settings = TrainingSettings(**{**vars(SETTINGS), "save_every": 100})
+    with pytest.raises(Crash):
+        run(tmp_path, settings, Breaking(12), evaluate=evaluate_with([0.5, 0.9]))
+    harm(sorted(tmp_path.glob("step-*"))[-1] / "model.safetensors", "flip")
+    _, result = run(tmp_path, settings, evaluate=evaluate_with([0.4, 0.3]), resume=True)
+    assert (result.best_step, result.best_score) == (3, 0.5)
+
+
+def test_epoch_10_is_newer_than_epoch_9_of_the_same_step(tmp_path: Path):
+    model = new_model()
+    optimizer = torch.optim.AdamW(model.parameters())
+    for epoch in (9, 10):
+        save_state(tmp_path, model, optimizer, Position(step=20, epoch=epoch), {})
+    position, _ = load_newest(tmp_path, model, optimizer, {})
+    assert position.epoch == 10
+    save_state(tmp_path, model, optimizer, Position(step=22, epoch=10), {})
+    assert {path.name for path in tmp_path.glob("step-*")} == {
+        "step-00000020-epoch-10",
+        "step-00000022-epoch-10",
+    }
+
+
+def test_a_run_whose_log_was_lost_goes_on(tmp_path: Path):
+    with pytest.raises(Crash):
+        run(tmp_path, SETTINGS, Breaking(9))
+    (tmp_path / "log.jsonl").unlink()
+    _, result = run(tmp_path, SETTINGS, resume=True)
+    lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    state = json.loads((tmp_path / "step-00000009-epoch-3" / "state.json").read_text("utf-8"))
+    assert state["position"]["log_lines"] == len(lines) > 0
+    assert result.tokens == state["position"]["tokens"]
+
+
+def test_a_loss_that_no_labels_belong_to_is_refused(tmp_path: Path):
+    class Odd(BertForSequenceClassification):
+        def forward(self, input_ids, **inputs):
+            output = super().forward(input_ids, **inputs)
+            return replace(output, loss_terms={"tags": output.loss_terms["labels"]})
+
+    model = Odd(new_model().config)
+    with pytest.raises(MiniBertError, match="loss term 'tags', but a term must have the name"):
+        train(model, new_batches(), SETTINGS, folder=tmp_path, device=CPU)
+
+
+def test_the_loss_is_logged_in_float32_though_the_weights_have_fewer_bits(tmp_path: Path):
+    losses = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = new_model(dropout=0.0).to(dtype)
+        folder = tmp_path / str(dtype)
+        settings = TrainingSettings(epochs=1, learning_rate=1e-9, log_every=1, warmup=0.0)
+        train(model, new_batches(), settings, folder=folder, device=CPU)
+        lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    rough = [float(torch.tensor(loss).bfloat16()) for loss in losses[1]]
+    assert rough != losses[1]
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
 def test_how_often_to_save_and_log_may_change_between_parts_of_a_run(tmp_path: Path):

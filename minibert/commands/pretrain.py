@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from minibert.data.pretraining_batches import PretrainingBatches
     from minibert.training.distributed import Processes
+    from minibert.training.loop import TrainingResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -188,13 +189,13 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     # The result: a folder to fine-tune from, scores and a picture.
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
-    print(_write_report(output, evaluate_pretraining(model, judge.fixed()), judge, result.seconds))
+    print(_write_report(output, evaluate_pretraining(model, judge.fixed()), judge, result))
     place = shlex.quote(str(output))
     print(f'{output} is saved; try it:  minibert fill-mask {place} "a text with a [MASK]"')
 
 
 def _write_report(
-    output: Path, scores: dict[str, float], judge: "PretrainingBatches", seconds: float
+    output: Path, scores: dict[str, float], judge: "PretrainingBatches", result: "TrainingResult"
 ) -> str:
     """Write `metrics.json` and `learning_curve.png`; give the scores in words."""
     import torch
@@ -202,7 +203,6 @@ def _write_report(
     from minibert.evaluation.pretraining import next_sentence_majority
     from minibert.files import write_json
     from minibert.views.pretraining_curve import pretraining_curve
-    from minibert.views.training_pictures import read_log
 
     log = output / "training" / "log.jsonl"
     majority = None
@@ -210,10 +210,8 @@ def _write_report(
     if labels is not None and "next_sentence_accuracy" in scores:
         majority = next_sentence_majority(torch.from_numpy(labels))
         scores = scores | {"next_sentence_majority": majority}
-    seen = [record["tokens"] for record in read_log(log) if record["kind"] == "evaluation"]
-    write_json(
-        output / "metrics.json", scores | {"tokens_seen": seen[-1], "seconds": round(seconds, 1)}
-    )
+    run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
+    write_json(output / "metrics.json", scores | run)
     pretraining_curve(log, output / "learning_curve.png", majority=majority)
     named = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return f"held out: {named}"

@@ -28,7 +28,6 @@ def pad(
     *,
     pad_token_id: int,
     labels: Sequence[Target] | None = None,
-    width: int | None = None,
 ) -> Batch:
     """Put texts of different lengths into one rectangle.
 
@@ -37,7 +36,6 @@ def pad(
         token_type_ids: their segments; None for all 0.
         pad_token_id: the id that fills a row up. The attention mask, not this id, makes it padding.
         labels: ints (classes), floats (regression) or lists of floats (several classes).
-        width: S, at least that of the longest text; None for just that.
 
     Returns:
         input_ids, attention_mask, token_type_ids: (B, S) int64; and, if given,
@@ -47,8 +45,8 @@ def pad(
         >>> pad([[101, 7, 102], [101, 102]], pad_token_id=0)["input_ids"].tolist()
         [[101, 7, 102], [101, 102, 0]]
     """
-    columns = max(map(len, input_ids)) if width is None else width
-    ids = np.full((len(input_ids), columns), pad_token_id, dtype=np.int64)  # (B, S)
+    longest = max(map(len, input_ids))
+    ids = np.full((len(input_ids), longest), pad_token_id, dtype=np.int64)  # (B, S)
     mask, segments = np.zeros_like(ids), np.zeros_like(ids)
     for row, text in enumerate(input_ids):
         ids[row, : len(text)] = text

@@ -7,8 +7,8 @@
         2  t3 t4 3  0  0  0  0
 
 Where a token comes from and where it goes is computed for the whole batch at once, without a loop
-over rows, and the tokens are then moved by one indexing operation: with 512 rows of 128 tokens
-ten times as fast as row by row, and fast enough for a GPU.
+over rows, and the tokens are then moved by one indexing operation. With that, batches of 32 rows of
+128 tokens are made 4.6 times as fast as row by row, which is what a GPU needs.
 
 B batch, S tokens of a sequence, P pieces in a batch, T tokens in them.
 """

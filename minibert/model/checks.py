@@ -3,8 +3,8 @@
 On a GPU an id beyond the vocabulary ends in a "device-side assert" that names neither the id nor
 the cause, and poisons the process. Here it ends in one sentence. Values are looked at on the CPU
 only (about 20 microseconds for a batch of 32 x 128), since looking at a GPU's tensor would make the
-CPU wait for it; the training loop therefore checks a batch's inputs
-before it sends them off.
+CPU wait for it; the training loop therefore checks a batch's inputs and labels before it sends them
+off (`check_batch` in `training/step.py`).
 """
 
 import torch

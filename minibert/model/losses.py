@@ -58,7 +58,8 @@ def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
     """How many labels of each kind a batch holds, known before the model has run.
 
     The counts are those that the model's `loss_terms` will show, so a sum over several batches can
-    be divided by the number of labels in all of them.
+    be divided by the number of labels in all of them. Targets that are no classes (regression, or
+    several classes a text) are floating-point numbers, and all of them count.
     """
     counts = {}
     for name in LABEL_ARGUMENTS:

@@ -62,21 +62,6 @@ def check_words(config: BertConfig, input_ids: Tensor, labels: Tensor) -> None:
     check_labels("labels", labels, classes=config.vocab_size, shape=shape, of=of)
 
 
-def find_places(
-    config: BertConfig, input_ids: Tensor, labels: Tensor | None, *, all_logits: bool | None
-) -> LabelledPlaces | None:
-    """The places with labels, or None if all are to be computed.
-
-    Raises:
-        MiniBertError: the ids are no batch, or the labels do not fit.
-    """
-    check_is_batch(input_ids)
-    if labels is None:
-        return None
-    check_words(config, input_ids, labels)
-    return None if all_logits else labelled_places(labels)
-
-
 def masked_lm_outputs(
     model: "BertForMaskedLM | BertForPreTraining",
     hidden: Tensor,
@@ -91,7 +76,7 @@ def masked_lm_outputs(
         model: the model whose head and token table are used.
         hidden: (B, S, E); with places (B, K, E), the vectors at these.
         labels: (B, S) ids, -100 where nothing is to be predicted; None for no loss.
-        places: what `find_places` gave.
+        places: where the labels are, if only these are computed.
         all_logits: compute the logits of all positions; None: only when there are no labels.
 
     Returns:
@@ -141,7 +126,10 @@ class BertForMaskedLM(ModelWithHead):
         Returns:
             `logits` (B, S, V), or with labels `loss` and `labelled_logits` (N, V).
         """
-        places = find_places(self.config, input_ids, labels, all_logits=all_logits)
+        check_is_batch(input_ids)
+        if labels is not None:
+            self.check_labels(input_ids, labels=labels)
+        places = None if labels is None or all_logits else labelled_places(labels)
         positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         logits, labelled_logits, term = masked_lm_outputs(
@@ -238,7 +226,10 @@ class BertForPreTraining(ModelWithHead):
             `prediction_logits` (B, S, V) or `labelled_logits` (N, V), `seq_relationship_logits` (B,
             2), and `loss`, the sum of the losses whose labels were given.
         """
-        places = find_places(self.config, input_ids, labels, all_logits=all_logits)
+        check_is_batch(input_ids)
+        if labels is not None:
+            self.check_labels(input_ids, labels=labels)
+        places = None if labels is None or all_logits else labelled_places(labels)
         positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         prediction_logits, labelled_logits, masked_lm_term = masked_lm_outputs(

@@ -16,10 +16,11 @@ class Log:
 
     def __init__(self, path: Path, *, lines: int) -> None:
         """Keep the first `lines` lines of what is there: later ones will be written again."""
-        self.path, self.lines = path, lines
+        self.path = path
         kept = []
         if lines and path.exists():
             kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+        self.lines = len(kept)  # fewer, if the file was lost
         make_folder(path.parent)
         write_whole(path, "".join(kept))
 

@@ -49,7 +49,11 @@ SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no s
 
 
 class Batches(Protocol):
-    """Where batches come from: anything that can give an epoch's batches from the n-th on."""
+    """Where batches come from: anything that can give an epoch's batches from the n-th on.
+
+    For a GPU they are made in a thread of their own, while the model computes (`ahead.py`). So what
+    is random in them must come from a generator of their own, or a run could not be repeated.
+    """
 
     def length(self, epoch: int) -> int:
         """How many batches an epoch has; epochs may differ a little."""
@@ -60,9 +64,10 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended. The model holds the weights of the best evaluation."""
+    """How a run ended. The model holds the weights of the best evaluation, if there is a score."""
 
     steps: int
+    tokens: int  # learned from, each as often as it was seen
     best_step: int | None
     best_score: float | None
     seconds: float  # that it took, with what was done before a resume
@@ -85,13 +90,15 @@ def train(
     """Train a model, and leave it with its best weights.
 
     Args:
-        model: any model whose outputs have `loss_terms`.
+        model: any model whose outputs have `loss_terms`, each under the name of the argument that
+            has its labels (`LABEL_ARGUMENTS` in `losses.py`).
         batches: the training data.
         settings: how to train.
         folder: for checkpoints, the log (`log.jsonl`) and the best weights.
         device: where to compute.
-        evaluate: called after each epoch, with the model in evaluation mode; gives scores by name.
-            The first of several processes calls it, and the others wait.
+        evaluate: called after each epoch (with `evaluate_every`, also before the first update and
+            every so many), with the model in evaluation mode; gives scores by name. The first of
+            several processes calls it, and the others wait.
         score: the name of the score that decides what is best; higher is better. None leaves the
             model with the weights of the end.
         identity: what else must be the same for a run to be resumed, such as the data's checksum.
@@ -148,7 +155,11 @@ def train(
                 done = math.ceil(position.batch / settings.accumulation)
                 clock = Clock()
                 first = position.batch + processes.rank
-                mine = made_ahead(batches.epoch(epoch, start=first, step=processes.count), device)
+                mine = made_ahead(
+                    batches.epoch(epoch, start=first, step=processes.count),
+                    device,
+                    most=settings.accumulation // processes.count + 1,
+                )
                 shown = processes.is_first
                 with Progress(title, total=updates, done=done, shown=shown) as progress:
                     for window in windows(mine, settings.accumulation, processes, stop):
@@ -189,7 +200,13 @@ def train(
                 f"{how_to_resume}"
             ) from lost
     model.eval()
-    return TrainingResult(position.step, position.best_step, position.best_score, record.seconds())
+    return TrainingResult(
+        steps=position.step,
+        tokens=position.tokens,
+        best_step=position.best_step,
+        best_score=position.best_score,
+        seconds=record.seconds(),
+    )
 
 
 def _identity(
@@ -209,9 +226,8 @@ def _checksum(model: PretrainedModel) -> str:
     """Of the weights that a run starts from: the same settings from others are another run."""
     checksum = 0
     for tensor in model.state_dict().values():
-        checksum = zlib.crc32(
-            tensor.detach().cpu().contiguous().view(torch.uint8).numpy(), checksum
-        )
+        numbers = tensor.detach().cpu().contiguous().flatten()
+        checksum = zlib.crc32(numbers.view(torch.uint8).numpy(), checksum)
     return f"{checksum:08x}"
 
 

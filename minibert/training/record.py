@@ -18,7 +18,7 @@ from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import MiniBertError
 from minibert.training.log import Log
 from minibert.training.progress import Clock
-from minibert.training.state import Position, load_newest, save_state, share_state
+from minibert.training.state import Position, best_steps, load_newest, save_state, share_state
 from minibert.training.step import Run
 
 
@@ -60,9 +60,10 @@ class Record:
         self.position.seconds = self.seconds()
         self.position.loss_scale = self.run.scaler.state_dict()
         save_state(self.folder, self.run.model, self.run.optimizer, self.position, self.identity)
-        # Only now that a checkpoint names the new best may the one before it go.
+        # Only now that the checkpoints name newer ones may the best before them go.
+        needed = {self._best_path(step) for step in best_steps(self.folder)}
         for path in self.folder.glob("best-*.safetensors"):
-            if self.position.best_step is None or path != self._best_path():
+            if path not in needed:
                 path.unlink()
 
     def progress(self, epochs: float, clock: Clock) -> None:
@@ -97,18 +98,19 @@ class Record:
         if scores[self.score] > best:  # which a NaN never is
             position.best_score, position.best_step = scores[self.score], position.step
             if self.log is not None:
-                write_safetensors(self._best_path(), self.run.model.state_dict())
+                write_safetensors(self._best_path(position.step), self.run.model.state_dict())
 
     def put_best(self) -> None:
         """Give the model the weights of the best evaluation, in all processes."""
         if self.position.best_step is None:
             return
         if self.log is not None:
-            self.run.model.load_state_dict(read_safetensors(self._best_path()))
+            best = self._best_path(self.position.best_step)
+            self.run.model.load_state_dict(read_safetensors(best))
         self.run.processes.share_(self.run.model.state_dict().values())
 
-    def _best_path(self) -> Path:
-        return self.folder / f"best-{self.position.best_step or 0:08d}.safetensors"
+    def _best_path(self, step: int) -> Path:
+        return self.folder / f"best-{step:08d}.safetensors"
 
 
 def begin(folder: Path, run: Run, identity: Mapping[str, Any], *, resume: bool) -> Position:

@@ -16,6 +16,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,13 +149,25 @@ def share_state(processes: Processes, model: nn.Module, optimizer: torch.optim.O
         _restore(model, optimizer, averages)
 
 
+def best_steps(folder: Path) -> set[int]:
+    """The evaluations whose weights the checkpoints need: a run may have to go on from any."""
+    steps = set()
+    for path in _paths(folder):
+        with suppress(MiniBertError):  # a damaged one needs nothing
+            steps.add(_position_of(path).best_step)
+    return {step for step in steps if step is not None}
+
+
 def _position_of(path: Path) -> Position:
     return Position(**read_json_object(path / "state.json")["position"])
 
 
 def _paths(folder: Path) -> list[Path]:
     found = folder.glob("step-*") if folder.is_dir() else ()
-    return sorted(path for path in found if re.fullmatch(r"step-\d{8,}-epoch-\d+", path.name))
+    matches = ((re.fullmatch(r"step-(\d{8,})-epoch-(\d+)", path.name), path) for path in found)
+    # By the numbers: as text, epoch 10 would come before epoch 9.
+    numbered = sorted((int(m[1]), int(m[2]), path) for m, path in matches if m)
+    return [path for _, _, path in numbered]
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

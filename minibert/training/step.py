@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from minibert.data.batches import Batch
+from minibert.errors import MiniBertError
 from minibert.model.checks import check_inputs
 from minibert.model.losses import LABEL_ARGUMENTS
 from minibert.model.pretrained import PretrainedModel
@@ -50,18 +51,20 @@ def update(run: Run, window: Window, step: int, stop: StopRequest) -> tuple[floa
     run.optimizer.zero_grad()
     trained = [weight for group in run.optimizer.param_groups for weight in group["params"]]
     # To read a number is to wait for a GPU, so the loss stays there until the norm is read, too.
-    total = torch.zeros((), dtype=trained[0].dtype, device=run.device)
+    precise = torch.promote_types(trained[0].dtype, torch.float32)
+    total = torch.zeros((), dtype=precise, device=run.device)
     for place, batch in window.batches.items():
         if stop.signal is not None:
             break
         torch.manual_seed(_dropout_seed(run.settings.seed, step, place))
         if run.device.type != "cpu":  # where the model itself can look at the values no more
             check_batch(run.model, batch)
-        moved = {name: tensor.to(run.device, non_blocking=True) for name, tensor in batch.items()}
+        behind = run.device.type == "cuda"  # the copy need not be waited for
+        moved = {name: t.to(run.device, non_blocking=behind) for name, t in batch.items()}
         reduced = run.precision != torch.float32
         with torch.autocast(run.device.type, run.precision, enabled=reduced):
             terms = run.model(**moved).loss_terms
-        part = sum(term.total / max(window.labels[name], 1) for name, term in terms.items())
+        part = sum(term.total / _count(window, name) for name, term in terms.items())
         run.scaler.scale(part).backward()
         total += part.detach()
     _add_up(run, total, trained, stop)
@@ -78,12 +81,23 @@ def update(run: Run, window: Window, step: int, stop: StopRequest) -> tuple[floa
 
 def check_batch(model: PretrainedModel, batch: Batch) -> None:
     """Refuse, in one sentence, what would end in a GPU's "device-side assert"."""
-    # Choices are (B, C, S), and rows like others: (B * C, S).
-    inputs = {name: batch[name].flatten(0, -2) for name in INPUTS if name in batch}
+    inputs = {name: batch[name] for name in INPUTS if name in batch}
+    if inputs["input_ids"].dim() > 2:  # choices are rows like others: (B, C, S) -> (B * C, S)
+        inputs = {name: tensor.flatten(0, -2) for name, tensor in inputs.items()}
     check_inputs(model.config, **inputs)
     labels = {name: batch[name] for name in LABEL_ARGUMENTS if name in batch}
     if labels:
         model.check_labels(batch["input_ids"], **labels)
+
+
+def _count(window: Window, name: str) -> int:
+    """How many labels a loss is the sum over, in all of the window."""
+    if name not in window.labels:
+        raise MiniBertError(
+            f"the model has a loss term {name!r}, but a term must have the name of the argument "
+            f"that holds its labels: {', '.join(LABEL_ARGUMENTS)}."
+        )
+    return max(window.labels[name], 1)
 
 
 def _add_up(run: Run, loss: Tensor, trained: list[Tensor], stop: StopRequest) -> None:

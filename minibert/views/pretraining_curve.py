@@ -90,7 +90,7 @@ def _draw_accuracies(axes: "Axes", judged: Sequence[Point], majority: float | No
             ends.append((points[-1][1], f"{name} {points[-1][1]:.3f}", colour))
     if majority is not None:
         axes.axhline(majority, color=drawing.QUIET, linestyle=(0, (4, 3)), linewidth=1.2)
-        ends.append((majority, f"chance {majority:.3f}", drawing.QUIET))
+        ends.append((majority, f"commoner answer {majority:.3f}", drawing.QUIET))
     axes.set_ylabel("accuracy on held-out text", color=drawing.INK)
     axes.margins(y=0.12)
     name_at_the_end(axes, ends)
