@@ -16,6 +16,11 @@ from typing import Any, NoReturn
 from minibert.errors import Interrupted, MiniBertError
 from minibert.files import CORPUS_DESCRIPTION, check_folder
 
+# What a run writes beside a model, under names that a user's own files may have, too.
+RUN_FILES = (
+    *("vocab.txt", "tokenizer_config.json", "task.json", "metrics.json"),
+    *("learning_curve.png", "confusion_matrix.png"),
+)
 MODEL_FILES = ("model.safetensors", "config.json", "bert_config.json", "pytorch_model.bin")
 
 
@@ -145,6 +150,12 @@ def _claim(output: Path, *, resume: bool) -> None:
     for what, files in kept.items():
         if not has_run and any((output / file).exists() for file in files):
             raise MiniBertError(f"{output} holds {what}; choose another --output, to keep it.")
+    for file in RUN_FILES:
+        if not has_run and (output / file).exists():
+            raise MiniBertError(
+                f"{output} holds a {file}, which this would write over; choose another --output, "
+                "to keep it."
+            )
 
 
 def resume_command(output: Path) -> str:

@@ -4,6 +4,8 @@ The sentence says which argument, where in it, what was found and what is allowe
 anything is computed, from every class, and nothing that the caller gave is ever changed.
 """
 
+import warnings
+
 import pytest
 import torch
 from small_models import ANSWERS, HEADS, small_batch, small_config, small_labels, small_model
@@ -281,8 +283,20 @@ def test_nothing_that_the_caller_gave_is_changed(head):
 def test_all_but_the_ids_are_given_by_name():
     ids = torch.tensor([[1, 2]])
     for head in ANSWERS:
-        with pytest.raises(TypeError, match="positional"):
+        with pytest.raises(MiniBertError, match=r"given by name.*model\(\*\*batch\)"):
             small_model(head)(ids, torch.ones_like(ids))
+
+
+def test_padding_without_a_mask_is_warned_of():
+    model = small_model("BertModel")
+    for ids in ([[5, 6, 7], [5, 6, 0]], [[0, 6, 7], [5, 6, 7]]):
+        with pytest.warns(UserWarning, match=r"has padding .* no attention_mask"):
+            model(torch.tensor(ids))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(torch.tensor([[5, 6, 7]]))
+        padded = torch.tensor([[5, 6, 0]])
+        model(padded, attention_mask=torch.tensor([[1, 1, 0]]))
 
 
 @pytest.mark.parametrize("keyword", ["mask", "segment_ids", "output_all_encoded_layers", "label"])

@@ -24,7 +24,9 @@ from test_attention_page import (
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert.cli import COMMANDS, main
+from minibert.errors import MiniBertError
 from minibert.evaluation.embed import TextEncoder
+from minibert.evaluation.predict import TextClassifier
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONG = "cat " * 5000
@@ -507,3 +509,67 @@ def test_options_may_stand_anywhere(order, tmp_path, capsys):
     printed = capsys.readouterr()
     assert ended.value.code == 0, printed.err
     assert json.loads(printed.out)["text"] == "paris"
+
+
+def test_predict_and_embed_say_which_columns_they_read(minibert):
+    Path("t.tsv").write_text("kind\tsentence\na\tthe cat\nb\tparis\n", encoding="utf-8")
+    for command in (("predict", "../made/classifier"), ("embed", "../made/pretrained")):
+        code, _, err = minibert(*command, "--file", "t.tsv")
+        assert code == 0
+        assert "note: t.tsv: text = column 'sentence' (names from the file, text guessed)" in err
+
+
+def test_what_a_model_cannot_read_is_said(minibert):
+    for command in (
+        ("predict", "../made/classifier", "Ωμέγα"),
+        ("embed", "../made/pretrained", "Ωμέγα"),
+        ("fill-mask", "../made/pretrained", "Ωμέγα [MASK]"),
+    ):
+        code, _, err = minibert(*command)
+        assert (code, "note: most of this is unknown" in err) == (0, True), command
+    assert "unknown" not in minibert("predict", "../made/classifier", "the cat")[2]
+
+
+def test_prepare_says_what_will_be_of_no_use_to_pretraining(minibert):
+    Path("greek.txt").write_text("Ωμέγα και άλφα.\nΚαι βήτα.\n", encoding="utf-8")
+    vocabulary = ("--vocabulary", "../made/pretrained")
+    code, _, err = minibert("prepare", "greek.txt", *vocabulary, "--output", "greek")
+    assert code == 0
+    assert "make one of it: minibert train-vocab greek.txt --output vocab.txt" in err
+    assert "this is one document" in err and "--lines documents" in err
+    Path("cats.txt").write_text("the cat\n\nparis is .\n", encoding="utf-8")
+    _, _, err = minibert("prepare", "cats.txt", *vocabulary, "--output", "cats")
+    assert err == ""
+
+
+def test_utf_16_is_recognised_in_raw_text(minibert):
+    Path("wide.txt").write_text("the cat\n" * 20, encoding="utf-16")
+    code, _, err = minibert(*PREPARE.replace("../made/texts.txt", "wide.txt").split())
+    assert code == 2
+    assert "iconv -f UTF-16 -t UTF-8" in err
+
+
+def test_of_an_unfinished_training_is_said_how_to_go_on(minibert):
+    Path("run/training/step-00000010-epoch-0").mkdir(parents=True)
+    code, _, err = minibert("predict", "run", "the cat")
+    assert code == 2
+    assert "holds a training that is not finished" in err and "--resume" in err
+
+
+def test_a_pointer_of_git_lfs_is_no_damage(minibert):
+    shutil.copytree("../made/pretrained", "pointer")
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 11\n"
+    Path("pointer/model.safetensors").write_text(text, encoding="utf-8")
+    code, _, err = minibert("embed", "pointer", "the cat")
+    assert code == 2
+    assert "git lfs pull" in err
+
+
+def test_a_list_of_texts_is_never_taken_for_a_pair(made):
+    classifier = TextClassifier.from_folder(made / "classifier")
+    for texts in (["the cat", "paris"], ("the cat", "paris"), [["the cat", "paris"]]):
+        with pytest.raises(MiniBertError, match=r"for many texts, classifier.predict\(\[...\]\)"):
+            classifier(texts)
+    for texts in ([["the cat", "paris"]], [("the cat", None)], [7]):
+        with pytest.raises(MiniBertError, match="predict takes texts, and one of them is a"):
+            classifier.predict(texts)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from minibert.command import (
+    RUN_FILES,
     Parser,
     check_folder,
     choose_output,
@@ -238,6 +239,17 @@ def test_what_is_no_run_is_never_written_over(file, resume, tmp_path: Path):
     (tmp_path / file).touch()
     with pytest.raises(MiniBertError, match=r"holds a (model|corpus); choose another --output"):
         choose_output(tmp_path, tmp_path, resume=resume)
+
+
+@pytest.mark.parametrize("file", RUN_FILES)
+def test_a_file_of_your_own_is_never_written_over(file, tmp_path: Path):
+    (tmp_path / "output.txt").touch()  # no run writes this
+    assert choose_output(tmp_path, tmp_path, resume=False) == tmp_path
+    (tmp_path / file).touch()
+    with pytest.raises(MiniBertError, match=f"holds a {file}, which this would write over"):
+        choose_output(tmp_path, tmp_path, resume=False)
+    (tmp_path / "training" / "step-00000001").mkdir(parents=True)
+    assert choose_output(tmp_path, tmp_path, resume=True) == tmp_path
 
 
 def test_a_run_is_gone_on_with_and_not_begun_again(tmp_path: Path):

@@ -18,11 +18,13 @@ import torch
 from conftest import shared
 from safetensors.torch import load_file
 from small_models import ANSWERS, small_batch, small_model
+from tiny_folders import classifier_folder
 
 import minibert
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.convert import TOKENIZER_FILES, convert
 from minibert.checkpoints.names import to_google, to_hugging_face
+from minibert.evaluation.predict import TextClassifier
 
 
 def write_google(folder: Path, name: str, **changes) -> minibert.BertModel:
@@ -134,6 +136,13 @@ def test_the_tokenizers_files_come_along_and_nothing_is_guessed(source, tmp_path
     convert(source, tmp_path / "two")
     for name in TOKENIZER_FILES:
         assert (tmp_path / "two" / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_a_classifier_still_knows_what_it_was_trained_to_read(tmp_path):
+    classifier_folder(tmp_path / "pairs", pairs=True)
+    convert(tmp_path / "pairs", tmp_path / "converted")
+    with pytest.raises(MiniBertError, match="trained on pairs"):
+        TextClassifier.from_folder(tmp_path / "converted")("one text")
 
 
 def test_what_no_bert_has_is_left_out_and_named(source, tmp_path):

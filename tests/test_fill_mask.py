@@ -98,6 +98,12 @@ def test_masks_of_both_texts_are_filled_where_they_stand(filler):
     assert filling.text_pair.endswith(" 猫")
 
 
+@pytest.mark.parametrize("text", [["a [MASK]", "b [MASK]"], None, 7])
+def test_what_is_no_text_is_named(folder, text):
+    with pytest.raises(MiniBertError, match="is no text; give one str a call"):
+        MaskFiller.from_folder(folder)(text)
+
+
 def test_only_mask_is_special(filler):
     """A "[SEP]" that somebody typed must not end the sentence."""
     ids, segments, masks = filler._read("cat [SEP] the[MASK]cat", None)

@@ -426,3 +426,11 @@ def test_a_multiple_choice_file_is_read_once_its_columns_are_named():
     )
     assert len(examples) == 100
     assert examples[0].label == "1"
+
+
+@pytest.mark.parametrize("label", ["[1, 0]", "[0, 1]", "[1, 1, 0]"])
+def test_a_vector_of_0_and_1_is_not_taken_for_names(tmp_path, label):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"text": "x", "label": {label}}}\n', encoding="utf-8")
+    with pytest.raises(MiniBertError, match=r"a\.jsonl:1: .*list names, not 0 and 1"):
+        read_examples(path)

@@ -82,6 +82,17 @@ def test_encode_gives_the_ids_and_tokenize_the_pieces(tokenizer):
 # Text that spells a special token
 
 
+def test_who_may_have_meant_a_special_token_is_warned_and_who_has_decided_is_not(tokenizer):
+    for call in (tokenizer, tokenizer.encode, tokenizer.tokenize):
+        with pytest.warns(UserWarning, match=r"spells \[MASK\].*split_special_tokens=False"):
+            call("the [MASK] dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenizer(["the dog", "a cat"])
+        for decided in (True, False):
+            tokenizer("the [MASK] dog", split_special_tokens=decided)
+
+
 def test_text_that_spells_a_special_token_is_text(tokenizer):
     ids = tokenizer("the [SEP] dog[MASK]").input_ids
     assert SEP not in ids[:-1]

@@ -1,6 +1,6 @@
 """A folder of Google's, or an old `.bin`, becomes one that minibert and `transformers` read today.
 
-    model.safetensors, config.json, and the tokenizer's files if there are any
+    model.safetensors, config.json, and the tokenizer's files and a task.json if there are any
 
 Every weight that a BERT can have is kept, whatever task it belongs to: both pretraining heads, a
 classifier, the span of a question. No model is built.
@@ -26,6 +26,7 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+TASK_FILE = "task.json"  # what a classifier of ours was trained to read
 # The class whose heads are all there; the first that fits is named in config.json.
 ARCHITECTURES = (
     ("BertForPreTraining", ("masked_lm.", "next_sentence.")),
@@ -56,14 +57,14 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
     destination = Path(destination).expanduser()
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise MiniBertError(f"{destination} exists and is not empty; choose another name for it.")
-    source = weights_folder(source, more=TOKENIZER_FILES)
+    source = weights_folder(source, more=(*TOKENIZER_FILES, TASK_FILE))
     checkpoint = read_folder(source)
     config = _config(checkpoint)
     tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
     files = [name for name in TOKENIZER_FILES if (source / name).is_file()]
     with whole_folder(destination) as folder:
         write_folder(folder, tensors, config)
-        for name in files:
+        for name in (*files, *([TASK_FILE] if (source / TASK_FILE).is_file() else [])):
             shutil.copyfile(source / name, folder / name)
     lines = [
         f"{destination}: {len(checkpoint.tensors)} tensors of a {config['architectures'][0]}, "

@@ -124,6 +124,11 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is a corpus, made by minibert prepare, and not a model; give the folder of "
             "a model."
         )
+    if any(folder.glob("training/step-*")):
+        raise MiniBertError(
+            f"{folder} holds a training that is not finished; go on with it: the same command with "
+            "--resume."
+        )
     raise MiniBertError(
         f"{folder} has no config.json (or Google's bert_config.json); copy it there from where the "
         "weights came, or give the folder of a finished training."
@@ -162,9 +167,23 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         # Cloned, since the file may be replaced or cut while the model is in use.
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        if _is_pointer(path):
+            raise MiniBertError(
+                f"{path} only says where the weights are (a pointer of Git LFS); fetch them: "
+                "git lfs pull."
+            ) from error
         raise MiniBertError(
             f"{path} is damaged or no safetensors file ({error}); copy it again from where it came."
         ) from error
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file is what Git leaves in place of a large one that it has not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).startswith(b"version https://git-lfs")
+    except OSError:
+        return False
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

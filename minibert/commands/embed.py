@@ -18,6 +18,7 @@ from minibert.commands.shared import (
     add_text_arguments,
     check_output,
     counted,
+    note_unknown,
     read_texts,
     warnings_as_notes,
 )
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
             normalise=options.normalise,
             show_progress=True,
         )
+    note_unknown(encoder.tokenizer, texts)
     if options.output is None:
         for line in _lines(texts, vectors):
             print(line)

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from minibert.commands.shared import warnings_as_notes
+from minibert.commands.shared import note_unknown, warnings_as_notes
 
 if TYPE_CHECKING:
     from minibert.evaluation.fill_mask import Candidate, Filling
@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> None:
     with warnings_as_notes():
         masks = filler(options.text, options.pair, top=options.top)
         filling = filler.together(options.text, options.pair) if options.together else None
+    words = " ".join([options.text, options.pair or ""]).replace(filler.tokenizer.mask_token, " ")
+    note_unknown(filler.tokenizer, [words])
     if options.json:
         answer = {"text": options.text} | ({"text_pair": options.pair} if options.pair else {})
         found = {"masks": [[asdict(candidate) for candidate in mask] for mask in masks]}

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from minibert.commands.shared import add_text_arguments, read_texts
+from minibert.commands.shared import add_text_arguments, note_unknown, read_texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = TextClassifier.from_folder(options.folder, device=choose_device(options.device))
     answers = classifier.predict(texts, pairs)
+    note_unknown(classifier.tokenizer, texts)
     seconds = pairs if pairs is not None else [None] * len(texts)
     for text, pair, answer in zip(texts, seconds, answers, strict=True):
         if options.json:

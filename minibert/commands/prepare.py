@@ -9,6 +9,7 @@ wrapped text (then a file is a document). docs/corpus_format.md tells the rest.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -18,6 +19,8 @@ from typing import Any
 from minibert.commands.shared import open_tokenizer
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
+
+TOO_MUCH_UNKNOWN = 0.1  # of the tokens; a vocabulary of the text's language leaves below 0.01
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +78,19 @@ def run(options: argparse.Namespace) -> None:
     )
     print(report.in_words())
     print(f"the corpus is in {options.output}")
+    if report.unknown_tokens > TOO_MUCH_UNKNOWN * report.tokens:
+        print(
+            f"note: the vocabulary does not have the characters of this text; make one of it: "
+            f"minibert train-vocab {shlex.join(map(str, options.paths))} "
+            "--output vocab.txt",
+            file=sys.stderr,
+        )
+    if report.documents == 1:
+        print(
+            "note: this is one document, and pretraining needs many; put a blank line between "
+            "documents, or say what a line is: --lines documents.",
+            file=sys.stderr,
+        )
 
 
 def _function(name: str) -> Callable[[str], Any]:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from minibert.files import check_folder
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
+
+
+NOTED = 500  # texts that are looked at for a note
 
 
 def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
@@ -33,7 +36,7 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     Raises:
         MiniBertError: there are no texts, both kinds are given, or the file cannot be read.
     """
-    from minibert.data.readers import read_examples
+    from minibert.data.readers import describe_columns, read_examples
 
     pair_column = getattr(options, "pair_column", None)
     if options.file is None:
@@ -46,11 +49,24 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
         return list(options.texts), getattr(options, "pair", None)
     if options.texts or getattr(options, "pair", None):
         raise MiniBertError("give texts or --file, not both.")
-    examples = read_examples(
-        options.file, text_column=options.text_column, pair_column=pair_column, labelled=False
-    )
+    asked = {"text_column": options.text_column, "pair_column": pair_column, "labelled": False}
+    examples = read_examples(options.file, **asked)
+    if options.file.suffix.lower() != ".txt":
+        print(f"note: {describe_columns(options.file, **asked)}", file=sys.stderr)
     seconds = [example.text_pair for example in examples if example.text_pair is not None]
     return [example.text for example in examples], seconds or None
+
+
+def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
+    """Say if most of the texts' pieces are unknown: the answers then mean nothing."""
+    rows = tokenizer(list(texts[:NOTED]), truncation=True, split_special_tokens=True)["input_ids"]
+    pieces = [piece for row in rows for piece in row[1:-1]]
+    if 2 * pieces.count(tokenizer.unk_token_id) > len(pieces):
+        print(
+            "note: most of this is unknown to the model's vocabulary, so what it says means "
+            "nothing; use a model of this language.",
+            file=sys.stderr,
+        )
 
 
 def open_tokenizer(vocabulary: str, *, cased: bool) -> "BertTokenizer":

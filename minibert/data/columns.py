@@ -123,7 +123,8 @@ def _asked(column: Column, names: Sequence[str], *, where: str) -> str | None:
     if 1 <= number <= len(names):
         return names[number - 1]
     close = difflib.get_close_matches(str(column), names, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
+    hint = f" Did you mean '{close[0]}'?" if close and len(names) > 1 else ""
+    hint = hint or _other_mark(names, names[:1])
     raise MiniBertError(f"{where} has no column '{column}'; it has {_listed(names)}.{hint}")
 
 
@@ -183,10 +184,15 @@ def _cannot_guess(
             f"it has {len(names)} column{'s' * (len(names) > 1)} without names ({cells}); "
             f"pass its number from 1 (--{role}-column 1), or add a header"
         )
-    hint = ""
-    if len(names) == 1 and any(mark in names[0] + str(rows[:1]) for mark in (";", "\\t", "\t")):
-        hint = " Are the cells separated as the name of the file says (.tsv tabs, .csv commas)?"
+    hint = _other_mark(names, rows[:1])
     return f"{where}: cannot tell which column is the {role}; {found}.{hint}"
+
+
+def _other_mark(names: Sequence[str], first: Sequence[object]) -> str:
+    """A question, where there is one column only and in it what others put between cells."""
+    if len(names) == 1 and any(mark in names[0] + str(first) for mark in (";", "\\t", "\t")):
+        return " Are the cells separated as the name of the file says (.tsv tabs, .csv commas)?"
+    return ""
 
 
 def _note(

@@ -168,7 +168,8 @@ class Corpus:
                 return self._only(~held_out, "to train on"), self._only(held_out, "held out")
         raise MiniBertError(
             f"{self.folder}: holding out a share of {share:g} of {len(self)} documents, and at "
-            "least two, leaves none to train on; add documents, or evaluate on a corpus of its own."
+            "least two, leaves none to train on; add documents. (A blank line ends one; minibert "
+            "prepare --lines says otherwise.)"
         )
 
     def _only(self, wanted: Array, part: str) -> "Corpus":

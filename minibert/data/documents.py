@@ -143,12 +143,19 @@ def _documents(files: Sequence[Path], layout: Layout, findings: Findings) -> Ite
         bad, seen = findings.bad_lines - bad_before, findings.lines - lines_before
         if bad > 2 and bad * 2 > seen:
             remedy = "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
-            if path.suffix.lower() in JSONL:
+            if b"\0" in _beginning(path):
+                remedy = "if it is UTF-16: iconv -f UTF-16 -t UTF-8 OLD > NEW; else leave it out"
+            elif path.suffix.lower() in JSONL:
                 remedy = "a line must be an object, in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
             raise MiniBertError(
                 f"{path}: {bad:,} of {seen:,} lines cannot be read ({findings.bad_examples[-1]}); "
                 f"{remedy}"
             )
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1000)
 
 
 def _paragraphs(path: Path, layout: Layout, findings: Findings) -> Iterator[str | None]:

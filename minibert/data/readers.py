@@ -168,7 +168,7 @@ def _label(
 ) -> str | tuple[str, ...]:
     value = row.get(column, "")
     if isinstance(value, tuple):
-        if len(set(value)) < len(value):
+        if len(set(value)) < len(value) or set(value) == {"0", "1"}:
             problems.add(line, f"column '{column}' names a label twice; list names, not 0 and 1")
         return value
     if isinstance(value, str) and not value.isspace() and value:

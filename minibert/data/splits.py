@@ -68,7 +68,8 @@ def stratified_split(
         held_out.update(random.permutation(indices)[:share].tolist())
     if not held_out:
         raise MiniBertError(
-            f"{len(examples)} examples are too few to hold any out; give a file for evaluation."
+            f"{len(examples)} examples are too few to hold any out, since each has a label of its "
+            "own; name the column of the labels (--label-column), or give a file for evaluation."
         )
     kept = [example for index, example in enumerate(examples) if index not in held_out]
     return kept, [examples[index] for index in sorted(held_out)]

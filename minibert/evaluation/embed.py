@@ -102,7 +102,7 @@ class TextEncoder:
         Raises:
             MiniBertError: there are no texts, or pool, layer or batch_size are impossible.
         """
-        if isinstance(texts, str) or len(texts) == 0:
+        if isinstance(texts, str) or not hasattr(texts, "__len__") or len(texts) == 0:
             raise MiniBertError("encode takes a list of texts, and at least one.")
         if batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
@@ -139,6 +139,7 @@ class TextEncoder:
             truncation=True,
             max_length=self.max_length,
             return_overflowing_tokens=True,
+            split_special_tokens=self.tokenizer.split_special_tokens,
         )
         # What is cut off from a text comes as further rows of the same text.
         origins = encoded["overflow_to_sample_mapping"]

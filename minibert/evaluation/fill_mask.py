@@ -137,6 +137,9 @@ class MaskFiller:
 
     def _read(self, text: str, text_pair: str | None) -> tuple[list[int], list[int], list[int]]:
         """Texts -> the S ids, their segments, and the positions of the N masks."""
+        for one in (text, *([] if text_pair is None else [text_pair])):
+            if not isinstance(one, str):
+                raise MiniBertError(f"a {type(one).__name__} is no text; give one str a call.")
         mask = self.tokenizer.mask_token
         asked = text.count(mask) + (text_pair or "").count(mask)
         if not asked:
@@ -178,7 +181,12 @@ class MaskFiller:
         """The ids of a text in which [MASK] alone is special, a word of its own wherever it is."""
         parts = text.split(self.tokenizer.mask_token)
         # No part may be longer than the whole, so what is cut here would be cut later anyway.
-        encoded = self.tokenizer(parts, add_special_tokens=False, max_length=self.max_length)
+        encoded = self.tokenizer(
+            parts,
+            add_special_tokens=False,
+            max_length=self.max_length,
+            split_special_tokens=True,
+        )
         ids: list[int] = list(encoded["input_ids"][0])
         for part in encoded["input_ids"][1:]:
             ids += [self.tokenizer.mask_token_id, *part]

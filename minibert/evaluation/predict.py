@@ -98,7 +98,16 @@ class TextClassifier:
         self.model.save_pretrained(folder)
 
     def __call__(self, text: str, text_pair: str | None = None) -> Answer:
-        """The answer for one text or pair."""
+        """The answer for one text or pair.
+
+        Raises:
+            MiniBertError: see `predict`.
+        """
+        if not isinstance(text, str):
+            raise MiniBertError(
+                f"this takes one text and got a {type(text).__name__}; for many texts, "
+                "classifier.predict([...])."
+            )
         return self.predict([text], None if text_pair is None else [text_pair])[0]
 
     def predict(
@@ -116,8 +125,8 @@ class TextClassifier:
             batch_size: how many to run at a time.
 
         Raises:
-            MiniBertError: there are no texts, or pairs are given where single texts were trained
-                on, or the other way round.
+            MiniBertError: there are no texts, one is no text, or pairs are given where single texts
+                were trained on, or the other way round.
         """
         self._check_pairs(texts, pairs)
         seconds = pairs if pairs is not None else [None] * len(texts)
@@ -150,6 +159,12 @@ class TextClassifier:
     def _check_pairs(self, texts: Sequence[str], pairs: Sequence[str] | None) -> None:
         if isinstance(texts, str) or len(texts) == 0:
             raise MiniBertError("predict takes a list of texts, and at least one.")
+        for text in (*texts, *(pairs or ())):
+            if not isinstance(text, str):
+                raise MiniBertError(
+                    f"predict takes texts, and one of them is a {type(text).__name__}; give the "
+                    "second texts of pairs as a list of their own: predict(texts, seconds)."
+                )
         if pairs is not None and len(pairs) != len(texts):
             raise MiniBertError(f"{len(texts)} texts but {len(pairs)} second texts; give one each.")
         if self.pairs is not None and self.pairs != (pairs is not None):

@@ -53,7 +53,10 @@ def evaluate_pretraining(
             term = outputs.loss_terms["next_sentence_label"]
             pairs.add(outputs.seq_relationship_logits, moved["next_sentence_label"], term)
     if not words.count:
-        raise MiniBertError("no word is masked in the text to evaluate on; give more of it.")
+        raise MiniBertError(
+            "no word is masked in the text to evaluate on; give more of it, or text that the "
+            "vocabulary has the characters of."
+        )
     scores = {
         "loss": words.loss / words.count,
         "masked_lm_accuracy": words.right / words.count,

@@ -7,6 +7,8 @@ CPU wait for it; the training loop therefore checks a batch's inputs and labels 
 off (`check_batch` in `training/step.py`).
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,9 @@ def check_inputs(
             f"max_length={config.max_position_embeddings}."
         )
     _check_values("input_ids", input_ids, config.vocab_size, "the vocabulary (vocab_size)")
-    if attention_mask is not None:
+    if attention_mask is None:
+        _warn_if_padded(input_ids, config.pad_token_id)
+    else:
         _check_shape("attention_mask", attention_mask, input_ids)
         if attention_mask.is_cpu and attention_mask.dtype != torch.bool and _looking():
             strange = (attention_mask != 0) & (attention_mask != 1)
@@ -67,6 +71,18 @@ def check_inputs(
             )
         limit = config.max_position_embeddings
         _check_values("position_ids", position_ids, limit, "max_position_embeddings")
+
+
+def _warn_if_padded(input_ids: Tensor, pad_token_id: int) -> None:
+    """The commonest slip: without a mask, padding is read like words."""
+    if not input_ids.is_cpu or not _looking():
+        return
+    if (input_ids[:, [0, -1]] == pad_token_id).any():  # a row ends with it, or begins
+        warnings.warn(
+            f"input_ids has padding (id {pad_token_id}) and there is no attention_mask, so it is "
+            "read like words; pass on all that the tokenizer gives: model(**batch).",
+            stacklevel=4,
+        )
 
 
 def check_is_batch(input_ids: Tensor) -> None:

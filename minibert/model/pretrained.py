@@ -60,6 +60,15 @@ class PretrainedModel(nn.Module):
         self.config = config
         self.load_report: LoadReport | None = None
 
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Run `forward`, but say in words what the order of arguments would leave unsaid."""
+        if len(args) > 1:
+            raise MiniBertError(
+                "all but input_ids is given by name, since libraries differ in the order: "
+                "model(input_ids, attention_mask=..., token_type_ids=...), or model(**batch)."
+            )
+        return super().__call__(*args, **named)
+
     def check_labels(self, *_input_ids: Any, **_labels: Any) -> None:
         """Refuse labels that the loss cannot look up, given `input_ids` and the labels by name.
 

@@ -4,6 +4,7 @@ Above the backends: lists of words, second texts, and special tokens that a text
 """
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -62,10 +63,16 @@ class TextReader:
         longest_first = sorted(special_ids, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)))
 
-    def spelled_special_token(self, text: str) -> str | None:
-        """The first special token that a text spells."""
-        found = self._special.search(text)
-        return found.group() if found else None
+    def warn_if_special_is_spelled(self, batch: Batch) -> None:
+        """Warn whoever called the tokenizer and may have meant a special token."""
+        for source in (source for pair in batch for source in pair if isinstance(source, str)):
+            if found := self._special.search(source):
+                warnings.warn(
+                    f"the text spells {found.group()}, which is read as plain text; "
+                    "split_special_tokens=False makes it the special token, and True is silent.",
+                    stacklevel=4,  # through the tokenizer's call and its decorator
+                )
+                return
 
     def id_pairs(self, batch: Batch) -> list[Pair[int]]:
         """The ids of every text and second text; for plain texts only, and fast."""

@@ -10,7 +10,6 @@ The arguments and results are those of `transformers.BertTokenizer`, but for thi
 Left out: added tokens (put a word of your own in the place of an "[unusedN]" line of vocab.txt).
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -202,6 +201,8 @@ class BertTokenizer(TokenTable):
             overflow=return_overflowing_tokens,
         )
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        if split and split_special_tokens is None:
+            self._reader.warn_if_special_is_spelled(batch)
         # Nearly always ids are all that is wanted; places and words are found when someone asks.
         read_pieces = partial(self._reader.piece_pairs, batch, split_special_tokens=split)
         placed_rows = cache(lambda: cut_all(read_pieces(), options))
@@ -251,14 +252,6 @@ class BertTokenizer(TokenTable):
             raise MiniBertError(
                 f"tokenize takes one text, not {type(text).__name__}; call it on each."
             )
-        if options.get("split_special_tokens", self.split_special_tokens):
-            found = self._reader.spelled_special_token(text)
-            if found:
-                warnings.warn(
-                    f"the text spells {found}, which is read as plain text; "
-                    "split_special_tokens=False makes it the special token.",
-                    stacklevel=2,
-                )
         ids: list[int] = self.encode(text, pair, add_special_tokens=add_special_tokens, **options)
         return self.convert_ids_to_tokens(ids)
 

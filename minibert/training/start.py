@@ -170,7 +170,8 @@ def without_pretraining(start: Start, *, seed: int = 0) -> BertForSequenceClassi
 
 def unknown_share(tokenizer: BertTokenizer, examples: Sequence[Example]) -> float:
     """The share of pieces that are [UNK], in the first few hundred examples."""
-    rows = tokenizer([e.text for e in examples[:500]], truncation=True)["input_ids"]
+    texts = [example.text for example in examples[:500]]
+    rows = tokenizer(texts, truncation=True, split_special_tokens=True)["input_ids"]
     unknown: int = sum(row.count(tokenizer.unk_token_id) for row in rows)
     return unknown / sum(map(len, rows))
 
