@@ -13,6 +13,7 @@ from minibert.command import Parser, run
 from minibert.data.readers import read_examples
 from minibert.errors import MiniBertError
 from minibert.evaluation.embed import POOLS, TextEncoder
+from minibert.tokenization.unknown import unknown_share
 from minibert.views.vectors_picture import vectors_picture
 
 SENTENCES = {
@@ -62,6 +63,10 @@ def main() -> None:
         raise MiniBertError("one sentence has no nearest other; give a file with more of them.")
 
     encoder = TextEncoder.from_folder(options.folder)
+    chinese = [text for text in texts if not text.isascii()]
+    if options.file is None and unknown_share(encoder.tokenizer, chinese) > 0.5:
+        topics = [topic for topic, text in zip(topics, texts, strict=True) if text.isascii()]
+        texts = [text for text in texts if text.isascii()]
     # (N, E), every row 1 long: the dot product of two rows is their cosine.
     vectors = encoder.encode(texts, pool=options.pool, layer=options.layer, normalise=True)
     cosines = vectors @ vectors.T  # (N, E) x (E, N) -> (N, N)

@@ -9,14 +9,17 @@ import argparse
 from minibert.command import Parser, run
 from minibert.errors import MiniBertError
 from minibert.evaluation.fill_mask import Candidate, MaskFiller
+from minibert.tokenization.unknown import unknown_share
 
 # Grammar, then meaning, then the world: the later ones need a better model.
-TEXTS = (
+ENGLISH = (
     "The cat sat [MASK] the mat.",
     "She has two brothers and three [MASK].",
     "He put on his coat because it was [MASK] outside.",
     "The capital of France is [MASK].",
     "I live in [MASK] [MASK].",
+)
+CHINESE = (
     "他们[MASK]在学校。",
     "今天天[MASK]很好。",
 )
@@ -29,7 +32,8 @@ def main() -> None:
             "give a folder or hub name with a pretrained BERT: python examples/fill_mask.py FOLDER."
         )
     filler = MaskFiller.from_folder(options.folder)
-    for text in options.texts or TEXTS:
+    has_chinese = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]")) < 0.5
+    for text in options.texts or (ENGLISH + CHINESE if has_chinese else ENGLISH):
         print(text)
         masks = filler(text, top=options.top)
         for candidates in masks:

@@ -489,7 +489,7 @@ def test_the_example_of_fill_mask_runs(example, made):
 def test_the_example_of_embed_finds_neighbours_and_draws_them(example, made):
     code, out, err = example("embed.py", str(made / "pretrained"))
     assert (code, err) == (0, "")
-    assert out.count("  ->  ") == 20
+    assert out.count("  ->  ") == 12  # of 20: that model has no Chinese
     assert Path("vectors.png").read_bytes().startswith(b"\x89PNG")
     file = str(made / "texts.txt")
     code, out, _ = example(

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
 
 
-NOTED = 500  # texts that are looked at for a note
-
-
 def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     """The arguments that `read_texts` looks at."""
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="the texts")
@@ -59,9 +56,9 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
 
 def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
     """Say if most of the texts' pieces are unknown: the answers then mean nothing."""
-    rows = tokenizer(list(texts[:NOTED]), truncation=True, split_special_tokens=True)["input_ids"]
-    pieces = [piece for row in rows for piece in row[1:-1]]
-    if 2 * pieces.count(tokenizer.unk_token_id) > len(pieces):
+    from minibert.tokenization.unknown import unknown_share
+
+    if unknown_share(tokenizer, texts) > 0.5:
         print(
             "note: most of this is unknown to the model's vocabulary, so what it says means "
             "nothing; use a model of this language.",

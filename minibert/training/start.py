@@ -15,6 +15,7 @@ from minibert.model.config import BertConfig
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
+from minibert.tokenization.unknown import unknown_share
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
 TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
@@ -69,7 +70,7 @@ def choose_start(
         return start_pretrained(model, labels, examples, seed=seed)
     note = ""
     if not random:
-        unknown = unknown_share(BertTokenizer.from_pretrained(default), examples)
+        unknown = unknown_share(BertTokenizer.from_pretrained(default), [e.text for e in examples])
         if unknown <= TOO_MUCH_UNKNOWN:
             return start_pretrained(default, labels, examples, seed=seed)
         note = (
@@ -103,7 +104,7 @@ def start_pretrained(
     )
     report = model.load_report
     note = f"start: {name_or_path}, {len(report.loaded) if report else 0} tensors loaded"
-    unknown = unknown_share(tokenizer, examples)
+    unknown = unknown_share(tokenizer, [e.text for e in examples])
     if unknown > TOO_MUCH_UNKNOWN:
         note += (
             f"; {unknown:.0%} of your texts' pieces are unknown to its vocabulary, which is for "
@@ -166,14 +167,6 @@ def without_pretraining(start: Start, *, seed: int = 0) -> BertForSequenceClassi
     """
     torch.manual_seed(seed)
     return BertForSequenceClassification(start.model.config)
-
-
-def unknown_share(tokenizer: BertTokenizer, examples: Sequence[Example]) -> float:
-    """The share of pieces that are [UNK], in the first few hundred examples."""
-    texts = [example.text for example in examples[:500]]
-    rows = tokenizer(texts, truncation=True, split_special_tokens=True)["input_ids"]
-    unknown: int = sum(row.count(tokenizer.unk_token_id) for row in rows)
-    return unknown / sum(map(len, rows))
 
 
 def _task(labels: LabelSet) -> dict[str, Any]:
