@@ -51,7 +51,10 @@ def test_transformers_gives_the_same_answers(folder: Path):
     ours = BertForPreTraining.from_pretrained(folder, strict=True, quiet=True)
     theirs = transformers.BertForPreTraining.from_pretrained(folder).eval()
     batch = BertTokenizer.from_pretrained(folder)(
-        ["The king and the [MASK].", "It is."], ["They came.", "No."], padding=True
+        ["The king and the [MASK].", "It is."],
+        ["They came.", "No."],
+        padding=True,
+        split_special_tokens=False,
     )
     batch = {name: torch.tensor(rows) for name, rows in batch.items()}
     with torch.inference_mode():
