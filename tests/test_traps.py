@@ -143,7 +143,7 @@ def test_mask_and_segments_cannot_change_places():
     right = model(ids, token_type_ids=segments, attention_mask=mask).pooler_output
     swapped = model(ids, token_type_ids=mask, attention_mask=segments).pooler_output
     assert (right - swapped).abs().max() > 1e-2  # which is what would go unseen
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(MiniBertError, match="given by name"):
         model(ids, segments, mask)
 
 

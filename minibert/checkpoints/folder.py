@@ -182,7 +182,7 @@ def _is_pointer(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(64).startswith(b"version https://git-lfs")
-    except OSError:
+    except (OSError, ValueError):  # a name that no system takes
         return False
 
 
