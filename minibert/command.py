@@ -14,11 +14,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import CORPUS_DESCRIPTION, check_folder
+from minibert.files import CORPUS_DESCRIPTION, TASK_FILE, check_folder
 
 # What a run writes beside a model, under names that a user's own files may have, too.
 RUN_FILES = (
-    *("vocab.txt", "tokenizer_config.json", "task.json", "metrics.json"),
+    *("vocab.txt", "tokenizer_config.json", TASK_FILE, "metrics.json"),
     *("learning_curve.png", "confusion_matrix.png"),
 )
 MODEL_FILES = ("model.safetensors", "config.json", "bert_config.json", "pytorch_model.bin")

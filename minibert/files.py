@@ -17,6 +17,8 @@ from minibert.errors import MiniBertError
 
 # What makes a folder a corpus, so that none is taken for a model or for text.
 CORPUS_DESCRIPTION = "corpus.json"
+# What a classifier was trained to read: how long, and whether pairs.
+TASK_FILE = "task.json"
 
 
 @contextmanager

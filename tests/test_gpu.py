@@ -111,32 +111,26 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, pre
     torch.testing.assert_close(parts.state_dict(), whole.state_dict(), rtol=1e-4, atol=1e-5)
 
 
-def test_an_id_beyond_the_vocabulary_is_one_sentence_and_the_gpu_lives_on(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("name", "place", "beyond", "sentence"),
+    [
+        ("input_ids", (1, 1), 30, r"input_ids\[1, 1\] is 30, but the vocabulary"),
+        ("labels", (0,), 7, r"labels\[0\] is 7, but num_labels allows 0 to 1"),
+    ],
+)
+def test_what_is_beyond_the_model_is_one_sentence_and_the_gpu_lives_on(
+    tmp_path: Path, name, place, beyond, sentence
+):
     class Wrong:
         def length(self, epoch):
             return 1
 
         def epoch(self, epoch, *, start=0, step=1):
             batch = next(new_batches().epoch(0))
-            batch["input_ids"][1, 1] = 30
+            batch[name][place] = beyond
             yield batch
 
-    with pytest.raises(MiniBertError, match=r"input_ids\[1, 1\] is 30, but the vocabulary"):
-        train(new_model(), Wrong(), TrainingSettings(epochs=1), folder=tmp_path, device=GPU)
-    assert torch.ones(3, device=GPU).sum().item() == 3
-
-
-def test_a_label_beyond_the_classes_is_one_sentence_and_the_gpu_lives_on(tmp_path: Path):
-    class Wrong:
-        def length(self, epoch):
-            return 1
-
-        def epoch(self, epoch, *, start=0, step=1):
-            batch = next(new_batches().epoch(0))
-            batch["labels"][0] = 7
-            yield batch
-
-    with pytest.raises(MiniBertError, match=r"labels\[0\] is 7, but num_labels allows 0 to 1"):
+    with pytest.raises(MiniBertError, match=sentence):
         train(new_model(), Wrong(), TrainingSettings(epochs=1), folder=tmp_path, device=GPU)
     assert torch.ones(3, device=GPU).sum().item() == 3
 

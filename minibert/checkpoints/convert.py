@@ -17,7 +17,7 @@ from torch import Tensor
 from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
 from minibert.checkpoints.names import parameters
 from minibert.errors import MiniBertError
-from minibert.files import whole_folder
+from minibert.files import TASK_FILE, whole_folder
 
 TOKENIZER_FILES = (
     "vocab.txt",
@@ -26,7 +26,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-TASK_FILE = "task.json"  # what a classifier of ours was trained to read
 # The class whose heads are all there; the first that fits is named in config.json.
 ARCHITECTURES = (
     ("BertForPreTraining", ("masked_lm.", "next_sentence.")),

@@ -20,8 +20,6 @@ from minibert.commands.shared import open_tokenizer
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
 
-TOO_MUCH_UNKNOWN = 0.1  # of the tokens; a vocabulary of the text's language leaves below 0.01
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -57,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
     check_folder(options.output, new=True)
     from minibert.data.build_corpus import Report, build_corpus
     from minibert.data.documents import Layout
+    from minibert.tokenization.unknown import TOO_MUCH_UNKNOWN
 
     tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
 

@@ -42,7 +42,7 @@ class Frame:
         last = np.cumsum(per_row) - 1  # the last piece of each row
         before = np.concatenate(([0], taken[last[:-1]]))  # places that the earlier rows take
         self.lengths = taken[last] - before + 1
-        self._pieces_a_row = per_row
+        self._last = last
         self._row = np.repeat(np.arange(len(pieces)), per_row)  # (P,)
         self._column = taken - (size + 1) - before[self._row] + 1  # (P,) behind [CLS]
         self._size = size
@@ -66,6 +66,6 @@ class Frame:
 
     def segments(self, width: int) -> Array:
         """0 for [CLS] a [SEP] and 1 for b [SEP], (B, width); of rows of two pieces."""
-        second = self._column[np.cumsum(self._pieces_a_row) - 1]
+        second = self._column[self._last]
         behind: Array = np.arange(width) >= second[:, None]
         return self.mask(width) * behind

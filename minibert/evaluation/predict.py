@@ -25,12 +25,10 @@ from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
 from minibert.evaluation.open_folder import open_folder
-from minibert.files import make_folder, read_json_object, write_json
+from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.tokenization import saved
 from minibert.tokenization.tokenizer import BertTokenizer
-
-TASK_FILE = "task.json"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ hidden width.
 """
 
 import math
+from contextlib import nullcontext
 from typing import Protocol
 
 import torch
@@ -80,13 +81,10 @@ def fused_attention(
         with torch.autocast("cpu", enabled=False):
             context, _ = fused_attention(*exact, real, dropout=dropout)
         return context.to(query.dtype), None
-    if query.device.type == "cuda":
-        with sdpa_kernel(CUDA_KERNELS):
-            context = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=real, dropout_p=dropout
-            )
-        return context, None
-    context = F.scaled_dot_product_attention(query, key, value, attn_mask=real, dropout_p=dropout)
+    with sdpa_kernel(CUDA_KERNELS) if query.device.type == "cuda" else nullcontext():
+        context = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=real, dropout_p=dropout
+        )
     return context, None
 
 

@@ -62,6 +62,25 @@ def check_words(config: BertConfig, input_ids: Tensor, labels: Tensor) -> None:
     check_labels("labels", labels, classes=config.vocab_size, shape=shape, of=of)
 
 
+def places_to_score(
+    model: "BertForMaskedLM | BertForPreTraining",
+    input_ids: Tensor,
+    labels: Tensor | None,
+    *,
+    all_logits: bool | None,
+) -> LabelledPlaces | None:
+    """The places with labels; None if all are to be computed.
+
+    Raises:
+        MiniBertError: the ids are no batch, or the labels do not fit.
+    """
+    check_is_batch(input_ids)
+    if labels is None:
+        return None
+    model.check_labels(input_ids, labels=labels)
+    return None if all_logits else labelled_places(labels)
+
+
 def masked_lm_outputs(
     model: "BertForMaskedLM | BertForPreTraining",
     hidden: Tensor,
@@ -126,10 +145,7 @@ class BertForMaskedLM(ModelWithHead):
         Returns:
             `logits` (B, S, V), or with labels `loss` and `labelled_logits` (N, V).
         """
-        check_is_batch(input_ids)
-        if labels is not None:
-            self.check_labels(input_ids, labels=labels)
-        places = None if labels is None or all_logits else labelled_places(labels)
+        places = places_to_score(self, input_ids, labels, all_logits=all_logits)
         positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         logits, labelled_logits, term = masked_lm_outputs(
@@ -226,10 +242,7 @@ class BertForPreTraining(ModelWithHead):
             `prediction_logits` (B, S, V) or `labelled_logits` (N, V), `seq_relationship_logits` (B,
             2), and `loss`, the sum of the losses whose labels were given.
         """
-        check_is_batch(input_ids)
-        if labels is not None:
-            self.check_labels(input_ids, labels=labels)
-        places = None if labels is None or all_logits else labelled_places(labels)
+        places = places_to_score(self, input_ids, labels, all_logits=all_logits)
         positions = None if places is None else places.positions
         encoded = self.bert(input_ids, positions=positions, **inputs)
         prediction_logits, labelled_logits, masked_lm_term = masked_lm_outputs(

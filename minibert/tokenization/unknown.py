@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from minibert.tokenization.tokenizer import BertTokenizer
 
 LOOKED_AT = 500  # texts; they tell of the others
+TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
 
 
 def unknown_share(tokenizer: BertTokenizer, texts: Sequence[str]) -> float:

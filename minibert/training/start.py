@@ -15,10 +15,9 @@ from minibert.model.config import BertConfig
 from minibert.model.tasks import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
-from minibert.tokenization.unknown import unknown_share
+from minibert.tokenization.unknown import TOO_MUCH_UNKNOWN, unknown_share
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
-TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
 FEWEST_UPDATES = 300  # from random weights; below that, even the simplest task stays at chance
 SHORT = 2000  # updates; in so few a small pretrained model does not get far at the usual rate
 VOCABULARY_SIZE = 8192  # learned from the training texts, where no vocabulary is given
