@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import shared
 
-from minibert.data.readers import Example, describe_columns, read_examples
+from minibert.data.readers import Example, read_examples, read_examples_with_note
 from minibert.errors import MiniBertError
 
 
@@ -101,10 +101,10 @@ def test_a_known_pair_of_columns_is_found(write):
 
 
 def test_what_was_guessed_is_told_in_one_sentence(write):
-    named = describe_columns(write("a.tsv", "review\tsentiment\nx\tpos\n"))
+    named = read_examples_with_note(write("a.tsv", "review\tsentiment\nx\tpos\n"))[1]
     assert "text = column 'review', label = column 'sentiment'" in named
     assert "text and label guessed" in named
-    plain = describe_columns(write("b.tsv", "x y\t1\nz\t1\n"))
+    plain = read_examples_with_note(write("b.tsv", "x y\t1\nz\t1\n"))[1]
     assert "text = column 1, label = column 2 (no header" in plain
 
 

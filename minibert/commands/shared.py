@@ -33,7 +33,7 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     Raises:
         MiniBertError: there are no texts, both kinds are given, or the file cannot be read.
     """
-    from minibert.data.readers import describe_columns, read_examples
+    from minibert.data.readers import read_examples_with_note
 
     pair_column = getattr(options, "pair_column", None)
     if options.file is None:
@@ -46,10 +46,11 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
         return list(options.texts), getattr(options, "pair", None)
     if options.texts or getattr(options, "pair", None):
         raise MiniBertError("give texts or --file, not both.")
-    asked = {"text_column": options.text_column, "pair_column": pair_column, "labelled": False}
-    examples = read_examples(options.file, **asked)
+    examples, note = read_examples_with_note(
+        options.file, text_column=options.text_column, pair_column=pair_column, labelled=False
+    )
     if options.file.suffix.lower() != ".txt":
-        print(f"note: {describe_columns(options.file, **asked)}", file=sys.stderr)
+        print(f"note: {note}", file=sys.stderr)
     seconds = [example.text_pair for example in examples if example.text_pair is not None]
     return [example.text for example in examples], seconds or None
 

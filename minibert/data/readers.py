@@ -2,7 +2,7 @@
 
     read_examples("train.tsv")[0]
         Example(text='no wit , only labored gags', text_pair=None, label='0', where='train.tsv:3')
-    describe_columns("train.tsv")
+    read_examples_with_note("train.tsv")[1]
         "train.tsv: text = column 'sentence', label = column 'label' (names from the file, ...)."
 
 How files are cut into rows is in `tables.py`, how columns are chosen in `columns.py`. A label stays
@@ -62,27 +62,41 @@ def read_examples(
         MiniBertError: the file cannot be read, a column is missing, or lines are bad: the first ten
             are listed as file:line and reason, with the number of the others.
     """
-    problems = Problems(Path(path))
-    table = _read_table(problems, (text_column, pair_column, label_column))
-    columns = _choose(table, text_column, pair_column, label_column, labelled=labelled)
-    examples = list(_examples(table, columns, problems))
-    problems.raise_if_any()
-    if label_column is None and not table.named:
-        _refuse_unnoticed_header(table, examples)
-    return examples
+    return read_examples_with_note(
+        path,
+        text_column=text_column,
+        pair_column=pair_column,
+        label_column=label_column,
+        labelled=labelled,
+    )[0]
 
 
-def describe_columns(
+def read_examples_with_note(
     path: Path | str,
     *,
     text_column: Column = None,
     pair_column: Column = None,
     label_column: Column = None,
     labelled: bool = True,
-) -> str:
-    """One sentence on what `read_examples` with these arguments takes for text and for label."""
-    table = _read_table(Problems(Path(path)), (text_column, pair_column, label_column))
-    return _choose(table, text_column, pair_column, label_column, labelled=labelled).note
+) -> tuple[list[Example], str]:
+    """`read_examples`, and one sentence on which columns were taken for text and for label."""
+    problems = Problems(Path(path))
+    table = _read_table(problems, (text_column, pair_column, label_column))
+    columns = choose_columns(
+        table.names,
+        [row for _, row in table.rows],
+        where=str(table.path),
+        named=table.named,
+        text=text_column,
+        pair=pair_column,
+        label=label_column,
+        labelled=labelled,
+    )
+    examples = list(_examples(table, columns, problems))
+    problems.raise_if_any()
+    if label_column is None and not table.named:
+        _refuse_unnoticed_header(table, examples)
+    return examples, columns.note
 
 
 @dataclass(frozen=True)
@@ -131,19 +145,6 @@ def _even_rows(
             reason += "; is the file cut short?"
         problems.add(number, reason)
     return rows
-
-
-def _choose(table: _Table, text: Column, pair: Column, label: Column, *, labelled: bool) -> Columns:
-    return choose_columns(
-        table.names,
-        [row for _, row in table.rows],
-        where=str(table.path),
-        named=table.named,
-        text=text,
-        pair=pair,
-        label=label,
-        labelled=labelled,
-    )
 
 
 def _examples(table: _Table, columns: Columns, problems: Problems) -> Iterator[Example]:

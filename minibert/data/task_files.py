@@ -8,7 +8,7 @@ from minibert.data.batches import TextClassificationBatches
 from minibert.data.columns import Column
 from minibert.data.labels import LabelSet, class_counts
 from minibert.data.library_docs import library_sentences
-from minibert.data.readers import Example, describe_columns, read_examples
+from minibert.data.readers import Example, read_examples_with_note
 from minibert.data.splits import stratified_split, warn_if_sorted, without_overlap
 from minibert.data.tokenized import tokenize_examples
 from minibert.errors import MiniBertError
@@ -70,7 +70,7 @@ def read_task(
     """Read the files of a task; without a training file, the embedded default.
 
     Args:
-        train: a .tsv, .csv or .jsonl file, as `read_examples` reads it.
+        train: a .tsv, .csv or .jsonl file, as `readers.py` reads it.
         dev: another; None holds a tenth of the training examples out.
         test: another.
         text_column: name or number of the column with the text; None guesses.
@@ -94,25 +94,21 @@ def read_task(
         labels = LabelSet.from_examples(training)
         return TaskData(training, default["dev"], default["test"], labels, notes)
 
-    def read(path: Path | str) -> list[Example]:
-        return read_examples(
+    def read(path: Path | str) -> tuple[list[Example], str]:
+        return read_examples_with_note(
             path, text_column=text_column, pair_column=pair_column, label_column=label_column
         )
 
-    notes = [
-        describe_columns(
-            train, text_column=text_column, pair_column=pair_column, label_column=label_column
-        )
-    ]
-    training = read(train)[:limit]
+    training, note = read(train)
+    training, notes = training[:limit], [note]
     if sorted_note := warn_if_sorted(training):
         notes.append(sorted_note)
     if dev is not None:
-        held_out = read(dev)
+        held_out = read(dev)[0]
     else:
         training, held_out = stratified_split(training, fraction=DEV_SHARE, seed=seed)
         notes.append(f"no dev file: {DEV_SHARE:.0%} of the training examples are held out for it.")
-    testing = [] if test is None else read(test)
+    testing = [] if test is None else read(test)[0]
     labels = LabelSet.from_examples(training)
     for examples in (held_out, testing):
         labels.targets(examples)  # refuses unknown labels before any work is done
