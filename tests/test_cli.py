@@ -24,6 +24,7 @@ from test_attention_page import (
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert.cli import COMMANDS, main
+from minibert.data.tokenize_bundles import tokenize_bundles
 from minibert.errors import MiniBertError
 from minibert.evaluation.embed import TextEncoder
 from minibert.evaluation.predict import TextClassifier
@@ -355,11 +356,29 @@ def test_a_file_that_is_there_is_not_written_over(minibert, line):
 def test_tokenize_shows_pieces_and_ids(minibert):
     expected = f"the={PIECES.index('the')} cat={PIECES.index('cat')} ##s={PIECES.index('##s')}\n"
     assert minibert("tokenize", "../made/pretrained", "The cats", "--ids") == (0, expected, "")
+    framed = "[CLS] the cat ##s [SEP]\n"
+    assert minibert("tokenize", "../made/pretrained", "The cats", "--special") == (0, framed, "")
     vocabulary = "../made/pretrained/vocab.txt"
     assert minibert("tokenize", vocabulary, "The", "the", "--cased") == (0, "[UNK]\nthe\n", "")
     code, out, err = minibert("tokenize", vocabulary, "cat [SEP]")
     assert (code, out) == (0, "cat [ sep ]\n")
     assert err.startswith("note: the text spells [SEP]")
+
+
+def test_only_much_text_is_shared_among_all_processors(minibert, monkeypatch):
+    asked = []
+
+    def spy(bundles, *others, workers):
+        asked.append(workers)
+        return tokenize_bundles(bundles, *others, workers=1)
+
+    monkeypatch.setattr("minibert.data.build_corpus.tokenize_bundles", spy)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    minibert(*PREPARE.split())
+    monkeypatch.setattr("minibert.commands.prepare.MUCH_TEXT", 1)
+    for more in ("", "--workers 3", "--segmenter shlex:split"):
+        minibert(*PREPARE.replace("new", f"new{len(asked)}").split(), *more.split())
+    assert asked == [1, 7, 3, 1]
 
 
 @pytest.mark.parametrize("score", ["frequency", "likelihood"])

@@ -1,6 +1,7 @@
 """How fast is pretraining? Both sides make the same updates: same text, pairs, masks and weights.
 
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
+    python examples/benchmarks/pretraining.py --device cuda --batch-size 256 --precisions bfloat16
 
 The peer is `BertForPreTraining` of `transformers`. Both models go through one loop with PyTorch's
 fused AdamW, without dropout so that their losses can be compared; that is done first. Then each
@@ -28,7 +29,7 @@ from minibert.data.corpus import Corpus
 from minibert.data.library_corpus import build_library_corpus
 from minibert.data.pretraining_batches import PretrainingBatches
 from minibert.training.optimizer import decay_groups
-from minibert.training.settings import PRECISIONS
+from minibert.training.settings import PRECISIONS, choose_device
 from minibert.training.start import PRESETS
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -46,10 +47,13 @@ def main() -> None:
     add("--presets", nargs="+", default=["tiny", "small"], choices=PRESETS)
     add("--lengths", nargs="+", type=whole_number(5, 512), default=[64, 128], help="of a row")
     add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
+    add("--batch-size", type=whole_number(2), default=32, metavar="N", help="rows; 32")
     add("--rounds", type=whole_number(1), default=15)
+    add("--device", default="cpu", help="cpu, cuda, mps")
     add("--threads", type=whole_number(1, 1024), default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
 
@@ -61,29 +65,39 @@ def main() -> None:
         pieces = options.pieces or len(corpus.tokenizer)
         if pieces < len(corpus.tokenizer):
             raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
-        print(f"32 rows a batch, {pieces:,} pieces; {options.threads} CPU thread(s)", end="")
-        known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
-        print(" with avx512_bf16" if known.get("avx512_bf16") else "")
+        print(f"{options.batch_size} rows a batch, {pieces:,} pieces; {hardware(device)}")
         print(*(f"{name} {version(name)}" for name in ("torch", "transformers")), "\n", sep="  ")
         print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
         rows = product(options.precisions, options.presets, options.lengths)
         for precision, preset, length in rows:
-            batches = PretrainingBatches(corpus, max_length=length, batch_size=32)
+            batches = PretrainingBatches(corpus, max_length=length, batch_size=options.batch_size)
             torch.manual_seed(0)
             model = BertForPreTraining(getattr(BertConfig, preset)(vocab_size=pieces, **NO_DROPOUT))
-            result = compare(model, batches, PRECISIONS[precision], options.rounds)
+            result = compare(model.to(device), batches, PRECISIONS[precision], options.rounds)
             print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
     print(f"""
 ours, peer: real tokens a second; batches: the share of our time if they are made, too;
 losses: the largest difference in the first {COMPARED} updates""")
 
 
+def hardware(device: torch.device) -> str:
+    """What it runs on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return str(device)
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
+    threads = f"{torch.get_num_threads()} CPU thread(s)"
+    return f"{threads} with avx512_bf16" if known.get("avx512_bf16") else threads
+
+
 def compare(
     model: BertForPreTraining, data: PretrainingBatches, precision: torch.dtype, rounds: int
 ) -> str:
     """The numbers of one row of the table."""
-    theirs = usual_update(same_weights(model), precision)
-    ours = usual_update(model, precision)
+    device = next(model.parameters()).device
+    theirs = usual_update(same_weights(model).to(device), precision, device)
+    ours = usual_update(model, precision, device)
     batches = (batch for epoch in count() for batch in data.epoch(epoch))
     difference = max(abs(ours(batch) - theirs(batch)) for batch in islice(batches, COMPARED))
     if precision == torch.float32 and not difference < TOLERANCE:
@@ -92,15 +106,15 @@ def compare(
     tokens, making = 0, 0.0
     turns: dict[Update, list[float]] = {ours: [], theirs: []}
     for number in range(rounds):
-        start = now()
+        start = now(device)
         window = list(islice(batches, 2))
-        making += now() - start
+        making += now(device) - start
         tokens += sum(int(batch["attention_mask"].sum()) for batch in window)
         for side in (ours, theirs) if number % 2 else (theirs, ours):
-            start = now()
+            start = now(device)
             for batch in window:
                 side(batch)
-            turns[side].append(now() - start)
+            turns[side].append(now(device) - start)
     ratios = [theirs / ours for ours, theirs in zip(*turns.values(), strict=True)]
     speeds = [f"{tokens / sum(times):9,.0f}" for times in turns.values()]
     spread = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
@@ -115,25 +129,27 @@ def same_weights(model: BertForPreTraining) -> nn.Module:
         return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
 
 
-def usual_update(model: nn.Module, precision: torch.dtype) -> Update:
+def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
     """The update that every tutorial shows; it runs with either model."""
     model.train()
     optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
 
     def update(batch: Batch) -> float:
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            loss = model(**batch).loss
+        inputs = {name: numbers.to(device) for name, numbers in batch.items()}
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = model(**inputs).loss
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return loss.item()
+        return loss.item()  # waits until a GPU has done all of this
 
     return update
 
 
-def now() -> float:
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+def now(device: torch.device) -> float:
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time() if alone else time.perf_counter()
 
 
 if __name__ == "__main__":

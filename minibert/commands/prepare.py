@@ -1,6 +1,6 @@
 """Tokenize raw text, once, into a corpus for pretraining.
 
-minibert prepare books --vocabulary vocab.txt --output corpus --workers 4
+minibert prepare books --vocabulary vocab.txt --output corpus
 minibert prepare zh.txt --lines documents --vocabulary vocab.txt --output zh --segmenter jieba:lcut
 
 Takes .txt, .md and .jsonl files, and folders of them. --lines says what a line of text is: a
@@ -9,6 +9,7 @@ wrapped text (then a file is a document). docs/corpus_format.md tells the rest.
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from typing import Any
 from minibert.commands.shared import open_tokenizer
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
+
+MUCH_TEXT = 10_000_000  # bytes; less is read before several processes have started
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:FUNCTION",
         help="text -> words, for whole-word masking in Chinese; such as jieba:lcut",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; 1")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes; for much text as many as there are CPUs",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -70,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         layout=Layout(
             lines=options.lines, chapters=not options.whole_books, text_field=options.text_field
         ),
-        workers=options.workers,
+        workers=_workers(options) if options.workers is None else options.workers,
         segment=None if options.segmenter is None else _function(options.segmenter),
         drop_duplicates=not options.keep_copies,
         on_progress=show,
@@ -90,6 +98,15 @@ def run(options: argparse.Namespace) -> None:
             "documents, or say what a line is: --lines documents.",
             file=sys.stderr,
         )
+
+
+def _workers(options: argparse.Namespace) -> int:
+    """All CPUs, if there is text enough. What a segmenter needs may not be there in a process."""
+    from minibert.data.text_files import text_files
+
+    size = sum(path.stat().st_size for path in text_files(options.paths, []))
+    alone = size < MUCH_TEXT or options.segmenter is not None
+    return 1 if alone else os.cpu_count() or 1
 
 
 def _function(name: str) -> Callable[[str], Any]:
