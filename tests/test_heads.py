@@ -348,3 +348,10 @@ def test_a_saved_model_answers_bit_for_bit_the_same(head, tmp_path):
     batch = small_batch(head)
     for field in ANSWERS[head]:
         assert torch.equal(model(**batch)[field], again(**batch)[field])
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_device_of_a_model_is_where_its_numbers_are(head):
+    model = small_model(head)
+    assert model.device.type == "cpu"
+    assert model.to("meta").device.type == "meta"

@@ -95,7 +95,7 @@ def compare(
     model: BertForPreTraining, data: PretrainingBatches, precision: torch.dtype, rounds: int
 ) -> str:
     """The numbers of one row of the table."""
-    device = next(model.parameters()).device
+    device = model.device
     theirs = usual_update(same_weights(model).to(device), precision, device)
     ours = usual_update(model, precision, device)
     batches = (batch for epoch in count() for batch in data.epoch(epoch))

@@ -43,7 +43,7 @@ def run_classifier(
     Texts of like length share a batch, so little is padded; the answers come back in the order of
     the examples.
     """
-    device = next(model.parameters()).device
+    device = model.device
     logits = np.zeros((len(batches.lengths), model.config.num_labels), dtype=np.float32)
     total = count = 0.0
     for indices, batch in batches.in_order(batch_size):

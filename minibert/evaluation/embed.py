@@ -108,7 +108,7 @@ class TextEncoder:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
         self._check(pool, layer)
         self.model.eval()
-        device = next(self.model.parameters()).device
+        device = self.model.device
         batches = TextClassificationBatches(
             self._tokenized(texts), pad_token_id=self.tokenizer.pad_token_id
         )

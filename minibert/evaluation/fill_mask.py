@@ -199,7 +199,7 @@ class MaskFiller:
         """S ids -> (N, V), the probability of each piece at each position."""
         self.model.eval()
         bert = self.model.bert
-        device = next(self.model.parameters()).device
+        device = self.model.device
         batch = torch.tensor([ids, segments], device=device)[:, None]  # (2, S) -> (2, 1, S)
         hidden = bert(batch[0], token_type_ids=batch[1]).last_hidden_state
         # V is so large that only the masks are scored: (1, S, E) -> (N, E) -> (N, V)

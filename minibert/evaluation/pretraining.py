@@ -42,7 +42,7 @@ def evaluate_pretraining(
     Raises:
         MiniBertError: no word was masked.
     """
-    device = next(model.parameters()).device
+    device = model.device
     words, pairs = _Tally(), _Tally()
     for batch in islice(batches, most):
         moved = {name: tensor.to(device) for name, tensor in batch.items()}

@@ -134,6 +134,11 @@ class PretrainedModel(nn.Module):
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
         folders.write_folder(Path(folder).expanduser(), self._named(), config)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are, and where the inputs must be."""
+        return next(self.parameters()).device
+
     def parameter_count(self) -> int:
         """How many numbers the model has learned or will learn."""
         return sum(parameter.numel() for parameter in self.parameters())
