@@ -102,9 +102,11 @@ def test_the_larger_the_model_the_lower_the_suggested_rate():
     assert rates == sorted(rates, reverse=True)
 
 
-def test_a_small_model_gets_a_higher_rate_for_few_updates():
+@pytest.mark.parametrize("name", ["tiny", "mini"])
+def test_a_small_model_gets_a_higher_rate_for_few_updates(name):
     few, many = (
-        suggested(BertConfig.tiny(), pretrained=True, updates_an_epoch=n) for n in (200, 2000)
+        suggested(getattr(BertConfig, name)(), pretrained=True, updates_an_epoch=n)
+        for n in (200, 2000)
     )
     assert few.learning_rate > many.learning_rate
     assert few.epochs == many.epochs

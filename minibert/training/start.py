@@ -195,8 +195,8 @@ def suggested(
     """Settings that work without search: the smaller the model, the higher the rate it bears.
 
     The paper's rates, 2e-5 to 5e-5, are for base and large; the small models' are Google's (Turc et
-    al. 2019), and for short trainings the highest that did well here. A random start has more to
-    learn, and takes a higher rate and more epochs.
+    al. 2019), and for short trainings the highest that did well here (docs/results.md). A random
+    start has more to learn, and takes a higher rate and more epochs.
 
     Args:
         config: the model's sizes.
@@ -213,7 +213,8 @@ def suggested(
         )
     elif width <= 256:
         short = 4 * updates_an_epoch < SHORT
-        usual = Suggestion(epochs=4, learning_rate=1e-3 if short else 3e-4)
+        highest = 1e-3 if width <= 128 else 5e-4
+        usual = Suggestion(epochs=4, learning_rate=highest if short else 3e-4)
     elif width <= 512:
         usual = Suggestion(epochs=4, learning_rate=1e-4)
     else:
