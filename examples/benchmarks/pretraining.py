@@ -1,7 +1,6 @@
 """How fast is pretraining? Both sides make the same updates: same text, pairs, masks and weights.
 
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
-    python examples/benchmarks/pretraining.py --device cuda --batch-size 256 --precisions bfloat16
 
 The peer is `BertForPreTraining` of `transformers`. Both models go through one loop with PyTorch's
 fused AdamW, without dropout so that their losses can be compared; that is done first. Then each
@@ -13,7 +12,6 @@ use the same ones. On one thread the processor's time counts, whatever else the 
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import count, islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,8 +63,11 @@ def main() -> None:
         pieces = options.pieces or len(corpus.tokenizer)
         if pieces < len(corpus.tokenizer):
             raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
-        print(f"{options.batch_size} rows a batch, {pieces:,} pieces; {hardware(device)}")
-        print(*(f"{name} {version(name)}" for name in ("torch", "transformers")), "\n", sep="  ")
+        print(f"{options.batch_size} rows a batch, {pieces:,} pieces; {device}", end="")
+        known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
+        bfloat16 = " with avx512_bf16" if known.get("avx512_bf16") else ""
+        print(f", {options.threads} CPU thread(s){bfloat16}")
+        print(f"torch {torch.__version__}  transformers {transformers.__version__}\n")
         print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
         rows = product(options.precisions, options.presets, options.lengths)
         for precision, preset, length in rows:
@@ -80,24 +81,12 @@ ours, peer: real tokens a second; batches: the share of our time if they are mad
 losses: the largest difference in the first {COMPARED} updates""")
 
 
-def hardware(device: torch.device) -> str:
-    """What it runs on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return str(device)
-    known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
-    threads = f"{torch.get_num_threads()} CPU thread(s)"
-    return f"{threads} with avx512_bf16" if known.get("avx512_bf16") else threads
-
-
 def compare(
     model: BertForPreTraining, data: PretrainingBatches, precision: torch.dtype, rounds: int
 ) -> str:
     """The numbers of one row of the table."""
     device = model.device
-    theirs = usual_update(same_weights(model).to(device), precision, device)
-    ours = usual_update(model, precision, device)
+    ours, theirs = (usual_update(side, precision, device) for side in (model, same_weights(model)))
     batches = (batch for epoch in count() for batch in data.epoch(epoch))
     difference = max(abs(ours(batch) - theirs(batch)) for batch in islice(batches, COMPARED))
     if precision == torch.float32 and not difference < TOLERANCE:
@@ -126,7 +115,8 @@ def same_weights(model: BertForPreTraining) -> nn.Module:
     """The peer's model, read from what ours has written."""
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
+        peer = transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
+        return peer.to(model.device)
 
 
 def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
@@ -148,8 +138,8 @@ def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device)
 
 
 def now(device: torch.device) -> float:
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    return time.process_time() if alone else time.perf_counter()
+    one_thread = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time() if one_thread else time.perf_counter()
 
 
 if __name__ == "__main__":
