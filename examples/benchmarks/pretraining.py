@@ -2,11 +2,10 @@
 
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
 
-The peer is `BertForPreTraining` of `transformers`. Both models go through one loop with PyTorch's
-fused AdamW, without dropout so that their losses can be compared; that is done first. Then each
-makes two updates in turn, and which begins alternates. A ratio is that of one round, by how much
-ours is faster; printed are the median and the range. Making the batches is timed apart, since both
-use the same ones. On one thread the processor's time counts, whatever else the machine does.
+The peer is `BertForPreTraining` of `transformers`. Both go through one loop with PyTorch's fused
+AdamW, without dropout, and their losses are compared first. Then each makes two updates in turn,
+and which begins alternates. A ratio is by how much ours is faster in one round. The making of the
+batches is timed apart. On one CPU thread the processor's time counts, so other work does no harm.
 """
 
 import statistics
@@ -33,7 +32,6 @@ from minibert.training.start import PRESETS
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 COMPARED = 5  # updates whose losses are compared; they warm both sides up, too
 TOLERANCE = 1e-4  # in float32, where the order of additions differs and nothing else
-
 Update = Callable[[Batch], float]
 
 
@@ -63,10 +61,7 @@ def main() -> None:
         pieces = options.pieces or len(corpus.tokenizer)
         if pieces < len(corpus.tokenizer):
             raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
-        print(f"{options.batch_size} rows a batch, {pieces:,} pieces; {device}", end="")
-        known = getattr(torch.cpu, "get_capabilities", dict)()  # not in every PyTorch
-        bfloat16 = " with avx512_bf16" if known.get("avx512_bf16") else ""
-        print(f", {options.threads} CPU thread(s){bfloat16}")
+        print(f"{options.batch_size} rows, {pieces:,} pieces; {device}, threads: {options.threads}")
         print(f"torch {torch.__version__}  transformers {transformers.__version__}\n")
         print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
         rows = product(options.precisions, options.presets, options.lengths)
@@ -115,13 +110,12 @@ def same_weights(model: BertForPreTraining) -> nn.Module:
     """The peer's model, read from what ours has written."""
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        peer = transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
-        return peer.to(model.device)
+        return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
 
 
 def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
     """The update that every tutorial shows; it runs with either model."""
-    model.train()
+    model.to(device).train()
     optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
 
     def update(batch: Batch) -> float:
