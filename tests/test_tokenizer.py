@@ -94,7 +94,8 @@ def test_who_may_have_meant_a_special_token_is_warned_and_who_has_decided_is_not
 
 
 def test_text_that_spells_a_special_token_is_text(tokenizer):
-    ids = tokenizer("the [SEP] dog[MASK]").input_ids
+    with pytest.warns(UserWarning, match="read as plain text"):
+        ids = tokenizer("the [SEP] dog[MASK]").input_ids
     assert SEP not in ids[:-1]
     assert MASK not in ids
     spelled = [TOY["["], TOY["sep"], TOY["]"]]
