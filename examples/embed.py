@@ -13,7 +13,7 @@ from minibert.command import Parser, run
 from minibert.data.readers import read_examples
 from minibert.errors import MiniBertError
 from minibert.evaluation.embed import POOLS, TextEncoder
-from minibert.tokenization.unknown import unknown_share
+from minibert.tokenization.unknown import MOSTLY_UNKNOWN, unknown_share
 from minibert.views.vectors_picture import vectors_picture
 
 SENTENCES = {
@@ -64,7 +64,7 @@ def main() -> None:
 
     encoder = TextEncoder.from_folder(options.folder)
     chinese = [text for text in texts if not text.isascii()]
-    if options.file is None and unknown_share(encoder.tokenizer, chinese) > 0.5:
+    if options.file is None and unknown_share(encoder.tokenizer, chinese) > MOSTLY_UNKNOWN:
         topics = [topic for topic, text in zip(topics, texts, strict=True) if text.isascii()]
         texts = [text for text in texts if text.isascii()]
     # (N, E), every row 1 long: the dot product of two rows is their cosine.

@@ -9,7 +9,7 @@ import argparse
 from minibert.command import Parser, run
 from minibert.errors import MiniBertError
 from minibert.evaluation.fill_mask import Candidate, MaskFiller
-from minibert.tokenization.unknown import unknown_share
+from minibert.tokenization.unknown import MOSTLY_UNKNOWN, unknown_share
 
 # Grammar, then meaning, then the world: the later ones need a better model.
 ENGLISH = (
@@ -32,8 +32,8 @@ def main() -> None:
             "give a folder or hub name with a pretrained BERT: python examples/fill_mask.py FOLDER."
         )
     filler = MaskFiller.from_folder(options.folder)
-    has_chinese = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]")) < 0.5
-    for text in options.texts or (ENGLISH + CHINESE if has_chinese else ENGLISH):
+    unknown = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]"))
+    for text in options.texts or (ENGLISH + CHINESE if unknown < MOSTLY_UNKNOWN else ENGLISH):
         print(text)
         masks = filler(text, top=options.top)
         for candidates in masks:

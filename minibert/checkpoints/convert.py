@@ -56,20 +56,22 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
     destination = Path(destination).expanduser()
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise MiniBertError(f"{destination} exists and is not empty; choose another name for it.")
-    source = weights_folder(source, more=(*TOKENIZER_FILES, TASK_FILE))
+    wanted = (*TOKENIZER_FILES, TASK_FILE)
+    source = weights_folder(source, more=wanted)
     checkpoint = read_folder(source)
     config = _config(checkpoint)
     tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
-    files = [name for name in TOKENIZER_FILES if (source / name).is_file()]
+    files = [name for name in wanted if (source / name).is_file()]
     with whole_folder(destination) as folder:
         write_folder(folder, tensors, config)
-        for name in (*files, *([TASK_FILE] if (source / TASK_FILE).is_file() else [])):
+        for name in files:
             shutil.copyfile(source / name, folder / name)
+    of_tokenizer = [name for name in files if name in TOKENIZER_FILES]
     lines = [
         f"{destination}: {len(checkpoint.tensors)} tensors of a {config['architectures'][0]}, "
         f"from {checkpoint.source}",
         *(f"  note: {note}" for note in checkpoint.notes),
-        f"  tokenizer: {', '.join(files) or 'none in the source'}",
+        f"  tokenizer: {', '.join(of_tokenizer) or 'none in the source'}",
     ]
     if checkpoint.unknown:
         listed = ", ".join(repr(name[:100]) for name in list(checkpoint.unknown)[:5])

@@ -101,12 +101,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _workers(options: argparse.Namespace) -> int:
-    """All CPUs, if there is text enough. What a segmenter needs may not be there in a process."""
+    """All CPUs, if there is text enough."""
+    if options.segmenter is not None:
+        return 1  # not every function can be sent to another process
     from minibert.data.text_files import text_files
 
     size = sum(path.stat().st_size for path in text_files(options.paths, []))
-    alone = size < MUCH_TEXT or options.segmenter is not None
-    return 1 if alone else os.cpu_count() or 1
+    return 1 if size < MUCH_TEXT else os.cpu_count() or 1
 
 
 def _function(name: str) -> Callable[[str], Any]:

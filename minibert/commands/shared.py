@@ -57,9 +57,9 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
 
 def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
     """Say if most of the texts' pieces are unknown: the answers then mean nothing."""
-    from minibert.tokenization.unknown import unknown_share
+    from minibert.tokenization.unknown import MOSTLY_UNKNOWN, unknown_share
 
-    if unknown_share(tokenizer, texts) > 0.5:
+    if unknown_share(tokenizer, texts) > MOSTLY_UNKNOWN:
         print(
             "note: most of this is unknown to the model's vocabulary, so what it says means "
             "nothing; use a model of this language.",

@@ -6,6 +6,7 @@ from minibert.tokenization.tokenizer import BertTokenizer
 
 LOOKED_AT = 500  # texts; they tell of the others
 TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
+MOSTLY_UNKNOWN = 0.5  # what a model says of such text means nothing
 
 
 def unknown_share(tokenizer: BertTokenizer, texts: Sequence[str]) -> float:
