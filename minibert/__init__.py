@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from minibert.tokenization.tokenizer import BertTokenizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "BertConfig",

@@ -5,6 +5,8 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
+from minibert import __version__
+
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "matplotlib", "huggingface_hub")
 OLDEST_TORCH = (2, 10)
 
@@ -16,7 +18,7 @@ def findings() -> dict[str, str]:
     from minibert.training.settings import choose_device, choose_precision, describe_device
 
     device = choose_device("auto")
-    found = {"minibert": _version("minibert"), "python": platform.python_version()}
+    found = {"minibert": __version__, "python": platform.python_version()}
     found |= {package: _version(package) for package in PACKAGES}
     found["system"] = platform.platform()
     found["computes on"] = describe_device(device, choose_precision("auto", device))
