@@ -14,12 +14,12 @@ from minibert.data.task_files import fingerprint, make_batches, read_task
 from minibert.data.tokenized import describe_lengths
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
 from minibert.evaluation.predict import TextClassifier
+from minibert.files import bundled
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
 from minibert.training.start import PRESETS, choose_start, suggested, without_pretraining
 from minibert.views.report import write_report
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "tiny"
 COLUMNS = ("text_column", "pair_column", "label_column")
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     start = choose_start(
         task.labels,
         task.train,
-        default=WEIGHTS,
+        default=bundled("weights/tiny"),
         model=options.model,
         preset=options.preset,
         vocabulary=options.vocab,

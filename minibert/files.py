@@ -159,6 +159,16 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return content
 
 
+def bundled(name: str) -> Path:
+    """Return the path of a file or folder that comes with minibert, such as "weights/tiny".
+
+    A wheel carries it inside the package; in a clone it is beside the package.
+    """
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.exists() else package.parent / name
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn the system's refusal to write into one sentence that names the file."""
