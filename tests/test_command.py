@@ -61,7 +61,7 @@ def minibert(*arguments: str) -> subprocess.CompletedProcess[str]:
             "saved; go on with --resume\n",
         ),
         (
-            "import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGTERM)\nrun(main)",
+            "import signal\ndef main(): signal.raise_signal(signal.SIGTERM)\nrun(main)",
             143,
             "stopped.\n",
         ),

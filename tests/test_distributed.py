@@ -29,6 +29,8 @@ from minibert.training.interrupts import StopRequest
 from minibert.training.settings import choose_device
 from minibert.training.windows import check_divisible, windows
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
+
 TESTS = Path(__file__).parent
 CPU = torch.device("cpu")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--tee", "3")

@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -249,7 +248,7 @@ def test_a_killed_writer_never_leaves_a_half(tmp_path: Path):
             assert writer.stdout.readline() == "ready\n"
         for writer in writers:
             time.sleep(moments.uniform(0.002, 0.03))
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
             writer.communicate()
     written = 0
     for number in range(kills):

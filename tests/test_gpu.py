@@ -3,7 +3,6 @@ precision; runs that can be resumed; and a batch that would end in a device-side
 sentence, after which the process goes on.
 """
 
-import os
 import signal
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, pre
         def epoch(self, epoch, *, start=0, step=1):
             for batch in self.inner.epoch(epoch, start=start, step=step):
                 if self.left == 0:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGTERM)
                 self.left -= 1
                 yield batch
 

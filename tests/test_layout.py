@@ -5,6 +5,7 @@ text files name their encoding, nothing runs what it reads, and every public nam
 """
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -45,7 +46,7 @@ PICKLES = "minibert/checkpoints/pickled.py"
 
 
 def named(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return path.relative_to(ROOT).as_posix()
 
 
 @cache
@@ -185,7 +186,12 @@ assert "matplotlib" not in sys.modules and "transformers" not in sys.modules
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(tmp_path),
+        },
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []

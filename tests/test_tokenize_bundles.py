@@ -12,6 +12,8 @@ import pytest
 
 from minibert.tokenization.tokenizer import BertTokenizer
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+
 # Each process that is asked for words leaves a file with its number. A worker waits until the other
 # one is there too, or a busy machine might give both texts to one; the slow text takes its time.
 SEGMENTER = """

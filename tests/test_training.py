@@ -6,7 +6,6 @@ ends with the same bits as one that was not.
 
 import json
 import math
-import os
 import signal
 import zlib
 from collections.abc import Iterator
@@ -86,7 +85,7 @@ class Breaking:
             if self.left == 0:
                 if self.signal is None:
                     raise Crash
-                os.kill(os.getpid(), self.signal)
+                signal.raise_signal(self.signal)
             self.left -= 1
             yield batch
 
@@ -169,7 +168,7 @@ def test_a_signal_during_evaluation_stops_at_once_and_evaluates_again_on_resume(
     def evaluate(stop_at: int) -> dict[str, float]:
         calls.append(1)
         if len(calls) == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return {"accuracy": 0.5 + len(calls) / 100}
 
     with pytest.raises(Interrupted):
@@ -186,7 +185,7 @@ def test_evaluations_within_epochs_come_at_their_steps_and_once_more_after_a_sig
     def evaluate(stop_at: int) -> dict[str, float]:
         calls.append(1)
         if len(calls) == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return {"accuracy": 0.5}
 
     def evaluations() -> list[tuple[int, float]]:
@@ -496,8 +495,8 @@ def test_a_signal_that_comes_twice_at_once_is_one_wish(tmp_path: Path):
         def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
             for number, batch in enumerate(super().epoch(epoch, start=start, step=step)):
                 if number == 2:
-                    os.kill(os.getpid(), signal.SIGINT)
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGINT)
+                    signal.raise_signal(signal.SIGTERM)
                 yield batch
 
     with pytest.raises(Interrupted):
