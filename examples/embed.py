@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from minibert.command import Parser, run
-from minibert.data.readers import read_examples
+from minibert.cli.shared import Parser, run
+from minibert.data.labelled.examples import read_examples
 from minibert.errors import MiniBertError
-from minibert.evaluation.embed import POOLS, TextEncoder
-from minibert.tokenization.unknown import MOSTLY_UNKNOWN, unknown_share
-from minibert.views.vectors_picture import vectors_picture
+from minibert.inference.sentence_embeddings import POOLS, TextEncoder
+from minibert.plots.text_map import vectors_picture
+from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
 
 SENTENCES = {
     "animals": (

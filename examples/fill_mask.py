@@ -6,10 +6,10 @@ python examples/fill_mask.py bert-base-chinese "巴黎是[MASK]国的首都。"
 
 import argparse
 
-from minibert.command import Parser, run
+from minibert.cli.shared import Parser, run
 from minibert.errors import MiniBertError
-from minibert.evaluation.fill_mask import Candidate, MaskFiller
-from minibert.tokenization.unknown import MOSTLY_UNKNOWN, unknown_share
+from minibert.inference.fill_mask import Candidate, MaskFiller
+from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
 
 # Grammar, then meaning, then the world: the later ones need a better model.
 ENGLISH = (

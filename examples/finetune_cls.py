@@ -9,16 +9,16 @@ from pathlib import Path
 from shlex import quote
 
 from minibert import BertForSequenceClassification, MiniBertError
-from minibert.command import Parser, choose_output, resume_command, run, whole_number
-from minibert.data.task_files import fingerprint, make_batches, read_task
-from minibert.data.tokenized import describe_lengths
+from minibert.cli.shared import Parser, choose_output, resume_command, run, whole_number
+from minibert.data.labelled.batches import describe_lengths
+from minibert.data.labelled.task_data import fingerprint, make_batches, read_task
 from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
-from minibert.evaluation.predict import TextClassifier
 from minibert.files import bundled
+from minibert.inference.text_classification import TextClassifier
+from minibert.plots.report import write_report
+from minibert.training.finetune_setup import PRESETS, choose_start, suggested, without_pretraining
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
-from minibert.training.start import PRESETS, choose_start, suggested, without_pretraining
-from minibert.views.report import write_report
 
 COLUMNS = ("text_column", "pair_column", "label_column")
 

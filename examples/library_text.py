@@ -12,9 +12,8 @@ is judged by are left out.
 import argparse
 from pathlib import Path
 
-from minibert.command import Parser, run
-from minibert.commands.shared import check_output
-from minibert.data.library_corpus import write_library_text
+from minibert.cli.shared import Parser, check_output, run
+from minibert.data.builtin.library_corpus import write_library_text
 
 
 def main() -> None:

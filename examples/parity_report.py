@@ -22,8 +22,8 @@ import conftest  # noqa: E402
 import test_parity_google as google  # noqa: E402
 import test_parity_transformers as hugging_face  # noqa: E402
 
-from minibert.checkpoints.names import from_hugging_face  # noqa: E402
-from minibert.command import Parser, run  # noqa: E402
+from minibert.checkpoints.name_map import from_hugging_face  # noqa: E402
+from minibert.cli.shared import Parser, run  # noqa: E402
 from minibert.errors import MiniBertError  # noqa: E402
 from minibert.files import write_whole  # noqa: E402
 

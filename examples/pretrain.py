@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from minibert.command import Parser, choose_output, resume_command, run
-from minibert.data.corpus import Corpus
-from minibert.data.library_corpus import build_library_corpus
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.shared import Parser, choose_output, resume_command, run
+from minibert.data.builtin.library_corpus import build_library_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import (
     EVALUATED_BATCHES,
     HELD_OUT_SHARE,
@@ -21,10 +21,10 @@ from minibert.evaluation.pretraining import (
     evaluate_pretraining,
 )
 from minibert.files import write_json
+from minibert.plots.pretraining_curve import pretraining_curve
 from minibert.training.loop import train
+from minibert.training.pretrain_setup import identity_of, new_model_for, usual_learning_rate
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
-from minibert.training.start_pretraining import identity_of, new_model_for, usual_learning_rate
-from minibert.views.pretraining_curve import pretraining_curve
 
 
 def main() -> None:

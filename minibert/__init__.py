@@ -12,12 +12,12 @@ from minibert.errors import MiniBertError
 if TYPE_CHECKING:
     from minibert.model.bert import BertModel
     from minibert.model.config import BertConfig
-    from minibert.model.pretraining import (
+    from minibert.model.pretraining_heads import (
         BertForMaskedLM,
         BertForNextSentencePrediction,
         BertForPreTraining,
     )
-    from minibert.model.tasks import (
+    from minibert.model.task_heads import (
         BertForMultipleChoice,
         BertForQuestionAnswering,
         BertForSequenceClassification,
@@ -43,13 +43,13 @@ __all__ = [
 
 _HOMES = {
     "BertConfig": "minibert.model.config",
-    "BertForMaskedLM": "minibert.model.pretraining",
-    "BertForMultipleChoice": "minibert.model.tasks",
-    "BertForNextSentencePrediction": "minibert.model.pretraining",
-    "BertForPreTraining": "minibert.model.pretraining",
-    "BertForQuestionAnswering": "minibert.model.tasks",
-    "BertForSequenceClassification": "minibert.model.tasks",
-    "BertForTokenClassification": "minibert.model.tasks",
+    "BertForMaskedLM": "minibert.model.pretraining_heads",
+    "BertForMultipleChoice": "minibert.model.task_heads",
+    "BertForNextSentencePrediction": "minibert.model.pretraining_heads",
+    "BertForPreTraining": "minibert.model.pretraining_heads",
+    "BertForQuestionAnswering": "minibert.model.task_heads",
+    "BertForSequenceClassification": "minibert.model.task_heads",
+    "BertForTokenClassification": "minibert.model.task_heads",
     "BertModel": "minibert.model.bert",
     "BertTokenizer": "minibert.tokenization.tokenizer",
 }

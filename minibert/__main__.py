@@ -1,6 +1,6 @@
 """`python -m minibert` is `minibert`, where scripts are not on the path."""
 
-from minibert.cli import main
+from minibert.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.checkpoints.crc32c import crc32c, masked
+from minibert.checkpoints.tensorflow.crc32c import crc32c, masked
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 CODES = {

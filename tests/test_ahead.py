@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import torch
 
-from minibert.training.ahead import made_ahead
+from minibert.training.gradient_accumulation import made_ahead
 
 CPU = torch.device("cpu")
 OTHER = torch.device("mps")  # any device that is no CPU; nothing is sent there

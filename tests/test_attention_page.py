@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from minibert.errors import MiniBertError
-from minibert.views.attention_page import MOST_IN_TWO_BYTES, attention_page, packed
+from minibert.plots.attention_page import MOST_IN_TWO_BYTES, attention_page, packed
 
 TOKENS = ["[CLS]", "the", "cat", "[SEP]", "那", "猫", "[SEP]"]
 SEGMENTS = [0, 0, 0, 0, 1, 1, 1]

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from minibert.data.batches import TextClassificationBatches, batch_order, pad
-from minibert.data.readers import Example
-from minibert.data.tokenized import Tokenized, describe_lengths, tokenize_examples
+from minibert.data.labelled.batches import (
+    TextClassificationBatches,
+    Tokenized,
+    batch_order,
+    describe_lengths,
+    pad,
+    tokenize_examples,
+)
+from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 
 

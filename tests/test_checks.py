@@ -12,7 +12,7 @@ from small_models import ANSWERS, HEADS, small_batch, small_config, small_labels
 from torch import Tensor
 
 from minibert import MiniBertError
-from minibert.model.checks import check_inputs, check_labels
+from minibert.model.input_checks import check_inputs, check_labels
 
 
 def changed(batch: dict[str, Tensor], name: str, value: float) -> dict[str, Tensor]:

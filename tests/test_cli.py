@@ -23,11 +23,11 @@ from test_attention_page import (
 )
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
-from minibert.cli import COMMANDS, main
-from minibert.data.tokenize_bundles import tokenize_bundles
+from minibert.cli.main import COMMANDS, main
+from minibert.data.corpus.tokenize_shards import tokenize_bundles
 from minibert.errors import MiniBertError
-from minibert.evaluation.embed import TextEncoder
-from minibert.evaluation.predict import TextClassifier
+from minibert.inference.sentence_embeddings import TextEncoder
+from minibert.inference.text_classification import TextClassifier
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONG = "cat " * 5000
@@ -253,7 +253,7 @@ def test_python_minus_m_is_the_command(minibert):
 def test_help_and_version_need_neither_torch_nor_matplotlib():
     code = """if True:
         import sys
-        from minibert.cli import COMMANDS, main
+        from minibert.cli.main import COMMANDS, main
         for arguments in (["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
             try:
                 main(arguments)
@@ -372,10 +372,10 @@ def test_only_much_text_is_shared_among_all_processors(minibert, monkeypatch):
         asked.append(workers)
         return tokenize_bundles(bundles, *others, workers=1)
 
-    monkeypatch.setattr("minibert.data.build_corpus.tokenize_bundles", spy)
+    monkeypatch.setattr("minibert.data.corpus.build.tokenize_bundles", spy)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     minibert(*PREPARE.split())
-    monkeypatch.setattr("minibert.commands.prepare.MUCH_TEXT", 1)
+    monkeypatch.setattr("minibert.cli.prepare.MUCH_TEXT", 1)
     for more in ("", "--workers 3", "--segmenter shlex:split"):
         minibert(*PREPARE.replace("new", f"new{len(asked)}").split(), *more.split())
     assert asked == [1, 7, 3, 1]
@@ -458,7 +458,7 @@ def test_the_attention_page_opens_in_a_browser(minibert, browser):  # noqa: F811
 
 
 def run_outside(*arguments: str | bytes, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from minibert.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from minibert.cli.main import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
 
 

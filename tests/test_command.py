@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.command import (
+from minibert.cli.shared import (
     RUN_FILES,
     Parser,
     check_folder,
@@ -37,7 +37,7 @@ def script(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def minibert(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from minibert.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from minibert.cli.main import main; main()", *arguments],
         check=False,
         capture_output=True,
         text=True,

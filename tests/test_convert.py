@@ -23,8 +23,8 @@ from tiny_folders import classifier_folder
 import minibert
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.convert import TOKENIZER_FILES, convert
-from minibert.checkpoints.names import to_google, to_hugging_face
-from minibert.evaluation.predict import TextClassifier
+from minibert.checkpoints.name_map import to_google, to_hugging_face
+from minibert.inference.text_classification import TextClassifier
 
 
 def write_google(folder: Path, name: str, **changes) -> minibert.BertModel:

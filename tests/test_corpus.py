@@ -15,12 +15,12 @@ import pytest
 from conftest import shared
 from toy_corpus import toy_corpus
 
-from minibert.commands import prepare
-from minibert.data import tokenize_bundles
-from minibert.data.build_corpus import build_corpus
-from minibert.data.corpus import Corpus
-from minibert.data.documents import Layout
-from minibert.data.duplicates import NEIGHBOURS, SeenBefore, fingerprint
+from minibert.cli import prepare
+from minibert.data.corpus import tokenize_shards as tokenize_bundles
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.corpus.documents import Layout
+from minibert.data.corpus.duplicates import NEIGHBOURS, SeenBefore, fingerprint
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -89,7 +89,7 @@ def test_a_last_short_document_is_there(build):
 def test_the_corpus_is_the_same_for_any_number_of_workers(build, tmp_path, monkeypatch):
     text = "\n\n".join(f"one two. three four {'one ' * (n % 7)}." + "\ntwo" * n for n in range(40))
     build(text, name="alone", segment=str.split)
-    monkeypatch.setattr("minibert.data.build_corpus.BUNDLE", 300)
+    monkeypatch.setattr("minibert.data.corpus.build.BUNDLE", 300)
     build(text, name="together", segment=str.split, workers=2)
     files = sorted(path.name for path in (tmp_path / "alone").iterdir())
     assert files == sorted(path.name for path in (tmp_path / "together").iterdir())
@@ -293,7 +293,7 @@ def test_a_script_without_a_main_guard_gets_a_plain_sentence(tmp_path):
     TOKENIZER.save_pretrained(tmp_path / "tokenizer")
     script = tmp_path / "script.py"
     script.write_text(
-        "from minibert.data.build_corpus import build_corpus\n"
+        "from minibert.data.corpus.build import build_corpus\n"
         "from minibert.tokenization.tokenizer import BertTokenizer\n"
         f"tokenizer = BertTokenizer.from_pretrained({str(tmp_path / 'tokenizer')!r})\n"
         f"build_corpus([{str(tmp_path / 'a.txt')!r}], tokenizer, {str(tmp_path / 'corpus')!r},"

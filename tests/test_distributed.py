@@ -21,13 +21,13 @@ from toy_corpus import toy_corpus
 
 from minibert import MiniBertError
 from minibert.checkpoints.folder import read_safetensors
-from minibert.command import resume_command
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.shared import resume_command
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.training import distributed
 from minibert.training.distributed import ALONE, Processes, several_processes
+from minibert.training.gradient_accumulation import check_divisible, windows
 from minibert.training.interrupts import StopRequest
 from minibert.training.settings import choose_device
-from minibert.training.windows import check_divisible, windows
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
 

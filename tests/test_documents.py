@@ -7,8 +7,8 @@ import json
 import pytest
 from conftest import shared
 
-from minibert.data import documents
-from minibert.data.documents import Findings, Layout, read_documents
+from minibert.data.corpus import documents
+from minibert.data.corpus.documents import Findings, Layout, read_documents
 from minibert.errors import MiniBertError
 
 

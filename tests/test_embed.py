@@ -10,7 +10,7 @@ import torch
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert import BertForMaskedLM, BertModel, MiniBertError
-from minibert.evaluation.embed import POOLS, TextEncoder, pool_cls, pool_max, pool_mean
+from minibert.inference.sentence_embeddings import POOLS, TextEncoder, pool_cls, pool_max, pool_mean
 
 TEXTS = ["the cat sat on a mat.", "猫", "", "paris is the capital of france.", "a 猫 [SEP] sat"]
 

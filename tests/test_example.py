@@ -18,7 +18,7 @@ import pytest
 from tiny_folders import classifier_folder, pretrained_folder
 
 from minibert import MiniBertError
-from minibert.evaluation.predict import TextClassifier
+from minibert.inference.text_classification import TextClassifier
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "finetune_cls.py"

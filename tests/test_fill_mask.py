@@ -11,7 +11,7 @@ import torch
 from tiny_folders import PIECES, classifier_folder, pretrained_folder, tiny_tokenizer
 
 from minibert import BertForMaskedLM, MiniBertError
-from minibert.evaluation.fill_mask import Candidate, MaskFiller
+from minibert.inference.fill_mask import Candidate, MaskFiller
 
 MASK = PIECES.index("[MASK]")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.data.framing import Frame
+from minibert.data.pretraining.batches import Frame
 
 CLS, SEP, PAD = 2, 3, 0
 NUMBERS = np.arange(10, 20)  # the n-th is n + 10

@@ -13,12 +13,12 @@ from test_training import new_batches, new_model
 from toy_corpus import toy_corpus
 
 from minibert import BertConfig, BertForPreTraining, BertForSequenceClassification, MiniBertError
-from minibert.cli import main
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.main import main
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import Interrupted
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.files import read_json_object
-from minibert.training.ahead import made_ahead
+from minibert.training.gradient_accumulation import made_ahead
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings
 

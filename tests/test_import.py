@@ -36,7 +36,7 @@ def test_heavy_modules_would_be_seen():
     assert "numpy" in modules_after("import numpy")
 
 
-@pytest.mark.parametrize("module", ["minibert", "minibert.cli", "minibert.command"])
+@pytest.mark.parametrize("module", ["minibert", "minibert.cli.main", "minibert.cli.shared"])
 def test_importing_the_package_or_its_command_line_loads_nothing_heavy(module):
     assert modules_after(f"import {module}") & HEAVY == set()
 
@@ -45,7 +45,7 @@ def test_importing_the_package_or_its_command_line_loads_nothing_heavy(module):
 def test_help_and_misspellings_are_answered_without_torch(arguments):
     code = f"""
 import sys
-from minibert.cli import main
+from minibert.cli.main import main
 sys.argv[1:] = {arguments}
 try:
     main()

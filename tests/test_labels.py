@@ -5,8 +5,8 @@ import random
 import pytest
 from conftest import shared
 
-from minibert.data.labels import LabelSet, class_counts, guess_problem_type
-from minibert.data.readers import Example, read_examples
+from minibert.data.labelled.examples import Example, read_examples
+from minibert.data.labelled.labels import LabelSet, class_counts, guess_problem_type
 from minibert.errors import MiniBertError
 
 

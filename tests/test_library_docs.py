@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from minibert.data import library_docs
-from minibert.data.library_docs import (
+from minibert.data.builtin import library_docs
+from minibert.data.builtin.library_docs import (
     default_cache,
+    distinct,
     library_documents,
     library_paragraphs,
     library_sentences,
 )
-from minibert.data.near_copies import distinct
-from minibert.data.prose import reads_as_sentence, sentences
-from minibert.data.splits import normalised
-from minibert.data.task_files import read_task
+from minibert.data.builtin.prose import reads_as_sentence, sentences
+from minibert.data.labelled.splits import normalised
+from minibert.data.labelled.task_data import read_task
 from minibert.errors import MiniBertError
 
 

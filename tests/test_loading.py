@@ -27,7 +27,7 @@ from minibert import (
     BertModel,
     MiniBertError,
 )
-from minibert.checkpoints.names import to_google, to_hugging_face
+from minibert.checkpoints.name_map import to_google, to_hugging_face
 
 QUIET = {"quiet": True}
 

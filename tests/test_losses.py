@@ -22,7 +22,7 @@ from minibert.model.losses import (
     sum_of_means,
 )
 from minibert.model.outputs import LossTerm
-from minibert.model.pretraining import IS_NEXT, IS_RANDOM
+from minibert.model.pretraining_heads import IS_NEXT, IS_RANDOM
 
 
 def term(total: float, count: int) -> LossTerm:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import binomtest, chisquare
 
-from minibert.data.masking import (
+from minibert.data.pretraining.masking import (
     NO_LABEL,
     MaskingRates,
     MaskingVocabulary,

@@ -5,7 +5,7 @@ import platform
 
 import pytest
 
-from minibert.training.memory import keep_large_buffers
+from minibert.training.settings import keep_large_buffers
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import minibert
 from minibert import BertConfig, MiniBertError
-from minibert.checkpoints.names import (
+from minibert.checkpoints.name_map import (
     from_google,
     from_hugging_face,
     parameters,

@@ -2,8 +2,8 @@
 
 import random
 
-from minibert.data.near_copies import distinct, jaccard
-from minibert.data.splits import normalised
+from minibert.data.builtin.library_docs import distinct, jaccard
+from minibert.data.labelled.splits import normalised
 
 
 def test_order_case_and_punctuation_make_no_difference():

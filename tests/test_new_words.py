@@ -15,9 +15,9 @@ from transformers import BertForMaskedLM as TheirMaskedLM
 from transformers import BertTokenizer as TheirTokenizer
 
 from minibert import BertForMaskedLM, BertForPreTraining, BertTokenizer, MiniBertError
-from minibert.cli import main
-from minibert.model.new_words import mean_rows, with_new_words
-from minibert.tokenization.new_words import (
+from minibert.cli.main import main
+from minibert.model.resize import mean_rows, with_new_words
+from minibert.tokenization.training.add_words import (
     CutWord,
     as_new_words,
     count_pieces,

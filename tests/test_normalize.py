@@ -10,7 +10,7 @@ import unicodedata
 
 import pytest
 
-from minibert.tokenization.chunks import _FALSE_SPACE, _SPACE, PythonEncoder
+from minibert.tokenization.fast_encoder import _FALSE_SPACE, _SPACE, PythonEncoder
 from minibert.tokenization.normalize import (
     NormalizeOptions,
     clean,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import shared
 
-from minibert.checkpoints.tensorflow import find_checkpoint, read_tensors
-from minibert.model.numpy_bert import (
+from minibert.checkpoints.tensorflow.checkpoint import find_checkpoint, read_tensors
+from minibert.reference.numpy_bert import (
     Array,
     attention,
     bert,

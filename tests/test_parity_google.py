@@ -16,7 +16,7 @@ from conftest import shared
 from torch import Tensor
 
 from minibert import BertForPreTraining, BertModel, MiniBertError
-from minibert.checkpoints.names import from_google, parameters
+from minibert.checkpoints.name_map import from_google, parameters
 from minibert.training.optimizer import (
     decay_groups,
     google_warmup_then_linear,

@@ -17,7 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers = pytest.importorskip("transformers")
 
 import minibert  # noqa: E402
-from minibert.checkpoints.names import from_hugging_face, to_hugging_face  # noqa: E402
+from minibert.checkpoints.name_map import from_hugging_face, to_hugging_face  # noqa: E402
 
 HEADS = {
     "BertModel": ("last_hidden_state", "pooler_output"),

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from minibert.errors import MiniBertError
-from minibert.views import drawing
-from minibert.views.attention_picture import attention_picture, checked_attentions, mosaic
-from minibert.views.run_comparison import compare_runs
-from minibert.views.training_pictures import (
+from minibert.plots import style as drawing
+from minibert.plots.attention_heatmap import attention_picture, checked_attentions, mosaic
+from minibert.plots.finetuning import (
     confusion_matrix_picture,
     learning_curve,
     read_log,
     smooth,
     spread,
 )
+from minibert.plots.run_comparison import compare_runs
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -207,7 +207,7 @@ def test_names_that_do_not_fit_and_unknown_formats_are_refused(tmp_path):
 def test_pyplot_and_its_global_state_stay_out_of_it(tmp_path):
     program = """
 import pathlib, sys
-import minibert.views.attention_picture, minibert.views.training_pictures as pictures
+import minibert.plots.attention_heatmap, minibert.plots.finetuning as pictures
 assert "matplotlib" not in sys.modules
 pictures.confusion_matrix_picture([[1, 2], [3, 4]], ["a", "b"], pathlib.Path(sys.argv[1]))
 assert "matplotlib.pyplot" not in sys.modules

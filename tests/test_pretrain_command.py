@@ -18,19 +18,19 @@ import torch
 from safetensors.torch import load_file
 
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertTokenizer, MiniBertError
-from minibert.cli import main
-from minibert.data.build_corpus import build_corpus
-from minibert.data.corpus import Corpus
-from minibert.data.documents import Layout
-from minibert.data.pretraining_batches import PretrainingBatches
-from minibert.evaluation.fill_mask import MaskFiller
+from minibert.cli.main import main
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.corpus.documents import Layout
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
-from minibert.tokenization.train_vocab import train_vocabulary
+from minibert.inference.fill_mask import MaskFiller
+from minibert.plots.finetuning import read_log
+from minibert.plots.pretraining_curve import pretraining_curve
+from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
 from minibert.training.loop import train
+from minibert.training.pretrain_setup import going_on_from, new_model_for, usual_learning_rate
 from minibert.training.settings import TrainingSettings
-from minibert.training.start_pretraining import going_on_from, new_model_for, usual_learning_rate
-from minibert.views.pretraining_curve import pretraining_curve
-from minibert.views.training_pictures import read_log
 
 ENGLISH = (
     "the {0} {1} and the {2} {3} .",
@@ -282,7 +282,7 @@ def test_a_narrow_model_starts_with_larger_numbers(corpus):
 def test_stopped_by_a_signal_and_resumed_it_gives_the_same_bits(minibert, corpus, model, tmp_path):
     line = "pretrain corpus --model model --epochs 3 --max-length 32 --batch-size 2"
     assert minibert(f"{line} --output unbroken")[0] == 0
-    code = "from minibert.cli import main; main()"
+    code = "from minibert.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *line.split(), "--output", "broken"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -10,14 +10,14 @@ import torch
 from scipy.stats import binomtest
 from toy_corpus import CLS, MASK, PAD, SEP, toy_corpus
 
-from minibert.data.build_corpus import build_corpus
-from minibert.data.corpus import Corpus
-from minibert.data.masking import NO_LABEL, MaskingRates
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.pretraining.batches import PretrainingBatches
+from minibert.data.pretraining.masking import NO_LABEL, MaskingRates
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.model.config import BertConfig
-from minibert.model.pretraining import BertForMaskedLM, BertForPreTraining
+from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
 from minibert.tokenization.tokenizer import BertTokenizer
 
 FIRST = 6  # the id of the first token of the toy corpus

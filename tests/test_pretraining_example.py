@@ -14,13 +14,13 @@ import torch
 from small_models import small_batch, small_model
 
 from minibert import MiniBertError
-from minibert.data import library_corpus
-from minibert.data.build_corpus import build_corpus
-from minibert.data.readers import Example
-from minibert.evaluation.fill_mask import MaskFiller
+from minibert.data.builtin import library_corpus
+from minibert.data.corpus.build import build_corpus
+from minibert.data.labelled.examples import Example
 from minibert.evaluation.pretraining import evaluate_pretraining
+from minibert.inference.fill_mask import MaskFiller
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.train_vocab import train_vocabulary
+from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pretrain.py"
 

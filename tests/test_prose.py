@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from minibert.data.prose import paragraphs, reads_as_sentence, sentences
+from minibert.data.builtin.prose import paragraphs, reads_as_sentence, sentences
 
 NUMPY_STYLE = """
 Compute the mean of all values

@@ -12,7 +12,7 @@ import sys
 import pytest
 from conftest import shared
 
-from minibert.data.readers import Example, read_examples, read_examples_with_note
+from minibert.data.labelled.examples import Example, read_examples, read_examples_with_note
 from minibert.errors import MiniBertError
 
 

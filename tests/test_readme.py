@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_folders import classifier_folder
 
-from minibert.cli import COMMANDS
+from minibert.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from minibert.errors import MiniBertError
-from minibert.tokenization import saved
+from minibert.tokenization import serialization as saved
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.tokens import TokenTable
+from minibert.tokenization.vocab import TokenTable
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] [ ] the dog ##s run ##ning cafe 我 爱 sep mask".split()
 TOY = {piece: index for index, piece in enumerate(PIECES)}

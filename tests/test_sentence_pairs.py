@@ -15,18 +15,18 @@ from conftest import shared
 from scipy.stats import binomtest, ks_2samp
 from toy_corpus import toy_corpus
 
-from minibert.data.documents import Findings, Layout, read_documents
-from minibert.data.masking import NO_LABEL
-from minibert.data.order import batch_order
-from minibert.data.packed_plan import plan_packed
-from minibert.data.pair_plan import plan_pairs
-from minibert.data.sentence_pairs import (
+from minibert.data.corpus.documents import Findings, Layout, read_documents
+from minibert.data.pretraining.full_sentences import plan_packed
+from minibert.data.pretraining.masking import NO_LABEL
+from minibert.data.pretraining.nsp_pairs import plan_pairs
+from minibert.data.sampler import batch_order
+from minibert.errors import MiniBertError
+from minibert.reference.google_pretraining import (
     IS_NEXT,
     IS_RANDOM,
     google_instances,
     sentence_pairs,
 )
-from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 
 

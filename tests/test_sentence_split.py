@@ -5,7 +5,7 @@ English and Chinese are read as people read them.
 import pytest
 from conftest import shared
 
-from minibert.data.sentence_split import split_sentences
+from minibert.data.corpus.sentence_splitter import split_sentences
 
 # One sentence a line; the text is the lines with a space between.
 ENGLISH = {

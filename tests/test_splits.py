@@ -8,8 +8,13 @@ from collections import Counter
 import pytest
 from conftest import shared
 
-from minibert.data.readers import Example, read_examples
-from minibert.data.splits import normalised, stratified_split, warn_if_sorted, without_overlap
+from minibert.data.labelled.examples import Example, read_examples
+from minibert.data.labelled.splits import (
+    normalised,
+    stratified_split,
+    warn_if_sorted,
+    without_overlap,
+)
 from minibert.errors import MiniBertError
 
 

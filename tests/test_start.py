@@ -11,9 +11,9 @@ import torch
 from tiny_folders import pretrained_folder
 
 from minibert import BertConfig, MiniBertError
-from minibert.data.labels import LabelSet
-from minibert.data.readers import Example
-from minibert.training.start import (
+from minibert.data.labelled.examples import Example
+from minibert.data.labelled.labels import LabelSet
+from minibert.training.finetune_setup import (
     choose_start,
     start_at_random,
     start_pretrained,

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from minibert import BertConfig, BertForPreTraining, BertTokenizer, MiniBertError
-from minibert.data.build_corpus import build_corpus
-from minibert.data.corpus import Corpus
-from minibert.training.start_pretraining import going_on_from
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.training.pretrain_setup import going_on_from
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] cafe café Cafe 我 爱".split()
 

@@ -21,10 +21,14 @@ import pytest
 import tensorflow_writer as writer
 from conftest import shared
 
-from minibert.checkpoints.crc32c import LANES, crc32c, crc32c_by_bytes, masked
-from minibert.checkpoints.leveldb import read_table, varint
-from minibert.checkpoints.tensorflow import find_checkpoint, read_index, read_tensors
-from minibert.checkpoints.tensorflow_index import MAX_NUMBERS, parse_index
+from minibert.checkpoints.tensorflow.checkpoint import (
+    find_checkpoint,
+    read_index,
+    read_tensors,
+)
+from minibert.checkpoints.tensorflow.crc32c import LANES, crc32c, crc32c_by_bytes, masked
+from minibert.checkpoints.tensorflow.index import MAX_NUMBERS, parse_index
+from minibert.checkpoints.tensorflow.leveldb import read_table, varint
 from minibert.errors import MiniBertError
 
 TENSORS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from minibert.data.build_corpus import build_corpus
-from minibert.data.text_files import text_files
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.text_files import text_files
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 

@@ -32,7 +32,7 @@ def words(text):
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from minibert.cli import main
+from minibert.cli.main import main
 main()
 """
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.chunks import CACHE_SIZE, Cache
+from minibert.tokenization.fast_encoder import CACHE_SIZE, Cache
 from minibert.tokenization.tokenizer import BertTokenizer
 
 PIECES = (

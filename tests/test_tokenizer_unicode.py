@@ -8,9 +8,9 @@ import unicodedata
 
 import pytest
 
-from minibert.tokenization.chunks import PythonEncoder
+from minibert.tokenization.fast_encoder import PythonEncoder
 from minibert.tokenization.normalize import NormalizeOptions
-from minibert.tokenization.rust import RustEncoder
+from minibert.tokenization.rust_encoder import RustEncoder
 from minibert.tokenization.wordpiece import WordPiece
 
 # first, last, why the backends differ

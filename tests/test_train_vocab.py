@@ -23,24 +23,24 @@ from conftest import shared
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.chunks import PythonEncoder
+from minibert.tokenization.fast_encoder import PythonEncoder
 from minibert.tokenization.normalize import NormalizeOptions, split_words
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.train_vocab import (
-    MergeStep,
-    merge_pair,
-    merge_steps,
-    train_vocabulary,
-    write_vocabulary,
-)
-from minibert.tokenization.train_vocab_fast import train_vocabulary_fast
-from minibert.tokenization.train_vocab_words import (
+from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
+from minibert.tokenization.training.word_counts import (
     SPECIAL_TOKENS,
     Split,
     count_words,
     first_pieces,
     learnable,
     spell,
+)
+from minibert.tokenization.training.wordpiece_trainer import (
+    MergeStep,
+    merge_pair,
+    merge_steps,
+    train_vocabulary,
+    write_vocabulary,
 )
 from minibert.tokenization.wordpiece import WordPiece, read_vocabulary
 
@@ -311,7 +311,7 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = count_words(ENGLISH)
-    monkeypatch.setattr("minibert.tokenization.train_vocab_words._CHUNKS_HELD", 3)
+    monkeypatch.setattr("minibert.tokenization.training.word_counts._CHUNKS_HELD", 3)
     assert count_words(ENGLISH) == expected
 
 

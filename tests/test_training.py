@@ -17,13 +17,12 @@ import pytest
 import torch
 
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
-from minibert.data.batches import TextClassificationBatches
-from minibert.data.tokenized import Tokenized
+from minibert.data.labelled.batches import TextClassificationBatches, Tokenized
 from minibert.errors import Interrupted
 from minibert.files import only_one
+from minibert.training.checkpoint import Position, load_newest, save_state
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, choose_precision
-from minibert.training.state import Position, load_newest, save_state
 
 CPU = torch.device("cpu")
 

@@ -29,7 +29,7 @@ from minibert import (
 )
 from minibert.model.encoder import activate
 from minibert.model.losses import IGNORED, count_labels
-from minibert.model.pretraining import IS_NEXT
+from minibert.model.pretraining_heads import IS_NEXT
 from minibert.training.loop import train
 from minibert.training.optimizer import decay_groups, make_optimizer
 from minibert.training.settings import TrainingSettings

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minibert.errors import MiniBertError
-from minibert.views import drawing
-from minibert.views.vectors_picture import principal_components, vectors_picture
+from minibert.plots import style as drawing
+from minibert.plots.text_map import principal_components, vectors_picture
 
 pytestmark = pytest.mark.filterwarnings("error")
 

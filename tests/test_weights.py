@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from minibert import BertForPreTraining, BertTokenizer
-from minibert.evaluation.fill_mask import MaskFiller
+from minibert.inference.fill_mask import MaskFiller
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "weights").glob("*/config.json"))

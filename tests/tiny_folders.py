@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from minibert import BertConfig, BertForPreTraining, BertForSequenceClassification, BertTokenizer
-from minibert.evaluation.predict import TextClassifier
+from minibert.inference.text_classification import TextClassifier
 
 PIECES = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "]", "sep", "mask", "."),

@@ -16,10 +16,10 @@ import torch
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.folder import write_safetensors
-from minibert.command import run as run_command
-from minibert.data.batches import Batch
-from minibert.data.corpus import Corpus
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.shared import run as run_command
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.labelled.batches import Batch
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.files import write_json
 from minibert.training.distributed import ALONE, Processes, several_processes
 from minibert.training.loop import train

@@ -1,8 +1,8 @@
 """A corpus whose tokens are numbered behind the special ones, so that each tells its place."""
 
-from minibert.data.build_corpus import build_corpus
-from minibert.data.corpus import Corpus
-from minibert.data.documents import Layout
+from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.corpus.documents import Layout
 from minibert.tokenization.tokenizer import BertTokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from minibert.command import Parser, run, whole_number
-from minibert.data.corpus import Corpus
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.shared import Parser, run, whole_number
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import (
     EVALUATED_BATCHES,
@@ -28,10 +28,10 @@ from minibert.evaluation.pretraining import (
     evaluate_pretraining,
     next_sentence_majority,
 )
+from minibert.training.finetune_setup import PRESETS
 from minibert.training.loop import train
+from minibert.training.pretrain_setup import new_model_for, usual_learning_rate
 from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
-from minibert.training.start import PRESETS
-from minibert.training.start_pretraining import new_model_for, usual_learning_rate
 
 
 class FirstBatches:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minibert.command import Parser, run, whole_number
+from minibert.cli.shared import Parser, run, whole_number
 from minibert.errors import MiniBertError
 
 SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]

@@ -20,14 +20,14 @@ import transformers
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
-from minibert.command import Parser, run, whole_number
-from minibert.data.batches import Batch
-from minibert.data.corpus import Corpus
-from minibert.data.library_corpus import build_library_corpus
-from minibert.data.pretraining_batches import PretrainingBatches
+from minibert.cli.shared import Parser, run, whole_number
+from minibert.data.builtin.library_corpus import build_library_corpus
+from minibert.data.corpus.corpus import Corpus
+from minibert.data.labelled.batches import Batch
+from minibert.data.pretraining.batches import PretrainingBatches
+from minibert.training.finetune_setup import PRESETS
 from minibert.training.optimizer import decay_groups
 from minibert.training.settings import PRECISIONS, choose_device
-from minibert.training.start import PRESETS
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 COMPARED = 5  # updates whose losses are compared; they warm both sides up, too

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from minibert import MiniBertError
-from minibert.command import Parser, check_folder, run, whole_number
+from minibert.cli.shared import Parser, check_folder, run, whole_number
 from minibert.files import make_folder, read_json_object, write_json
 
 OURS = ("--seed", "--output", "--resume")  # set here for each run

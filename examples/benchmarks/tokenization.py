@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minibert.command import Parser, run, whole_number
+from minibert.cli.shared import Parser, run, whole_number
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.wordpiece import read_vocabulary

@@ -1,0 +1,1 @@
+"""Read and write weights: files to named tensors and back."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
-from minibert.checkpoints.names import parameters
+from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
 from minibert.files import TASK_FILE, whole_folder
 

@@ -20,8 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from minibert.checkpoints import names, tensorflow
-from minibert.checkpoints.pickled import read_pickled
+from minibert.checkpoints import name_map as names
+from minibert.checkpoints.tensorflow import checkpoint as tensorflow
+from minibert.checkpoints.torch_bin import read_pickled
 from minibert.errors import MiniBertError
 from minibert.files import (
     CORPUS_DESCRIPTION,

@@ -1,1 +1,1 @@
-"""Files -> examples -> batches."""
+"""Turn files into batches."""

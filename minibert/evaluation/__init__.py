@@ -1,0 +1,1 @@
+"""Compute metrics and the baselines they are compared with."""

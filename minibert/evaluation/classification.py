@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.data.batches import TextClassificationBatches
-from minibert.data.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL, LabelSet, Target
-from minibert.data.readers import Example
+from minibert.data.labelled.batches import TextClassificationBatches
+from minibert.data.labelled.examples import Example
+from minibert.data.labelled.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL, LabelSet, Target
 from minibert.evaluation.baselines import Text, bag_of_words, majority
 from minibert.evaluation.metrics import (
     classification_metrics,
     multi_label_metrics,
     regression_metrics,
 )
-from minibert.model.tasks import BertForSequenceClassification
+from minibert.model.task_heads import BertForSequenceClassification
 
 # The score that decides which weights are kept; higher is better.
 MAIN_SCORE = {MULTI_LABEL: "f1_micro", REGRESSION: "pearson"}

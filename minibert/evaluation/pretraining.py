@@ -7,12 +7,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from minibert.data.batches import Batch
+from minibert.data.labelled.batches import Batch
 from minibert.errors import MiniBertError
 from minibert.evaluation.metrics import perplexity
 from minibert.model.losses import IGNORED
 from minibert.model.outputs import LossTerm
-from minibert.model.pretraining import BertForMaskedLM, BertForPreTraining
+from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
 
 HELD_OUT_SHARE = 0.02  # of the documents
 EVALUATED_BATCHES = 100  # while training; in the end all held-out text is

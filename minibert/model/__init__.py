@@ -1,0 +1,1 @@
+"""Turn token ids into model outputs."""

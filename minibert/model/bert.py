@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from minibert.model.attention import choose_attention, take
-from minibert.model.checks import check_inputs, check_is_batch
 from minibert.model.config import BertConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import Encoder
+from minibert.model.input_checks import check_inputs, check_is_batch
 from minibert.model.outputs import BertModelOutput
 from minibert.model.pretrained import PretrainedModel, initialise
 

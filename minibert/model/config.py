@@ -33,7 +33,7 @@ from typing import Any, Self
 
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object
-from minibert.model.label_names import settle_labels
+from minibert.model.config_checks import settle_labels
 
 # "gelu" is x * Phi(x), as in transformers and in Google's first release; "gelu_tanh" is the
 # approximation in Google's present code. They differ by up to 4.7e-4.

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.options import CallOptions
+from minibert.tokenization.inputs import CallOptions
 
 _PADDING_VALUES = {
     "token_type_ids": 0,

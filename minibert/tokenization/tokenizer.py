@@ -17,15 +17,9 @@ from typing import Any
 
 from minibert.errors import MiniBertError
 from minibert.hub import local_folder
-from minibert.tokenization import saved
-from minibert.tokenization.batch import as_batch
-from minibert.tokenization.collector import collector_paused
-from minibert.tokenization.encoding import BatchEncoding
-from minibert.tokenization.normalize import NormalizeOptions
-from minibert.tokenization.options import CallOptions
-from minibert.tokenization.padding import pad_columns, to_tensors
-from minibert.tokenization.reading import TextReader
-from minibert.tokenization.rows import (
+from minibert.tokenization import serialization as saved
+from minibert.tokenization.encoding import (
+    BatchEncoding,
     cut_all,
     ids_of,
     make_columns,
@@ -33,7 +27,11 @@ from minibert.tokenization.rows import (
     special_tokens_mask,
     warn_if_too_long,
 )
-from minibert.tokenization.tokens import TokenTable
+from minibert.tokenization.fast_encoder import collector_paused
+from minibert.tokenization.inputs import CallOptions, TextReader, as_batch
+from minibert.tokenization.normalize import NormalizeOptions
+from minibert.tokenization.padding import pad_columns, to_tensors
+from minibert.tokenization.vocab import TokenTable
 from minibert.tokenization.wordpiece import WordPiece
 
 

@@ -1,0 +1,1 @@
+"""Train a model: the loop, the optimizer, checkpoints and resume."""

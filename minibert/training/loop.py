@@ -24,14 +24,14 @@ from typing import Any, Protocol
 
 import torch
 
-from minibert.data.batches import Batch
+from minibert.data.labelled.batches import Batch
 from minibert.errors import Interrupted, MiniBertError
 from minibert.files import only_one
 from minibert.model.pretrained import PretrainedModel
-from minibert.training.ahead import made_ahead
+from minibert.training.checkpoint import Position
 from minibert.training.distributed import ALONE, Processes, ProcessLost
+from minibert.training.gradient_accumulation import check_divisible, made_ahead, windows
 from minibert.training.interrupts import Stop, StopRequest, stop_requests
-from minibert.training.memory import keep_large_buffers
 from minibert.training.optimizer import (
     decay_groups,
     make_optimizer,
@@ -39,11 +39,9 @@ from minibert.training.optimizer import (
     warmup_then_linear,
 )
 from minibert.training.progress import Clock, Progress
-from minibert.training.record import Record, begin
-from minibert.training.settings import TrainingSettings, choose_precision
-from minibert.training.state import Position
+from minibert.training.run_folder import Record, begin
+from minibert.training.settings import TrainingSettings, choose_precision, keep_large_buffers
 from minibert.training.step import Run, update
-from minibert.training.windows import check_divisible, windows
 
 SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no scale will help
 

@@ -1,5 +1,6 @@
 """The choices of a training run, each with its reason; and its device and precision."""
 
+import ctypes
 import os
 from dataclasses import dataclass
 
@@ -117,3 +118,30 @@ def describe_device(device: torch.device, precision: torch.dtype) -> str:
         threads = torch.get_num_threads()
         return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {short}"
     return f"{device}, {short}"
+
+
+# Large buffers stay with the process: on a CPU with Linux, bfloat16 is 1.15 x as fast for it.
+#
+# A training step asks for the same large buffers as the one before it. glibc would give many of
+# them
+# back to the system when they are free, and the system clears every page before it is used again:
+# with tiny, 64 tokens and 32 rows, 3,000 to 4,400 pages an update instead of 170.
+
+
+LARGEST = 32 << 20  # bytes; glibc keeps no larger buffer
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # its numbers for these options
+
+
+def keep_large_buffers() -> bool:
+    """Ask glibc not to give them back; nothing happens where the C library is another one.
+
+    Returns:
+        Whether it agreed.
+
+    Source: mallopt(3).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

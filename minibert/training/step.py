@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minibert.data.batches import Batch
+from minibert.data.labelled.batches import Batch
 from minibert.errors import MiniBertError
-from minibert.model.checks import check_inputs
+from minibert.model.input_checks import check_inputs
 from minibert.model.losses import LABEL_ARGUMENTS
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.distributed import Processes
+from minibert.training.gradient_accumulation import Window
 from minibert.training.interrupts import StopRequest
 from minibert.training.settings import TrainingSettings
-from minibert.training.windows import Window
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 

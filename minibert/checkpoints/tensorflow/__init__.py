@@ -1,0 +1,1 @@
+"""Read TensorFlow checkpoints (Google's BERT releases) without TensorFlow."""

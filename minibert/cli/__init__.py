@@ -1,0 +1,1 @@
+"""Run minibert from the command line, one module per command."""

@@ -1,0 +1,1 @@
+"""Build the embedded data set from the documentation of installed libraries."""

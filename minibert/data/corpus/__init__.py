@@ -1,0 +1,1 @@
+"""Turn raw text into a tokenized corpus on disk."""

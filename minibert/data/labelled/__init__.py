@@ -1,0 +1,1 @@
+"""Turn labelled files into batches for fine-tuning."""

@@ -1,0 +1,1 @@
+"""Slow, readable implementations: taught in the lessons, used as oracles in the tests."""

@@ -1,0 +1,1 @@
+"""Learn a WordPiece vocabulary from text, or extend one."""
