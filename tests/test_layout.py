@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "reference": {"tokenization", "data"},
     "tokenization": set(),
     "checkpoints": set(),
-    "model": {"checkpoints"},
+    "model": {"checkpoints", "tokenization"},
     "data": {"tokenization"},
     "evaluation": {"data", "model", "tokenization", "checkpoints"},
     "inference": {"evaluation", "data", "model", "tokenization", "checkpoints"},

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from small_models import HEADS, small_batch, small_labels, small_model
 
 from minibert.model.losses import (
-    IGNORED,
     LABEL_ARGUMENTS,
     _precise,
     binary_cross_entropy,
@@ -23,6 +22,7 @@ from minibert.model.losses import (
 )
 from minibert.model.outputs import LossTerm
 from minibert.model.pretraining_heads import IS_NEXT, IS_RANDOM
+from minibert.tokenization.padding import IGNORE_INDEX
 
 
 def term(total: float, count: int) -> LossTerm:
@@ -32,7 +32,7 @@ def term(total: float, count: int) -> LossTerm:
 def test_four_labels_by_hand():
     # Two classes with logits (0, ln 3), so probabilities 1/4 and 3/4; the labels 0, 1, none, 1.
     logits = torch.tensor([[0.0, math.log(3)]] * 4, dtype=torch.float64)
-    loss = cross_entropy(logits, torch.tensor([0, 1, IGNORED, 1]))
+    loss = cross_entropy(logits, torch.tensor([0, 1, IGNORE_INDEX, 1]))
     assert loss.total.item() == pytest.approx(math.log(4) + 2 * math.log(4 / 3))
     assert loss.count.item() == 3
     assert loss.mean().item() == pytest.approx((math.log(4) + 2 * math.log(4 / 3)) / 3)
@@ -63,7 +63,7 @@ def test_the_mean_of_means_is_not_the_mean():
 
 def test_nothing_labelled_is_a_loss_of_0_with_a_gradient_of_0():
     logits = torch.randn(3, 5, requires_grad=True)
-    loss = cross_entropy(logits, torch.full((3,), IGNORED)).mean()
+    loss = cross_entropy(logits, torch.full((3,), IGNORE_INDEX)).mean()
     assert loss.item() == 0.0
     loss.backward()
     assert (logits.grad == 0).all()
@@ -73,7 +73,7 @@ def test_nothing_labelled_is_a_loss_of_0_with_a_gradient_of_0():
 def test_cross_entropy_has_the_mean_that_pytorch_gives(ignored):
     logits = torch.randn(5, 7, dtype=torch.float64)
     labels = torch.tensor([0, 6, 3, 3, 2])
-    labels[list(ignored)] = IGNORED
+    labels[list(ignored)] = IGNORE_INDEX
     torch.testing.assert_close(
         cross_entropy(logits, labels).mean(), F.cross_entropy(logits, labels)
     )
@@ -81,7 +81,7 @@ def test_cross_entropy_has_the_mean_that_pytorch_gives(ignored):
 
 def test_an_ignored_item_changes_nothing_whatever_its_logits_are():
     logits = torch.randn(4, 3)
-    labels = torch.tensor([0, IGNORED, 2, IGNORED])
+    labels = torch.tensor([0, IGNORE_INDEX, 2, IGNORE_INDEX])
     wild = logits.clone()
     wild[1], wild[3] = 1e4, -1e4
     one, two = cross_entropy(logits, labels), cross_entropy(wild, labels)
@@ -128,8 +128,8 @@ def test_counts_known_before_the_model_runs_are_those_of_its_loss(head):
 def test_counts_leave_out_ignored_labels_and_what_is_no_label():
     batch = {
         "input_ids": torch.tensor([[1, 2, 3]]),
-        "labels": torch.tensor([[5, IGNORED, 0]]),
-        "next_sentence_label": torch.tensor([IGNORED]),
+        "labels": torch.tensor([[5, IGNORE_INDEX, 0]]),
+        "next_sentence_label": torch.tensor([IGNORE_INDEX]),
     }
     assert count_labels(batch) == {"labels": 2, "next_sentence_label": 0}
     assert count_labels({"labels": torch.tensor([[0.5, -100.0]])}) == {"labels": 2}
@@ -167,7 +167,7 @@ def test_two_unequal_batches_give_the_gradient_of_one_big_one(head):
 def wide_case(rows, words, dtype=torch.float64):
     logits = 5 * torch.randn(rows, words, dtype=torch.float64)
     labels = torch.randint(0, words, (rows,))
-    labels[::3] = IGNORED
+    labels[::3] = IGNORE_INDEX
     return logits.to(dtype).requires_grad_(), labels
 
 
@@ -180,7 +180,7 @@ def test_the_loss_of_a_whole_vocabulary_is_pytorchs(rows, dtype, precision):
     logits, labels = wide_case(rows, 1500, dtype)
     total, expected = (
         cross_entropy(logits, labels).total,
-        F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum"),
+        F.cross_entropy(_precise(logits), labels, ignore_index=IGNORE_INDEX, reduction="sum"),
     )
     torch.testing.assert_close(total, expected, rtol=min(precision, 1e-5), atol=1e-6)
     found, wanted = (torch.autograd.grad(3 * loss, logits)[0] for loss in (total, expected))
@@ -205,7 +205,7 @@ def test_a_whole_vocabulary_has_the_second_derivative_of_pytorch():
 
 
 def test_a_whole_vocabulary_and_no_label_is_a_loss_of_0():
-    for labels in (torch.zeros(0, dtype=torch.long), torch.full((5,), IGNORED)):
+    for labels in (torch.zeros(0, dtype=torch.long), torch.full((5,), IGNORE_INDEX)):
         logits = torch.randn(len(labels), 2000, requires_grad=True)
         total = cross_entropy(logits, labels).total
         total.backward()

@@ -9,13 +9,13 @@ import torch
 from scipy.stats import binomtest, chisquare
 
 from minibert.data.pretraining.masking import (
-    NO_LABEL,
     MaskingRates,
     MaskingVocabulary,
     google_masking,
     mask_tokens,
 )
 from minibert.errors import MiniBertError
+from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.tokenization.tokenizer import BertTokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]"]
@@ -39,7 +39,7 @@ def words(rows=1000, columns=200, seed=0):
 def outcomes(input_ids, **options):
     """How many tokens became [MASK], another word, stayed as they were, and were not picked."""
     shown, labels = mask_tokens(input_ids, VOCABULARY, generator=generator(1), **options)
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     masked = picked & (shown == MASK)
     kept = picked & (shown == input_ids)
     counts = [masked, picked & ~masked & ~kept, kept, ~picked]
@@ -80,7 +80,7 @@ def test_every_word_and_piece_is_drawn_equally_often_as_a_random_word():
 
 def test_whether_a_token_is_picked_says_nothing_about_its_neighbour():
     _, labels = mask_tokens(words(), VOCABULARY, generator=generator())
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     both = int((picked[:, 1:] & picked[:, :-1]).sum())
     assert binomtest(both, picked[:, 1:].numel(), 0.15**2).pvalue > 0.001
 
@@ -99,7 +99,7 @@ def test_another_seed_masks_other_places_and_the_same_seed_the_same():
         mask_tokens(ids, VOCABULARY, generator=generator(seed))[1] for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
-    overlap = ((first != NO_LABEL) & (other != NO_LABEL)).float().mean()
+    overlap = ((first != IGNORE_INDEX) & (other != IGNORE_INDEX)).float().mean()
     assert 0.01 < overlap < 0.04  # 0.15 squared
 
 
@@ -114,7 +114,7 @@ def test_special_tokens_are_never_picked():
         shown, labels = mask_tokens(
             ids, VOCABULARY, generator=generator(), whole_word=whole_word, rates=MaskingRates(0.9)
         )
-        assert (labels[special] == NO_LABEL).all()
+        assert (labels[special] == IGNORE_INDEX).all()
         assert torch.equal(shown[special], ids[special])
 
 
@@ -137,7 +137,7 @@ def test_the_callers_ids_are_not_changed():
 def test_labels_are_the_original_ids_where_picked_and_elsewhere_nothing_changes():
     ids = words()
     shown, labels = mask_tokens(ids, VOCABULARY, generator=generator())
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     assert torch.equal(labels[picked], ids[picked])
     assert torch.equal(shown[~picked], ids[~picked])
 
@@ -171,12 +171,12 @@ def text_of_words(rows=500):
 def test_all_pieces_of_a_word_are_picked_or_none():
     ids = text_of_words()
     _, labels = mask_tokens(ids, VOCABULARY, generator=generator(), whole_word=True)
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     continues = VOCABULARY.continues[ids]
     assert torch.equal(picked[:, 1:][continues[:, 1:]], picked[:, :-1][continues[:, 1:]])
     assert picked.any()
     _, labels = mask_tokens(ids, VOCABULARY, generator=generator())
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     assert not torch.equal(picked[:, 1:][continues[:, 1:]], picked[:, :-1][continues[:, 1:]])
 
 
@@ -184,11 +184,11 @@ def test_whole_words_keep_both_rates():
     ids = text_of_words(2000)  # 240,000 tokens in 120,000 words
     _, labels = mask_tokens(ids, VOCABULARY, generator=generator(1), whole_word=True)
     starts = ~VOCABULARY.continues[ids] & ~VOCABULARY.special[ids]
-    picked_words = int((labels[starts] != NO_LABEL).sum())
+    picked_words = int((labels[starts] != IGNORE_INDEX).sum())
     assert binomtest(picked_words, int(starts.sum()), 0.15).pvalue > 0.001
     for pieces in (starts, VOCABULARY.continues[ids]):  # first pieces, and the others
         shown, labels = mask_tokens(ids, VOCABULARY, generator=generator(1), whole_word=True)
-        picked = pieces & (labels != NO_LABEL)
+        picked = pieces & (labels != IGNORE_INDEX)
         masked = int((picked & (shown == MASK)).sum())
         kept = int((picked & (shown == ids)).sum())
         total = int(picked.sum())
@@ -203,7 +203,7 @@ def test_the_pieces_of_a_word_are_hidden_each_in_its_own_way():
         shown, labels = mask_tokens(
             ids, VOCABULARY, generator=generator(), rates=MaskingRates(share), whole_word=True
         )
-        masked = (shown == MASK)[labels != NO_LABEL].view(-1, 2)
+        masked = (shown == MASK)[labels != IGNORE_INDEX].view(-1, 2)
         both = int(masked.all(dim=1).sum())
         assert binomtest(both, len(masked), 0.8**2).pvalue > 0.001
 
@@ -212,7 +212,7 @@ def test_the_rest_of_a_cut_word_is_picked_as_often_as_any_other():
     # [CLS] ##p0 w0 [SEP] ##p1: the pieces have no first piece that could be picked for them.
     ids = torch.tensor([[CLS, FIRST_PIECE, FIRST_WORD, SEP, FIRST_PIECE + 1]] * 2000)
     _, labels = mask_tokens(ids, VOCABULARY, generator=generator(), whole_word=True)
-    shares = (labels != NO_LABEL).float().mean(dim=0)
+    shares = (labels != IGNORE_INDEX).float().mean(dim=0)
     assert (shares[[1, 2, 4]] - 0.15).abs().max() < 0.03
     assert shares[[0, 3]].max() == 0
 
@@ -223,7 +223,7 @@ def test_word_starts_of_a_segmenter_are_followed():
     _, labels = mask_tokens(
         ids, VOCABULARY, generator=generator(), whole_word=True, word_starts=starts
     )
-    picked = labels != NO_LABEL
+    picked = labels != IGNORE_INDEX
     assert torch.equal(picked[:, 0], picked[:, 1])
     assert torch.equal(picked[:, 0], picked[:, 2])
     assert torch.equal(picked[:, 3], picked[:, 4])
@@ -238,7 +238,7 @@ def test_masking_works_where_the_batch_is():
         ids, vocabulary, generator=torch.Generator("cuda").manual_seed(0), whole_word=True
     )
     assert shown.device == labels.device == ids.device
-    assert 0.14 < (labels != NO_LABEL).float().mean() < 0.16
+    assert 0.14 < (labels != IGNORE_INDEX).float().mean() < 0.16
 
 
 # Google's way (its 60 instances are compared in test_sentence_pairs.py)

@@ -13,11 +13,12 @@ from toy_corpus import CLS, MASK, PAD, SEP, toy_corpus
 from minibert.data.corpus.build import build_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
-from minibert.data.pretraining.masking import NO_LABEL, MaskingRates
+from minibert.data.pretraining.masking import MaskingRates
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.model.config import BertConfig
 from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
+from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.tokenization.tokenizer import BertTokenizer
 
 FIRST = 6  # the id of the first token of the toy corpus
@@ -34,7 +35,7 @@ def batches(corpus, **options):
 
 def unmasked(batch):
     """The ids as they were before masking."""
-    return torch.where(batch["labels"] == NO_LABEL, batch["input_ids"], batch["labels"])
+    return torch.where(batch["labels"] == IGNORE_INDEX, batch["input_ids"], batch["labels"])
 
 
 def same(first, second):
@@ -76,7 +77,7 @@ def test_a_pair_is_framed_and_its_label_is_true(corpus):
             lengths = {int((document == document[text[0]]).sum()) for text in (first, second)}
             same_document = document[first[0]] == document[second[0]]
             # Only a document of one sentence has 3 tokens.
-            assert label == (NO_LABEL if lengths == {3} else 0 if same_document else 1)
+            assert label == (IGNORE_INDEX if lengths == {3} else 0 if same_document else 1)
             if label == 0:
                 # Only a few tokens at the border of A and B may have been cut off.
                 assert 0 < second[0] - first[-1] <= 3
@@ -93,7 +94,7 @@ def test_pairs_without_a_label_count_for_the_masked_words_alone(tmp_path):
         output = model(**batch)
         term = output.loss_terms["next_sentence_label"]
         label = batch["next_sentence_label"]
-        if label == NO_LABEL:
+        if label == IGNORE_INDEX:
             assert (term.total, term.count) == (0, 0)
             assert output.loss == output.loss_terms["labels"].mean()
         else:
@@ -106,7 +107,7 @@ def test_pairs_without_a_label_count_for_the_masked_words_alone(tmp_path):
 
 def test_special_tokens_and_padding_are_never_masked(corpus):
     for batch in batches(corpus, rates=MaskingRates(0.9)).epoch(0):
-        picked = batch["labels"] != NO_LABEL
+        picked = batch["labels"] != IGNORE_INDEX
         assert batch["labels"][picked].min() >= FIRST
         assert not (picked & (batch["attention_mask"] == 0)).any()
         assert (batch["input_ids"][:, 0] == CLS).all()
@@ -150,7 +151,7 @@ def test_each_epoch_and_seed_has_pairs_and_masks_of_its_own(corpus):
 def test_no_two_batches_of_any_epochs_are_masked_in_the_same_places(corpus):
     data = batches(corpus, next_sentence=False)
     places = [
-        batch["labels"] != NO_LABEL
+        batch["labels"] != IGNORE_INDEX
         for epoch in range(3)
         for batch in data.epoch(epoch)
         if batch["labels"].shape == (8, 32)
@@ -219,7 +220,7 @@ def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
                 zip(unmasked(batch)[0].tolist(), batch["labels"][0].tolist(), strict=True)
             )
             split_words += sum(
-                (picked[token] == NO_LABEL) != (picked[token + 1] == NO_LABEL)
+                (picked[token] == IGNORE_INDEX) != (picked[token + 1] == IGNORE_INDEX)
                 for token in range(5, 95, 2)
             )
         assert (split_words == 0) == whole_word
@@ -254,7 +255,7 @@ def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):
     for epoch in range(70):
         for batch in data.epoch(epoch):
             words += int((unmasked(batch) >= FIRST).sum())
-            picked += int((batch["labels"] != NO_LABEL).sum())
+            picked += int((batch["labels"] != IGNORE_INDEX).sum())
     assert words > 100_000
     assert binomtest(picked, words, 0.15).pvalue > 0.001
 
@@ -262,7 +263,7 @@ def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):
 def test_masked_places_show_the_mask_token_mostly(corpus):
     data = batches(corpus)
     shown = [
-        batch["input_ids"][batch["labels"] != NO_LABEL]
+        batch["input_ids"][batch["labels"] != IGNORE_INDEX]
         for epoch in range(20)
         for batch in data.epoch(epoch)
     ]

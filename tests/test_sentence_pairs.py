@@ -17,7 +17,6 @@ from toy_corpus import toy_corpus
 
 from minibert.data.corpus.documents import Findings, Layout, read_documents
 from minibert.data.pretraining.full_sentences import plan_packed
-from minibert.data.pretraining.masking import NO_LABEL
 from minibert.data.pretraining.nsp_pairs import plan_pairs
 from minibert.data.sampler import batch_order
 from minibert.errors import MiniBertError
@@ -27,6 +26,7 @@ from minibert.reference.google_pretraining import (
     google_instances,
     sentence_pairs,
 )
+from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.tokenization.tokenizer import BertTokenizer
 
 
@@ -125,7 +125,7 @@ def test_documents_of_one_sentence_are_pairs_without_a_label(tmp_path):
         pairs = [pair for pair in spans(corpus, plan) if single & {*pair[0], *pair[1]}]
         assert len(pairs) == 2  # of five sentences one sits out, another one each time
         for first, second, label in pairs:
-            assert label == NO_LABEL and {*first, *second} <= single
+            assert label == IGNORE_INDEX and {*first, *second} <= single
             met |= {*first, *second}
     assert met == single
 
@@ -220,8 +220,8 @@ def test_half_of_the_labels_are_true_however_many_documents_have_one_sentence(tm
     # They could only be A or B of random pairs: to call all pairs random would be right too often.
     corpus = toy_corpus(tmp_path, [1] * 600 + [6] * 400)
     labels = plan_pairs(corpus, max_length=13, seed=0, epoch=0).labels
-    assert (labels == NO_LABEL).sum() == 300
-    asked = labels[labels != NO_LABEL]
+    assert (labels == IGNORE_INDEX).sum() == 300
+    asked = labels[labels != IGNORE_INDEX]
     assert binomtest(int((asked == IS_RANDOM).sum()), len(asked), 0.5).pvalue > 0.001
 
 

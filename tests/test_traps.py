@@ -28,8 +28,9 @@ from minibert import (
     MiniBertError,
 )
 from minibert.model.encoder import activate
-from minibert.model.losses import IGNORED, count_labels
+from minibert.model.losses import count_labels
 from minibert.model.pretraining_heads import IS_NEXT
+from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.training.loop import train
 from minibert.training.optimizer import decay_groups, make_optimizer
 from minibert.training.settings import TrainingSettings
@@ -52,7 +53,7 @@ def test_a_pair_that_belongs_together_is_not_ignored_in_the_loss():
 def test_word_0_may_be_the_right_answer():
     """The other side of ignore_index=0: the word with the id 0 could never be learned."""
     model = small_model("BertForMaskedLM", pad_token_id=3)
-    labels = torch.tensor([[IGNORED, 0, IGNORED]])
+    labels = torch.tensor([[IGNORE_INDEX, 0, IGNORE_INDEX]])
     outputs = model(torch.tensor([[1, 2, 4]]), labels=labels)
     assert outputs.loss_terms["labels"].count.item() == 1
     assert outputs.loss.item() > 0
@@ -62,7 +63,7 @@ def test_positions_without_a_label_do_not_thin_out_the_loss():
     """d2l-en, bert-pretraining: a mean over all slots, multiplied with weights that do nothing."""
     model = small_model("BertForMaskedLM")
     ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
-    labels = torch.tensor([[IGNORED, 7, IGNORED, IGNORED, 3, IGNORED]])
+    labels = torch.tensor([[IGNORE_INDEX, 7, IGNORE_INDEX, IGNORE_INDEX, 3, IGNORE_INDEX]])
     logits = model(ids).logits
     each = [-logits[0, at].log_softmax(dim=-1)[label] for at, label in ((1, 7), (4, 3))]
     torch.testing.assert_close(model(ids, labels=labels).loss, (each[0] + each[1]) / 2)
@@ -77,7 +78,7 @@ def test_longer_padding_does_not_lower_the_loss(head, attention):
     for padding in (0, 5):
         ids = torch.tensor([[5, 6, 7, *[0] * padding]])
         mask = torch.tensor([[1, 1, 1, *[0] * padding]])
-        labels = torch.tensor([[IGNORED, 2, 1, *[IGNORED] * padding]])
+        labels = torch.tensor([[IGNORE_INDEX, 2, 1, *[IGNORE_INDEX] * padding]])
         losses.append(model(ids, attention_mask=mask, labels=labels).loss)
     torch.testing.assert_close(losses[0], losses[1], atol=1e-12, rtol=0)
 
@@ -106,9 +107,11 @@ def test_batches_with_unequal_numbers_of_labels_weigh_by_their_labels(head):
 def test_a_batch_in_which_nothing_was_masked_does_not_end_the_training():
     """0 / 0: short texts and 15 % leave batches without a masked word, and the loss is NaN."""
     model = small_model("BertForMaskedLM")
-    labels = torch.full((2, 3), IGNORED)
+    labels = torch.full((2, 3), IGNORE_INDEX)
     loss = model(torch.ones(2, 3, dtype=torch.long), labels=labels).loss
-    assert F.cross_entropy(torch.zeros(2, 3), torch.full((2,), IGNORED)).isnan()  # PyTorch's mean
+    assert F.cross_entropy(
+        torch.zeros(2, 3), torch.full((2,), IGNORE_INDEX)
+    ).isnan()  # PyTorch's mean
     assert loss.item() == 0.0
     loss.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -247,7 +250,7 @@ def test_the_decoder_is_still_the_token_table_after_loading(tmp_path):
     saved = small_model("BertForMaskedLM", dtype=torch.float32)
     saved.save_pretrained(tmp_path)
     model = BertForMaskedLM.from_pretrained(tmp_path, quiet=True)
-    model(torch.tensor([[5, 6]]), labels=torch.tensor([[IGNORED, 7]])).loss.backward()
+    model(torch.tensor([[5, 6]]), labels=torch.tensor([[IGNORE_INDEX, 7]])).loss.backward()
     torch.optim.SGD(model.parameters(), lr=1.0).step()
     table = model.bert.embeddings.token.weight
     assert not torch.equal(table[7], saved.bert.embeddings.token.weight[7])  # as a decoder's row
@@ -360,7 +363,7 @@ def masked_lm_run(folder, *, lengths=(2, 2), **options):
     model = BertForMaskedLM(small_config())
     before = [parameter.detach().clone() for parameter in model.parameters()]
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
-    batch = {"input_ids": ids, "labels": torch.where(ids % 2 == 0, ids, IGNORED)}
+    batch = {"input_ids": ids, "labels": torch.where(ids % 2 == 0, ids, IGNORE_INDEX)}
 
     class SameBatches:
         def length(self, epoch):

@@ -10,9 +10,9 @@ from torch import Tensor
 from minibert.data.labelled.batches import Batch
 from minibert.errors import MiniBertError
 from minibert.evaluation.metrics import perplexity
-from minibert.model.losses import IGNORED
 from minibert.model.outputs import LossTerm
 from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
+from minibert.tokenization.padding import IGNORE_INDEX
 
 HELD_OUT_SHARE = 0.02  # of the documents
 EVALUATED_BATCHES = 100  # while training; in the end all held-out text is
@@ -48,7 +48,9 @@ def evaluate_pretraining(
         moved = {name: tensor.to(device) for name, tensor in batch.items()}
         outputs = model(**moved)
         labels = moved["labels"]
-        words.add(outputs.labelled_logits, labels[labels != IGNORED], outputs.loss_terms["labels"])
+        words.add(
+            outputs.labelled_logits, labels[labels != IGNORE_INDEX], outputs.loss_terms["labels"]
+        )
         if "next_sentence_label" in moved:
             term = outputs.loss_terms["next_sentence_label"]
             pairs.add(outputs.seq_relationship_logits, moved["next_sentence_label"], term)
@@ -70,7 +72,7 @@ def evaluate_pretraining(
 
 def next_sentence_majority(labels: Tensor) -> float:
     """How often the commoner answer is right, of the pairs (N,) that have a label."""
-    random = labels[labels != IGNORED].double().mean().item()
+    random = labels[labels != IGNORE_INDEX].double().mean().item()
     return max(random, 1 - random)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
-from minibert.model.losses import IGNORED
+from minibert.tokenization.padding import IGNORE_INDEX
 
 
 def check_inputs(
@@ -119,7 +119,7 @@ def check_labels(
         raise MiniBertError(
             f"{name} has the shape {tuple(labels.shape)}; it must be {shape} for this batch."
         )
-    _check_values(name, labels, classes, of, ignored=IGNORED)
+    _check_values(name, labels, classes, of, ignored=IGNORE_INDEX)
 
 
 def check_is_tensor(name: str, value: object) -> None:

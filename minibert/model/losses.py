@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minibert.model.outputs import LossTerm
-
-IGNORED = -100
+from minibert.tokenization.padding import IGNORE_INDEX
 
 # The arguments of the models that hold labels.
 LABEL_ARGUMENTS = ("labels", "next_sentence_label", "start_positions", "end_positions")
@@ -28,10 +27,12 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
     """
     labels = labels.long()
     if _is_wide(logits):
-        total = wide_cross_entropy(logits, labels, ignored=IGNORED)
+        total = wide_cross_entropy(logits, labels, ignored=IGNORE_INDEX)
     else:
-        total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORED, reduction="sum")
-    return LossTerm(total, (labels != IGNORED).sum())
+        total = F.cross_entropy(
+            _precise(logits), labels, ignore_index=IGNORE_INDEX, reduction="sum"
+        )
+    return LossTerm(total, (labels != IGNORE_INDEX).sum())
 
 
 def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
@@ -65,7 +66,7 @@ def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
     for name in LABEL_ARGUMENTS:
         if name in batch:
             labels = batch[name]
-            real = labels if labels.is_floating_point() else labels[labels != IGNORED]
+            real = labels if labels.is_floating_point() else labels[labels != IGNORE_INDEX]
             counts[name] = real.numel()
     return counts
 

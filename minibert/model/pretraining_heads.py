@@ -20,10 +20,11 @@ from minibert.model.bert import EncoderInputs, ModelWithHead
 from minibert.model.config import BertConfig
 from minibert.model.encoder import activate
 from minibert.model.input_checks import check_is_batch, check_labels
-from minibert.model.losses import IGNORED, cross_entropy, sum_of_means
+from minibert.model.losses import cross_entropy, sum_of_means
 from minibert.model.outputs import LossTerm, MaskedLMOutput, PreTrainingOutput, TaskOutput
 from minibert.model.pretrained import initialise
 from minibert.model.query_positions import LabelledPlaces, labelled_places
+from minibert.tokenization.padding import IGNORE_INDEX
 
 # Google's code: `next_sentence_label = 1 if is_random_next else 0`. The data have the same two
 # numbers of their own, since neither data nor models import the other.
@@ -110,7 +111,7 @@ def masked_lm_outputs(
         wanted = all_logits or all_logits is None
         return model.masked_lm(hidden, token_table) if wanted else None, None, None
     logits = model.masked_lm(hidden, token_table)
-    labelled = labels != IGNORED
+    labelled = labels != IGNORE_INDEX
     labelled_logits = logits[labelled]  # (B, S, V) -> (N, V)
     return logits, labelled_logits, cross_entropy(labelled_logits, labels[labelled])
 

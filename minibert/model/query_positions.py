@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minibert.model.losses import IGNORED
+from minibert.tokenization.padding import IGNORE_INDEX
 
 # Every batch has another number of words to score, and for every new shape of a matrix product in
 # bfloat16 a CPU gets code of its own, which takes time at first and then stays: half a gigabyte.
@@ -46,7 +46,7 @@ def labelled_places(labels: Tensor) -> LabelledPlaces:
     """
     if not labels.numel():
         return LabelledPlaces(labels[:, :1], labels.flatten(), labels.flatten(), 0)
-    labelled = labels != IGNORED
+    labelled = labels != IGNORE_INDEX
     wanted = labelled.clone()
     wanted[:, 0] = True
     # To read a number is to wait for a GPU, so both are read at once, before it is given the layers
@@ -55,5 +55,5 @@ def labelled_places(labels: Tensor) -> LabelledPlaces:
     positions = wanted.int().argsort(dim=1, descending=True, stable=True)[:, :most]
     read = labels.gather(1, positions).flatten()  # (B, K) -> (B * K,)
     scored = math.ceil(count / SCORED_STEP) * SCORED_STEP
-    rows = (read == IGNORED).int().argsort(stable=True)[:scored]
+    rows = (read == IGNORE_INDEX).int().argsort(stable=True)[:scored]
     return LabelledPlaces(positions, rows, read[rows], count)

@@ -7,6 +7,8 @@ from typing import Any
 from minibert.errors import MiniBertError
 from minibert.tokenization.inputs import CallOptions
 
+IGNORE_INDEX = -100  # the label that torch.nn.functional.cross_entropy ignores
+
 _PADDING_VALUES = {
     "token_type_ids": 0,
     "attention_mask": 0,

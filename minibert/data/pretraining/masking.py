@@ -28,10 +28,9 @@ import torch
 from torch import Tensor
 
 from minibert.errors import MiniBertError
+from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.wordpiece import CONTINUES
-
-NO_LABEL = -100
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def mask_tokens(
     )
     shown = torch.where(to_random, vocabulary.words[choice], input_ids)
     shown = shown.masked_fill(to_mask, vocabulary.mask_id)
-    return shown, input_ids.masked_fill(~picked, NO_LABEL)
+    return shown, input_ids.masked_fill(~picked, IGNORE_INDEX)
 
 
 def _pick_words(draw: Tensor, starts: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minibert.data.corpus.corpus import Array, Corpus
-from minibert.data.pretraining.masking import NO_LABEL
 from minibert.errors import MiniBertError
+from minibert.tokenization.padding import IGNORE_INDEX
 
 # Google: `next_sentence_label = 1 if is_random_next else 0`.
 IS_NEXT = 0
@@ -104,7 +104,7 @@ def plan_pairs(
     single = random.permutation(corpus.sentences[np.stack([single, single + 1], axis=1)])
     first, second = single[: len(single) // 2 * 2].reshape(2, -1, 2)
     places = np.concatenate([places, np.concatenate([first, second], axis=1)])
-    labels = np.append(labels, np.full(len(first), NO_LABEL, dtype=np.int8))
+    labels = np.append(labels, np.full(len(first), IGNORE_INDEX, dtype=np.int8))
     _truncate(places[:, :2], places[:, 2:], longest, random)
     return PairPlan(places, labels)
 
