@@ -12,7 +12,7 @@ import numpy as np
 from minibert.cli.shared import Parser, run
 from minibert.data.labelled.examples import read_examples
 from minibert.errors import MiniBertError
-from minibert.inference.sentence_embeddings import POOLS, TextEncoder
+from minibert.inference.sentence_embeddings import POOLING_MODES, SentenceEncoder
 from minibert.plots.text_map import vectors_picture
 from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
 
@@ -62,7 +62,7 @@ def main() -> None:
     if len(texts) < 2:
         raise MiniBertError("one sentence has no nearest other; give a file with more of them.")
 
-    encoder = TextEncoder.from_folder(options.folder)
+    encoder = SentenceEncoder.from_pretrained(options.folder)
     chinese = [text for text in texts if not text.isascii()]
     if options.file is None and unknown_share(encoder.tokenizer, chinese) > MOSTLY_UNKNOWN:
         topics = [topic for topic, text in zip(topics, texts, strict=True) if text.isascii()]
@@ -88,7 +88,7 @@ def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="a folder with a BERT, or a name on the hub")
     parser.add_argument("--file", type=Path, help=".txt (a sentence a line), .tsv, .csv or .jsonl")
-    parser.add_argument("--pool", choices=POOLS, default="mean")
+    parser.add_argument("--pool", choices=POOLING_MODES, default="mean")
     parser.add_argument("--layer", type=int, default=-1, help="0 is the embeddings, -1 the last")
     parser.add_argument("--picture", type=Path, default=Path("vectors.png"), metavar="FILE")
     options: argparse.Namespace = parser.parse_args()

@@ -31,7 +31,7 @@ def main() -> None:
         raise MiniBertError(
             "give a folder or hub name with a pretrained BERT: python examples/fill_mask.py FOLDER."
         )
-    filler = MaskFiller.from_folder(options.folder)
+    filler = MaskFiller.from_pretrained(options.folder)
     unknown = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]"))
     for text in options.texts or (ENGLISH + CHINESE if unknown < MOSTLY_UNKNOWN else ENGLISH):
         print(text)

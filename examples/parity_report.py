@@ -25,7 +25,7 @@ import test_parity_transformers as hugging_face  # noqa: E402
 from minibert.checkpoints.name_map import from_hugging_face  # noqa: E402
 from minibert.cli.shared import Parser, run  # noqa: E402
 from minibert.errors import MiniBertError  # noqa: E402
-from minibert.files import write_whole  # noqa: E402
+from minibert.files import write_atomic  # noqa: E402
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 4e-2}
 PAGE = """\
@@ -121,7 +121,7 @@ def main() -> None:
         google=table(google_rows(folder)) if folder.exists() else "Not measured: no golden/ here.",
         hugging_face=table(hugging_face_rows()),
     )
-    write_whole(ROOT / "docs" / "parity.md", page)
+    write_atomic(ROOT / "docs" / "parity.md", page)
     print(page)
 
 

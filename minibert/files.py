@@ -16,13 +16,13 @@ from typing import Any
 from minibert.errors import MiniBertError
 
 # What makes a folder a corpus, so that none is taken for a model or for text.
-CORPUS_DESCRIPTION = "corpus.json"
+CORPUS_FILE = "corpus.json"
 # What a classifier was trained to read: how long, and whether pairs.
 TASK_FILE = "task.json"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; at the end of the block it becomes `path`, complete.
 
     If the block fails, `path` stays as it was and nothing is left behind.
@@ -46,7 +46,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; at the end of the block it becomes `path`, complete.
 
     Raises:
@@ -73,10 +73,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Write `content` (text as UTF-8) to `path`, whole or not at all."""
     data = content.encode("utf-8") if isinstance(content, str) else content
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -108,7 +108,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Let no second process into the block with the same folder; a lock dies with its process.
 
     Raises:
@@ -137,7 +137,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     make_folder(path.parent)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     # What UTF-8 cannot hold, a lone surrogate, becomes \ud800: JSON's own way to write it.
-    write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+    write_atomic(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tiny_folders import PIECES, classifier_folder, pretrained_folder
 from minibert.cli.main import COMMANDS, main
 from minibert.data.corpus.tokenize_shards import tokenize_bundles
 from minibert.errors import MiniBertError
-from minibert.inference.sentence_embeddings import TextEncoder
+from minibert.inference.sentence_embeddings import SentenceEncoder
 from minibert.inference.text_classification import TextClassifier
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -330,7 +330,7 @@ def test_embed_writes_the_same_numbers_everywhere(minibert, made):
     assert array.dtype == np.float32
     assert np.array_equal(np.array([line["vector"] for line in lines], dtype=np.float32), array)
     texts = [line["text"] for line in lines]
-    expected = TextEncoder.from_folder(made / "pretrained").encode(texts, layer=1)
+    expected = SentenceEncoder.from_pretrained(made / "pretrained").encode(texts, layer=1)
     assert np.array_equal(array, expected)
     assert files() == ["a.jsonl", "a.npy"]
 
@@ -585,7 +585,7 @@ def test_a_pointer_of_git_lfs_is_no_damage(minibert):
 
 
 def test_a_list_of_texts_is_never_taken_for_a_pair(made):
-    classifier = TextClassifier.from_folder(made / "classifier")
+    classifier = TextClassifier.from_pretrained(made / "classifier")
     for texts in (["the cat", "paris"], ("the cat", "paris"), [["the cat", "paris"]]):
         with pytest.raises(MiniBertError, match=r"for many texts, classifier.predict\(\[...\]\)"):
             classifier(texts)

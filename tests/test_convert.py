@@ -142,7 +142,7 @@ def test_a_classifier_still_knows_what_it_was_trained_to_read(tmp_path):
     classifier_folder(tmp_path / "pairs", pairs=True)
     convert(tmp_path / "pairs", tmp_path / "converted")
     with pytest.raises(MiniBertError, match="trained on pairs"):
-        TextClassifier.from_folder(tmp_path / "converted")("one text")
+        TextClassifier.from_pretrained(tmp_path / "converted")("one text")
 
 
 def test_what_no_bert_has_is_left_out_and_named(source, tmp_path):

@@ -10,7 +10,13 @@ import torch
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert import BertForMaskedLM, BertModel, MiniBertError
-from minibert.inference.sentence_embeddings import POOLS, TextEncoder, pool_cls, pool_max, pool_mean
+from minibert.inference.sentence_embeddings import (
+    POOLING_MODES,
+    SentenceEncoder,
+    pool_cls,
+    pool_max,
+    pool_mean,
+)
 
 TEXTS = ["the cat sat on a mat.", "猫", "", "paris is the capital of france.", "a 猫 [SEP] sat"]
 
@@ -26,7 +32,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(folder):
-    return TextEncoder.from_folder(folder)
+    return SentenceEncoder.from_pretrained(folder)
 
 
 def test_each_pool_by_hand():
@@ -35,7 +41,7 @@ def test_each_pool_by_hand():
     assert pool_max(HIDDEN, REAL).tolist() == [[3, -2]]
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", POOLING_MODES)
 def test_padding_and_batches_never_change_a_vector(encoder, pool):
     together = encoder.encode(TEXTS, pool=pool)
     assert together.dtype == np.float32
@@ -95,12 +101,14 @@ def test_a_text_that_just_fits_is_not_cut(encoder):
 
 
 def test_any_folder_with_an_encoder_will_do(tmp_path):
-    vectors = TextEncoder.from_folder(classifier_folder(tmp_path)).encode(TEXTS, pool="pooler")
+    vectors = SentenceEncoder.from_pretrained(classifier_folder(tmp_path)).encode(
+        TEXTS, pool="pooler"
+    )
     assert vectors.shape == (len(TEXTS), 16)
 
 
 def test_a_pooler_that_was_never_trained_is_refused(tmp_path):
-    encoder = TextEncoder.from_folder(pretrained_folder(tmp_path, BertForMaskedLM))
+    encoder = SentenceEncoder.from_pretrained(pretrained_folder(tmp_path, BertForMaskedLM))
     assert encoder.encode(["the cat"]).shape == (1, 16)
     with pytest.raises(MiniBertError, match="without a trained pooler"):
         encoder.encode(["the cat"], pool="pooler")
@@ -136,4 +144,4 @@ def test_a_vocabulary_longer_than_the_models_table_is_refused(tmp_path):
     pretrained_folder(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join([*PIECES, "dog"]), encoding="utf-8")
     with pytest.raises(MiniBertError, match="has 25 pieces, but the model knows 24"):
-        TextEncoder.from_folder(tmp_path)
+        SentenceEncoder.from_pretrained(tmp_path)

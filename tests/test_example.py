@@ -63,7 +63,7 @@ def chinese(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_it_learns_chinese_and_answers(chinese: tuple[Path, str]):
     output, _ = chinese
-    classifier = TextClassifier.from_folder(output)
+    classifier = TextClassifier.from_pretrained(output)
     assert classifier("今天又下雪了").label == "天气"
     answer = classifier("今天真鸡汤了")
     assert answer.label == "食物"
@@ -90,7 +90,7 @@ def test_it_draws_and_logs(chinese: tuple[Path, str]):
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked(chinese: tuple[Path, str]):
-    classifier = TextClassifier.from_folder(chinese[0])
+    classifier = TextClassifier.from_pretrained(chinese[0])
     texts = ["今天又下雪了", "今天真鸡汤了" * 9, "晴天"]
     together = classifier.predict(texts, batch_size=3)
     for text, answer in zip(texts, together, strict=True):
@@ -102,15 +102,15 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(chinese: tuple[Path, st
 def test_a_saved_folder_answers_bit_for_bit_after_loading_and_saving_again(
     chinese: tuple[Path, str], tmp_path: Path
 ):
-    first = TextClassifier.from_folder(chinese[0])
+    first = TextClassifier.from_pretrained(chinese[0])
     first.save(tmp_path)
-    again = TextClassifier.from_folder(tmp_path)
+    again = TextClassifier.from_pretrained(tmp_path)
     assert first("今天又下雪了").probabilities == again("今天又下雪了").probabilities
 
 
 def test_a_classifier_for_single_texts_refuses_pairs(chinese: tuple[Path, str]):
     with pytest.raises(MiniBertError, match="single texts"):
-        TextClassifier.from_folder(chinese[0])("一", "二")
+        TextClassifier.from_pretrained(chinese[0])("一", "二")
 
 
 def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(
@@ -155,7 +155,7 @@ def test_pairs_and_numbers_are_trained_and_answered(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     assert "pearson" in metrics["dev"]
-    classifier = TextClassifier.from_folder(tmp_path / "out")
+    classifier = TextClassifier.from_pretrained(tmp_path / "out")
     assert isinstance(classifier("the cat", "a cat").label, float)
     with pytest.raises(MiniBertError, match="--pair"):
         classifier("the cat")
@@ -197,14 +197,14 @@ def test_a_damaged_task_file_is_named(said, words, tmp_path: Path):
     folder = classifier_folder(tmp_path / "saved")
     write(folder / "task.json", [json.dumps(said)])
     with pytest.raises(MiniBertError, match=rf"task\.json says .*{words}"):
-        TextClassifier.from_folder(folder)
+        TextClassifier.from_pretrained(folder)
 
 
 def test_a_classifier_keeps_its_settings_whatever_its_folder_is_called(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     classifier_folder(tmp_path / "saved")
     write(tmp_path / "saved" / "task.json", [json.dumps({"max_length": 9, "pairs": True})])
-    again = TextClassifier.from_folder("~/saved")
+    again = TextClassifier.from_pretrained("~/saved")
     assert (again.max_length, again.pairs) == (9, True)
     again.save("~/copy")
     assert (tmp_path / "copy" / "task.json").is_file()
@@ -216,7 +216,7 @@ def test_a_classifier_keeps_its_settings_whatever_its_folder_is_called(tmp_path,
         return str(tmp_path / "saved")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert TextClassifier.from_folder("someone/classifier").max_length == 9
+    assert TextClassifier.from_pretrained("someone/classifier").max_length == 9
     assert "task.json" in asked
 
 

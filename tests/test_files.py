@@ -18,12 +18,12 @@ import pytest
 
 from minibert import MiniBertError
 from minibert.files import (
-    only_one,
+    atomic_file,
+    atomic_folder,
+    exclusive_lock,
     read_json_object,
-    whole_file,
-    whole_folder,
+    write_atomic,
     write_json,
-    write_whole,
 )
 
 
@@ -32,16 +32,16 @@ def listing(folder: Path) -> list[str]:
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path):
-    write_whole(tmp_path / "a", "grün 绿\n")
+    write_atomic(tmp_path / "a", "grün 绿\n")
     assert (tmp_path / "a").read_bytes() == "grün 绿\n".encode()
-    write_whole(tmp_path / "a", b"\x00\xff")
+    write_atomic(tmp_path / "a", b"\x00\xff")
     assert (tmp_path / "a").read_bytes() == b"\x00\xff"
     assert listing(tmp_path) == ["a"]
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path):
     (tmp_path / "usual").touch()
-    with whole_file(tmp_path / "whole") as temporary:
+    with atomic_file(tmp_path / "whole") as temporary:
         temporary.unlink()
         temporary.touch(mode=0o600)  # as safetensors does
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -49,15 +49,15 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path):
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path):
     path = tmp_path / "a"
-    write_whole(path, "old")
-    with whole_file(path) as temporary:
+    write_atomic(path, "old")
+    with atomic_file(path) as temporary:
         temporary.write_text("half", encoding="utf-8")
         assert path.read_text(encoding="utf-8") == "old"
         assert temporary.parent == path.parent  # a rename is one step only on the same disk
     assert path.read_text(encoding="utf-8") == "half"
 
 
-@pytest.mark.parametrize("kind", [whole_file, whole_folder])
+@pytest.mark.parametrize("kind", [atomic_file, atomic_folder])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_while_filling_leaves_nothing_and_is_not_renamed(kind, error, tmp_path: Path):
     with pytest.raises(error, match="mine"), kind(tmp_path / "a") as temporary:
@@ -68,7 +68,7 @@ def test_a_failure_while_filling_leaves_nothing_and_is_not_renamed(kind, error, 
 
 
 def test_a_folder_appears_whole(tmp_path: Path):
-    with whole_folder(tmp_path / "new") as temporary:
+    with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "deep").mkdir()
         (temporary / "deep" / "a").write_text("1", encoding="utf-8")
         assert not (tmp_path / "new").exists()
@@ -78,18 +78,18 @@ def test_a_folder_appears_whole(tmp_path: Path):
 def test_a_folder_may_be_the_present_one_or_behind_a_link(tmp_path: Path, monkeypatch):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with whole_folder(tmp_path / "link") as temporary:
+    with atomic_folder(tmp_path / "link") as temporary:
         (temporary / "a").touch()
     assert listing(tmp_path) == ["link", "real", "real/a"]
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with whole_folder(Path()) as temporary:
+    with atomic_folder(Path()) as temporary:
         (temporary / "b").touch()
     assert (tmp_path / "empty" / "b").exists()
 
 
 def test_the_root_of_a_disk_is_refused_before_any_work(tmp_path: Path):
-    with pytest.raises(MiniBertError, match="/ is the root of a disk"), whole_folder(Path("/")):
+    with pytest.raises(MiniBertError, match="/ is the root of a disk"), atomic_folder(Path("/")):
         raise AssertionError("never reached")
 
 
@@ -98,7 +98,7 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
     (tmp_path / "there" / "a").touch()
     with (
         pytest.raises(MiniBertError, match=f"could not write {tmp_path / 'there'}"),
-        whole_folder(tmp_path / "there"),
+        atomic_folder(tmp_path / "there"),
     ):
         pass
     assert listing(tmp_path) == ["there", "there/a"]
@@ -110,7 +110,7 @@ def test_a_place_that_cannot_be_written_is_named(place, tmp_path: Path):
     (tmp_path / "folder").mkdir()
     before = listing(tmp_path)
     with pytest.raises(MiniBertError, match=f"could not write {tmp_path / place}: .*; free some"):
-        write_whole(tmp_path / place, "x")
+        write_atomic(tmp_path / place, "x")
     assert listing(tmp_path) == before
 
 
@@ -146,7 +146,7 @@ def break_step(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Count
 
 
 def write_a_file(folder: Path) -> None:
-    write_whole(folder / "a.txt", "new")
+    write_atomic(folder / "a.txt", "new")
 
 
 def write_some_json(folder: Path) -> None:
@@ -154,7 +154,7 @@ def write_some_json(folder: Path) -> None:
 
 
 def write_a_folder(folder: Path) -> None:
-    with whole_folder(folder / "new") as temporary:
+    with atomic_folder(folder / "new") as temporary:
         (temporary / "a.txt").write_bytes(b"new")
         (temporary / "b.txt").write_bytes(b"too")
 
@@ -212,7 +212,7 @@ def test_content_reaches_the_disk_before_its_name_does(tmp_path: Path, monkeypat
         pytest.skip("needs /proc to see which file is forced to the disk")
     monkeypatch.setattr(os, "fsync", seen_fsync)
     monkeypatch.setattr(os, "replace", seen_replace)
-    write_whole(tmp_path / "a.txt", "new")
+    write_atomic(tmp_path / "a.txt", "new")
     content, rename, folder = steps
     assert content.startswith(".a.txt.")
     assert rename == "rename"
@@ -222,12 +222,12 @@ def test_content_reaches_the_disk_before_its_name_does(tmp_path: Path, monkeypat
 WRITER = """
 import sys
 from pathlib import Path
-from minibert.files import write_whole, whole_folder
+from minibert.files import write_atomic, atomic_folder
 base = Path(sys.argv[1])
 print("ready", flush=True)
 for number in range(1_000_000):
-    write_whole(base / "file", f"{number % 10}" * 200_000)
-    with whole_folder(base / f"folder-{number}") as temporary:
+    write_atomic(base / "file", f"{number % 10}" * 200_000)
+    with atomic_folder(base / f"folder-{number}") as temporary:
         for name in "ab":
             (temporary / name).write_text(f"{number % 10}" * 1000, encoding="utf-8")
 """
@@ -265,11 +265,11 @@ def test_a_killed_writer_never_leaves_a_half(tmp_path: Path):
 def test_what_a_killed_writer_left_is_not_taken_for_anything(tmp_path: Path):
     # Its temporary keeps a name with a dot in front, and the next write does not trip over it.
     (tmp_path / f".a.{os.getpid()}.tmp").write_text("half", encoding="utf-8")
-    write_whole(tmp_path / "a", "whole")
+    write_atomic(tmp_path / "a", "whole")
     assert listing(tmp_path) == ["a"]
     (tmp_path / f".b.{os.getpid()}.tmp").mkdir()
     (tmp_path / f".b.{os.getpid()}.tmp" / "half").touch()
-    with whole_folder(tmp_path / "b") as temporary:
+    with atomic_folder(tmp_path / "b") as temporary:
         assert list(temporary.iterdir()) == []
 
 
@@ -277,9 +277,9 @@ ENTERS = """
 import sys
 from pathlib import Path
 from minibert.errors import MiniBertError
-from minibert.files import only_one
+from minibert.files import exclusive_lock
 try:
-    with only_one(Path(sys.argv[1])):
+    with exclusive_lock(Path(sys.argv[1])):
         print("in", flush=True)
         sys.stdin.read()
 except MiniBertError as error:
@@ -303,9 +303,9 @@ def test_only_one_process_is_let_in_and_the_next_after_it_was_killed(tmp_path: P
     assert str(folder) in said
     first.kill()
     first.communicate()
-    with only_one(folder):
+    with exclusive_lock(folder):
         pass
-    with only_one(folder):  # and it is left again
+    with exclusive_lock(folder):  # and it is left again
         pass
 
 
@@ -316,7 +316,7 @@ def test_a_disk_without_locks_can_be_written_to(tmp_path: Path, monkeypatch):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with only_one(tmp_path / "run"):
+    with exclusive_lock(tmp_path / "run"):
         (tmp_path / "run" / "a").touch()
     assert listing(tmp_path / "run") == [".lock", "a"]
 
@@ -324,7 +324,10 @@ def test_a_disk_without_locks_can_be_written_to(tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize("place", ["file", "file/run"])
 def test_a_place_that_cannot_be_locked_is_named(place, tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(MiniBertError, match=str(tmp_path / "file")), only_one(tmp_path / place):
+    with (
+        pytest.raises(MiniBertError, match=str(tmp_path / "file")),
+        exclusive_lock(tmp_path / place),
+    ):
         pass
 
 

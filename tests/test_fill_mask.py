@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def filler(folder):
-    return MaskFiller.from_folder(folder)
+    return MaskFiller.from_pretrained(folder)
 
 
 class ByTheBook(MaskFiller):
@@ -101,7 +101,7 @@ def test_masks_of_both_texts_are_filled_where_they_stand(filler):
 @pytest.mark.parametrize("text", [["a [MASK]", "b [MASK]"], None, 7])
 def test_what_is_no_text_is_named(folder, text):
     with pytest.raises(MiniBertError, match="is no text; give one str a call"):
-        MaskFiller.from_folder(folder)(text)
+        MaskFiller.from_pretrained(folder)(text)
 
 
 def test_only_mask_is_special(filler):
@@ -121,14 +121,14 @@ def test_a_text_reads_as_the_tokenizer_reads_it_with_special_tokens_on(filler):
 
 
 def test_rows_of_the_table_beyond_the_vocabulary_are_never_guessed(tmp_path):
-    filler = MaskFiller.from_folder(pretrained_folder(tmp_path, vocab_size=40))
+    filler = MaskFiller.from_pretrained(pretrained_folder(tmp_path, vocab_size=40))
     candidates = filler("the [MASK]", top=100)[0]
     assert len(candidates) == len(PIECES)
     assert sum(c.probability for c in candidates) == pytest.approx(1)
 
 
 def test_the_mode_of_the_model_does_not_matter(folder):
-    filler = MaskFiller.from_folder(folder)
+    filler = MaskFiller.from_pretrained(folder)
     expected = filler("the [MASK]")
     filler.model.train()
     assert filler("the [MASK]") == expected
@@ -163,7 +163,7 @@ def test_no_candidates_cannot_be_asked_for(filler):
 
 def test_a_folder_without_the_head_is_refused(tmp_path):
     with pytest.raises(MiniBertError, match="no trained masked-word head"):
-        MaskFiller.from_folder(classifier_folder(tmp_path))
+        MaskFiller.from_pretrained(classifier_folder(tmp_path))
 
 
 def test_a_candidate_is_plain_data(filler):

@@ -126,7 +126,7 @@ def test_a_new_model_and_all_that_a_run_leaves(minibert, corpus):
     assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"} <= {
         path.name for path in Path("out").iterdir()
     }
-    assert len(MaskFiller.from_folder("out")("the [MASK] sleeps .")[0]) == 5
+    assert len(MaskFiller.from_pretrained("out")("the [MASK] sleeps .")[0]) == 5
     code, _, err = minibert("pretrain corpus --output out")
     assert (code, err.count("\n")) == (2, 1)
     assert "out holds a run; go on with it (--resume)" in err
@@ -359,7 +359,7 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     log = read_log(Path("adapted/training/log.jsonl"))
     first, *_, last = [record for record in log if record["kind"] == "evaluation"]
     assert last["loss"] < first["loss"] - 0.5
-    candidates = MaskFiller.from_folder("adapted")(shown)[0]
+    candidates = MaskFiller.from_pretrained("adapted")(shown)[0]
     assert word in [guess.token for guess in candidates]
 
 

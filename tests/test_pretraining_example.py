@@ -77,7 +77,7 @@ def test_the_example_pretrains_saves_scores_and_resumes(
     assert metrics["loss"] < math.log(len(pieces))
     assert 0 <= metrics["next_sentence_accuracy"] <= 1
     assert (tmp_path / "out" / "learning_curve.png").exists()
-    assert len(MaskFiller.from_folder(tmp_path / "out")("the [MASK] sleeps .")[0]) == 5
+    assert len(MaskFiller.from_pretrained(tmp_path / "out")("the [MASK] sleeps .")[0]) == 5
 
 
 @pytest.fixture

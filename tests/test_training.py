@@ -19,7 +19,7 @@ import torch
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
 from minibert.data.labelled.batches import TextClassificationBatches, Tokenized
 from minibert.errors import Interrupted
-from minibert.files import only_one
+from minibert.files import exclusive_lock
 from minibert.training.checkpoint import Position, load_newest, save_state
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device, choose_precision
@@ -522,7 +522,7 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path):
 
 
 def test_two_runs_cannot_share_a_folder(tmp_path: Path):
-    with only_one(tmp_path), pytest.raises(MiniBertError, match="another run is writing"):
+    with exclusive_lock(tmp_path), pytest.raises(MiniBertError, match="another run is writing"):
         run(tmp_path, SETTINGS)
 
 

@@ -77,6 +77,6 @@ SENTENCES = {
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_masked_words_are_guessed_as_a_reader_would(folder: Path, sentence: str):
-    filler = MaskFiller.from_folder(folder)
+    filler = MaskFiller.from_pretrained(folder)
     guesses = [candidate.token for candidate in filler(sentence)[0]]
     assert SENTENCES[sentence].intersection(guesses[:5]), guesses

@@ -17,7 +17,7 @@ from torch import Tensor
 from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
-from minibert.files import TASK_FILE, whole_folder
+from minibert.files import TASK_FILE, atomic_folder
 
 TOKENIZER_FILES = (
     "vocab.txt",
@@ -62,7 +62,7 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
     config = _config(checkpoint)
     tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
     files = [name for name in wanted if (source / name).is_file()]
-    with whole_folder(destination) as folder:
+    with atomic_folder(destination) as folder:
         write_folder(folder, tensors, config)
         for name in files:
             shutil.copyfile(source / name, folder / name)

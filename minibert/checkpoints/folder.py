@@ -25,10 +25,10 @@ from minibert.checkpoints.tensorflow import checkpoint as tensorflow
 from minibert.checkpoints.torch_bin import read_pickled
 from minibert.errors import MiniBertError
 from minibert.files import (
-    CORPUS_DESCRIPTION,
+    CORPUS_FILE,
+    atomic_file,
     make_folder,
     read_json_object,
-    whole_file,
     write_json,
 )
 from minibert.hub import local_folder
@@ -120,7 +120,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for name in ("config.json", "bert_config.json"):
         if (folder / name).is_file():
             return read_json_object(folder / name)
-    if (folder / CORPUS_DESCRIPTION).is_file():
+    if (folder / CORPUS_FILE).is_file():
         raise MiniBertError(
             f"{folder} is a corpus, made by minibert prepare, and not a model; give the folder of "
             "a model."
@@ -194,7 +194,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         MiniBertError: the system refused to write.
     """
     make_folder(path.parent)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         try:
             save_file(_each_by_itself(tensors), temporary, metadata={"format": "pt"})
         except SafetensorError as error:

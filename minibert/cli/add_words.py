@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
     from minibert.checkpoints.folder import read_config, weights_folder
-    from minibert.files import whole_folder
+    from minibert.files import atomic_folder
     from minibert.model.resize import write_new_words
     from minibert.tokenization.tokenizer import BertTokenizer
     from minibert.tokenization.training.add_words import (
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
             f"{SEEN_AT_LEAST} times; give more text, or name words with --words."
         )
 
-    with whole_folder(options.output) as folder:
+    with atomic_folder(options.output) as folder:
         convert(options.model, folder)
         write_new_words(folder, {w.id: tokenizer.convert_tokens_to_ids(w.pieces) for w in added})
         larger.save_pretrained(folder)

@@ -44,12 +44,12 @@ def run(options: argparse.Namespace) -> None:
         check_output(options.picture, endings=(".png", ".svg", ".pdf"), replace=True)
     import torch
 
-    from minibert.inference.load import open_folder
+    from minibert.inference.load import load_for_inference
     from minibert.model.bert import BertModel
     from minibert.plots.attention_heatmap import attention_picture
     from minibert.plots.attention_page import attention_page
 
-    model, tokenizer, max_length = open_folder(BertModel, options.folder)
+    model, tokenizer, max_length = load_for_inference(BertModel, options.folder)
     max_length = min(max_length, options.max_length)
     batch = tokenizer(
         options.text,

@@ -45,10 +45,10 @@ def run(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_output(options.output, endings=(".npy", ".jsonl"))
     texts, _ = read_texts(options)
-    from minibert.inference.sentence_embeddings import TextEncoder
+    from minibert.inference.sentence_embeddings import SentenceEncoder
     from minibert.training.settings import choose_device
 
-    encoder = TextEncoder.from_folder(options.folder, device=choose_device(options.device))
+    encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
     with warnings_as_notes():
         vectors = encoder.encode(
             texts,
@@ -70,9 +70,9 @@ def run(options: argparse.Namespace) -> None:
 def _write(output: Path, texts: Sequence[str], vectors: Any) -> None:
     import numpy as np
 
-    from minibert.files import whole_file
+    from minibert.files import atomic_file
 
-    with whole_file(output) as temporary:
+    with atomic_file(output) as temporary:
         if output.suffix.lower() == ".npy":
             with temporary.open("wb") as file:  # np.save would add .npy to a bare name
                 np.save(file, vectors)

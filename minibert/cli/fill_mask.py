@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from minibert.cli.shared import note_unknown, warnings_as_notes
 
 if TYPE_CHECKING:
-    from minibert.inference.fill_mask import Candidate, Filling
+    from minibert.inference.fill_mask import Candidate, FilledText
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     from minibert.inference.fill_mask import MaskFiller
 
-    filler = MaskFiller.from_folder(options.folder)
+    filler = MaskFiller.from_pretrained(options.folder)
     with warnings_as_notes():
         masks = filler(options.text, options.pair, top=options.top)
         filling = filler.together(options.text, options.pair) if options.together else None
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         _print_together(filling)
 
 
-def _print_together(filling: "Filling") -> None:
+def _print_together(filling: "FilledText") -> None:
     """Say what was filled in, in which order."""
     print("together, the most certain first")
     for mask in filling.order:

@@ -26,7 +26,9 @@ def run(options: argparse.Namespace) -> None:
     from minibert.inference.text_classification import TextClassifier, as_json
     from minibert.training.settings import choose_device
 
-    classifier = TextClassifier.from_folder(options.folder, device=choose_device(options.device))
+    classifier = TextClassifier.from_pretrained(
+        options.folder, device=choose_device(options.device)
+    )
     answers = classifier.predict(texts, pairs)
     note_unknown(classifier.tokenizer, texts)
     seconds = pairs if pairs is not None else [None] * len(texts)

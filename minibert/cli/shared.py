@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import CORPUS_DESCRIPTION, TASK_FILE, check_folder
+from minibert.files import CORPUS_FILE, TASK_FILE, check_folder
 
 # What a run writes beside a model, under names that a user's own files may have, too.
 RUN_FILES = (
@@ -148,7 +148,7 @@ def _claim(output: Path, *, resume: bool) -> None:
         raise MiniBertError(
             f"{output} holds a run; go on with it (--resume), or choose another --output."
         )
-    kept = {"a model": MODEL_FILES, "a corpus": (CORPUS_DESCRIPTION,)}
+    kept = {"a model": MODEL_FILES, "a corpus": (CORPUS_FILE,)}
     for what, files in kept.items():
         if not has_run and any((output / file).exists() for file in files):
             raise MiniBertError(f"{output} holds {what}; choose another --output, to keep it.")

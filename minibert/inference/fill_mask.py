@@ -1,6 +1,6 @@
 """[MASK] -> the words that may stand there, each with its probability.
 
-    filler = MaskFiller.from_folder("weights/tiny")
+    filler = MaskFiller.from_pretrained("weights/tiny")
     filler("He opened the [MASK].")[0][0].token        # 'door'
 
 Only "[MASK]" is special in a text. A "[SEP]" that somebody typed stays plain text, as everywhere in
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from minibert.errors import MiniBertError
-from minibert.inference.load import open_folder
+from minibert.inference.load import load_for_inference
 from minibert.model.pretraining_heads import BertForMaskedLM
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.truncation import cut
@@ -49,7 +49,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Filling:
+class FilledText:
     """All masks of a text filled together.
 
     Attributes:
@@ -75,13 +75,13 @@ class MaskFiller:
     max_length: int  # tokens, with [CLS] and [SEP]
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
+    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
         """Load a model that was trained to fill in words.
 
         Raises:
             MiniBertError: a file is missing or damaged, or the folder holds no masked-word head.
         """
-        model, tokenizer, max_length = open_folder(BertForMaskedLM, folder, device=device)
+        model, tokenizer, max_length = load_for_inference(BertForMaskedLM, folder, device=device)
         if model.load_report is not None and model.load_report.new:
             raise MiniBertError(
                 f"{folder} has no trained masked-word head, as is usual after fine-tuning; give a "
@@ -110,7 +110,7 @@ class MaskFiller:
         ids, segments, masks = self._read(text, text_pair)
         return [self._best(row, top) for row in self._probabilities(ids, segments, masks)]
 
-    def together(self, text: str, text_pair: str | None = None) -> Filling:
+    def together(self, text: str, text_pair: str | None = None) -> FilledText:
         """Fill all masks, the most certain first; each is guessed with those before it in place.
 
         Takes as many passes through the model as there are masks.
@@ -128,7 +128,7 @@ class MaskFiller:
             found[open_masks[surest]] = candidate
         candidates = [found[position] for position in masks]
         first = text.count(self.tokenizer.mask_token)
-        return Filling(
+        return FilledText(
             tuple(candidates),
             tuple(masks.index(position) for position in found),
             self._filled(text, candidates[:first]),

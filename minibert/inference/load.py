@@ -12,7 +12,7 @@ from minibert.tokenization.tokenizer import BertTokenizer
 Model = TypeVar("Model", bound=PretrainedModel)
 
 
-def open_folder(
+def load_for_inference(
     kind: type[Model], folder: str | Path, *, device: str | torch.device = "cpu"
 ) -> tuple[Model, BertTokenizer, int]:
     """Load what is needed to answer for texts.
@@ -31,7 +31,7 @@ def open_folder(
             the folder is a corpus.
 
     Example:
-        >>> model, tokenizer, max_length = open_folder(BertForMaskedLM, "weights/tiny")
+        >>> model, tokenizer, max_length = load_for_inference(BertForMaskedLM, "weights/tiny")
     """
     model = kind.from_pretrained(folder, quiet=True)
     tokenizer = BertTokenizer.from_pretrained(folder)

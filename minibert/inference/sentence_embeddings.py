@@ -1,6 +1,6 @@
 """Text -> one vector: what BERT's tokens say, pooled.
 
-    encoder = TextEncoder.from_folder("weights/tiny")
+    encoder = SentenceEncoder.from_pretrained("weights/tiny")
     vectors = encoder.encode(["A cat sleeps.", "A dog barks."], pool="mean", normalise=True)
     vectors[0] @ vectors[1]         # their cosine
 
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from minibert.data.labelled.batches import TextClassificationBatches, Tokenized
 from minibert.errors import MiniBertError
-from minibert.inference.load import open_folder
+from minibert.inference.load import load_for_inference
 from minibert.model.bert import BertModel
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -54,11 +54,11 @@ TOKEN_POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": pool_max,
 }
 # The pooler is a layer of the model, [CLS] through a dense layer and tanh.
-POOLS = (*TOKEN_POOLS, "pooler")
+POOLING_MODES = (*TOKEN_POOLS, "pooler")
 
 
 @dataclass(frozen=True)
-class TextEncoder:
+class SentenceEncoder:
     """A BERT with its tokenizer."""
 
     model: BertModel
@@ -66,13 +66,13 @@ class TextEncoder:
     max_length: int  # tokens, with [CLS] and [SEP]
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
+    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
         """Load the encoder of any folder, pretrained or fine-tuned.
 
         Raises:
             MiniBertError: a file is missing or damaged.
         """
-        return cls(*open_folder(BertModel, folder, device=device))
+        return cls(*load_for_inference(BertModel, folder, device=device))
 
     @torch.inference_mode()
     def encode(
@@ -155,8 +155,8 @@ class TextEncoder:
         return Tokenized(ids, segments, [len(row) for row in ids])
 
     def _check(self, pool: str, layer: int) -> None:
-        if pool not in POOLS:
-            raise MiniBertError(f"pool is {pool!r}; choose one of {', '.join(POOLS)}.")
+        if pool not in POOLING_MODES:
+            raise MiniBertError(f"pool is {pool!r}; choose one of {', '.join(POOLING_MODES)}.")
         layers = self.model.config.num_hidden_layers
         if not -layers - 1 <= layer <= layers:
             raise MiniBertError(

@@ -1,6 +1,6 @@
 """A saved folder answers for texts.
 
-    classifier = TextClassifier.from_folder("runs/finetune_cls")
+    classifier = TextClassifier.from_pretrained("runs/finetune_cls")
     classifier("Returns a view of the array.").label        # 'numpy'
 
 The folder holds all that is needed: weights, config with the label names, vocabulary, and
@@ -24,7 +24,7 @@ from minibert.data.labelled.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
 from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
-from minibert.inference.load import open_folder
+from minibert.inference.load import load_for_inference
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.tokenization import serialization as saved
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -56,14 +56,14 @@ class TextClassifier:
     pairs: bool | None = None  # whether it was trained on pairs; None: not known
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
+    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
         """Load a classifier.
 
         Raises:
             MiniBertError: a file is missing or damaged, or the folder holds no trained classifier.
         """
         place = weights_folder(folder, more=(TASK_FILE, *saved.FILES))
-        model, tokenizer, max_length = open_folder(
+        model, tokenizer, max_length = load_for_inference(
             BertForSequenceClassification, place, device=device
         )
         if model.load_report is not None and model.load_report.new:
@@ -83,7 +83,7 @@ class TextClassifier:
         return cls(model, tokenizer, min(length, max_length), pairs)
 
     def save(self, folder: str | Path) -> None:
-        """Write a folder that `from_folder` reads; its answers are bit-equal.
+        """Write a folder that `from_pretrained` reads; its answers are bit-equal.
 
         Raises:
             MiniBertError: the system refused to write.

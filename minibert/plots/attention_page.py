@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
-from minibert.files import write_whole
+from minibert.files import write_atomic
 from minibert.plots.attention_heatmap import checked_attentions
 
 # Above this many probabilities (12 layers of 12 heads: 170 tokens) one byte each must do.
@@ -78,7 +78,7 @@ def attention_page(
         lambda match: parts[match[1]],
         _template("attention_page.html"),
     )
-    write_whole(output, page)
+    write_atomic(output, page)
 
 
 def packed(probabilities: NDArray[np.float64], bits: int) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.errors import MiniBertError
-from minibert.files import whole_file
+from minibert.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def save(figure: "Figure", output: Path) -> None:
         )
     for written in figure.findobj(match=Text):
         written.set_parse_math(False)  # a "$" is no formula here
-    with whole_file(output) as temporary:
+    with atomic_file(output) as temporary:
         figure.savefig(temporary, format=kind, bbox_inches="tight", pad_inches=0.1)
 
 

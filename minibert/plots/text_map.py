@@ -78,7 +78,7 @@ def vectors_picture(
     Where no installed font has the characters of the texts, their numbers are written instead.
 
     Args:
-        vectors: (N, E), as `TextEncoder.encode` gives.
+        vectors: (N, E), as `SentenceEncoder.encode` gives.
         texts: the N texts; long ones are cut.
         output: the picture, by its suffix a .png, .svg or .pdf.
         groups: the name of the group of each text, which gives it its colour.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minibert.errors import MiniBertError
-from minibert.files import make_folder, read_json_object, write_json, write_whole
+from minibert.files import make_folder, read_json_object, write_atomic, write_json
 from minibert.tokenization.wordpiece import CONTINUES, read_vocabulary
 
 FILES = ("vocab.txt", "tokenizer_config.json", "tokenizer.json", "added_tokens.json")
@@ -74,7 +74,7 @@ def write(folder: str | Path, vocabulary: Mapping[str, int], options: Mapping[st
             "give every id a piece."
         )
     make_folder(folder)
-    write_whole(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
+    write_atomic(folder / "vocab.txt", "".join(f"{piece}\n" for piece in pieces))
     named = {_IN_CONFIG[name]: value for name, value in options.items()}
     config = {"tokenizer_class": "BertTokenizer", **named}
     write_json(folder / "tokenizer_config.json", config)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import MiniBertError
-from minibert.files import read_json_object, whole_folder, write_json
+from minibert.files import atomic_folder, read_json_object, write_json
 from minibert.training.distributed import Processes
 
 KEPT = 2  # the newest and the one before, should the newest be damaged later
@@ -77,7 +77,7 @@ def save_state(
     path = folder / f"step-{position.step:08d}-epoch-{position.epoch}"
     if not path.exists() or _damage(path) or _position_of(path) != position:
         shutil.rmtree(path, ignore_errors=True)
-        with whole_folder(path) as temporary:
+        with atomic_folder(path) as temporary:
             write_safetensors(temporary / "model.safetensors", model.state_dict())
             write_safetensors(
                 temporary / "optimizer.safetensors", _optimizer_tensors(model, optimizer)

@@ -26,7 +26,7 @@ import torch
 
 from minibert.data.labelled.batches import Batch
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import only_one
+from minibert.files import exclusive_lock
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.checkpoint import Position
 from minibert.training.distributed import ALONE, Processes, ProcessLost
@@ -130,7 +130,7 @@ def train(
         alike = {name: value for name, value in identity.items() if name != "start"}
         processes.check_same({**alike, **more})  # all start from the first one's weights
         processes.once(lambda: check_divisible(settings.accumulation, processes))
-        processes.once(lambda: held.enter_context(only_one(folder)))
+        processes.once(lambda: held.enter_context(exclusive_lock(folder)))
         position = begin(folder, run, identity, resume=resume)
         record = Record(folder, run, position, identity, score)
 

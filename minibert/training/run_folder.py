@@ -14,7 +14,7 @@ from typing import Any
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import MiniBertError
-from minibert.files import make_folder, write_whole
+from minibert.files import make_folder, write_atomic
 from minibert.training.checkpoint import Position, best_steps, load_newest, save_state, share_state
 from minibert.training.progress import Clock
 from minibert.training.step import Run
@@ -31,7 +31,7 @@ class Log:
             kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
         self.lines = len(kept)  # fewer, if the file was lost
         make_folder(path.parent)
-        write_whole(path, "".join(kept))
+        write_atomic(path, "".join(kept))
 
     def write(self, kind: str, **values: Any) -> None:
         """Append a line; it is in the file when this returns."""

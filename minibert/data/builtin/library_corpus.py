@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from minibert.data.builtin.library_docs import library_paragraphs, library_sentences
 from minibert.data.corpus.build import Report, build_corpus
-from minibert.files import write_whole
+from minibert.files import write_atomic
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
 
@@ -30,7 +30,7 @@ def write_library_text(path: Path) -> int:
     """
     task = library_sentences()
     documents = library_paragraphs(without=task["dev"] + task["test"])
-    write_whole(path, "\n\n".join("\n".join(paragraphs) for paragraphs in documents) + "\n")
+    write_atomic(path, "\n\n".join("\n".join(paragraphs) for paragraphs in documents) + "\n")
     return len(documents)
 
 

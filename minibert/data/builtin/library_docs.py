@@ -32,7 +32,7 @@ from minibert.data.builtin.prose import (
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.splits import normalised
 from minibert.errors import MiniBertError
-from minibert.files import write_whole
+from minibert.files import write_atomic
 
 SAME_WORDS = 0.8
 
@@ -217,7 +217,7 @@ def _cached(
     body = json.dumps(built)
     with contextlib.suppress(OSError, MiniBertError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
+        write_atomic(file, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
     return built
 
 

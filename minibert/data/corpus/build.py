@@ -32,7 +32,7 @@ from minibert.data.corpus.documents import Document, Findings, Layout, read_docu
 from minibert.data.corpus.duplicates import SeenBefore, fingerprint
 from minibert.data.corpus.tokenize_shards import Segmenter, TokenizedBundle, tokenize_bundles
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_DESCRIPTION, check_folder, whole_folder, write_json
+from minibert.files import CORPUS_FILE, atomic_folder, check_folder, write_json
 from minibert.tokenization.tokenizer import BertTokenizer
 
 BUNDLE = 500_000  # characters that a worker gets at once
@@ -113,7 +113,7 @@ def build_corpus(
     documents = read_documents(paths, layout or Layout(), report.findings)
     if drop_duplicates:
         documents = _without_copies(documents, report)
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         tokenizer.save_pretrained(temporary)
         with ExitStack() as files:
             writer = _Writer(temporary, files, words=segment is not None)
@@ -137,7 +137,7 @@ def build_corpus(
             **asdict(report),
         }
         del about["seconds"]  # so that the same text gives the same files
-        write_json(temporary / CORPUS_DESCRIPTION, about)
+        write_json(temporary / CORPUS_FILE, about)
     report.seconds = time.monotonic() - started
     return report
 

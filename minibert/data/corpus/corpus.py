@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_DESCRIPTION, read_json_object
+from minibert.files import CORPUS_FILE, read_json_object
 from minibert.tokenization.tokenizer import BertTokenizer
 
 FORMAT = 1
@@ -72,17 +72,17 @@ class Corpus:
             MiniBertError: the folder is no corpus, or a file in it is missing, short or damaged.
         """
         folder = Path(folder)
-        if not (folder / CORPUS_DESCRIPTION).is_file():
+        if not (folder / CORPUS_FILE).is_file():
             raise MiniBertError(
-                f"{folder} is no tokenized corpus (it has no {CORPUS_DESCRIPTION}); make one from "
+                f"{folder} is no tokenized corpus (it has no {CORPUS_FILE}); make one from "
                 "text with minibert prepare."
             )
-        about = read_json_object(folder / CORPUS_DESCRIPTION)
+        about = read_json_object(folder / CORPUS_FILE)
         names = ("tokens", "sentences", "documents", "vocab_size")
         counts = [n for n in map(about.get, names) if isinstance(n, int) and n > 0]
         if about.get("format") != FORMAT or len(counts) < len(names):
             raise MiniBertError(
-                f"{folder / CORPUS_DESCRIPTION} does not describe a corpus of format {FORMAT}; "
+                f"{folder / CORPUS_FILE} does not describe a corpus of format {FORMAT}; "
                 "make the corpus anew from its text."
             )
         tokens, sentences, documents, vocab_size = counts
@@ -187,7 +187,7 @@ def _map(path: Path, kind: str, length: int) -> Array:
     except OSError as error:
         raise MiniBertError(f"could not read {path}: {error.strerror}.") from error
     raise MiniBertError(
-        f"{path} has {found:,} bytes where {CORPUS_DESCRIPTION} says {expected:,}; the corpus is "
+        f"{path} has {found:,} bytes where {CORPUS_FILE} says {expected:,}; the corpus is "
         "damaged: copy it again, or make it anew from its text."
     )
 

@@ -10,13 +10,13 @@ from fnmatch import filter as matching
 from pathlib import Path
 
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_DESCRIPTION
+from minibert.files import CORPUS_FILE
 
 TEXT, MARKDOWN, JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
 
 # What programs fill folders with; it is plain where there are files of all these names.
 _FILLED = (
-    ("a corpus", (CORPUS_DESCRIPTION, "tokens.bin")),
+    ("a corpus", (CORPUS_FILE, "tokens.bin")),
     ("a model", ("*.safetensors",)),
     ("a model", ("pytorch_model*.bin",)),
     ("a model", ("*.ckpt.index",)),

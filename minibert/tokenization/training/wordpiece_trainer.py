@@ -33,7 +33,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from minibert.errors import MiniBertError
-from minibert.files import write_whole
+from minibert.files import write_atomic
 from minibert.tokenization.training.word_counts import (
     SPECIAL_TOKENS,
     check_sizes,
@@ -252,7 +252,7 @@ def merge_pair(spelled: Sequence[str], pair: Pair, merged: str) -> list[str]:
 
 def write_vocabulary(path: str | Path, pieces: Sequence[str]) -> None:
     """Write a `vocab.txt`, whole or not at all: one piece a line, in the order of the ids."""
-    write_whole(Path(path), "".join(f"{piece}\n" for piece in pieces))
+    write_atomic(Path(path), "".join(f"{piece}\n" for piece in pieces))
 
 
 def check_options(*, min_frequency: int, score: str) -> None:
