@@ -8,23 +8,25 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from minibert import BertForSequenceClassification, MiniBertError
+from minibert import MiniBertError
 from minibert.cli.shared import Parser, choose_output, resume_command, run, whole_number
-from minibert.data.labelled.batches import describe_lengths
-from minibert.data.labelled.task_data import fingerprint, make_batches, read_task
-from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
 from minibert.files import bundled
-from minibert.inference.text_classification import TextClassifier
-from minibert.plots.report import write_report
-from minibert.training.finetune_setup import PRESETS, choose_start, suggested, without_pretraining
-from minibert.training.loop import train
-from minibert.training.settings import TrainingSettings, choose_device, describe_run
 
 COLUMNS = ("text_column", "pair_column", "label_column")
 
 
-def main() -> None:
-    options = parse_options()
+def main(options: argparse.Namespace) -> None:
+    # Imported here, because PyTorch takes seconds and --help does not need it.
+    from minibert import BertForSequenceClassification
+    from minibert.data.labelled.batches import describe_lengths
+    from minibert.data.labelled.task_data import fingerprint, make_batches, read_task
+    from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
+    from minibert.inference.text_classification import TextClassifier
+    from minibert.plots.report import write_report
+    from minibert.training.finetune_setup import choose_start, suggested, without_pretraining
+    from minibert.training.loop import train
+    from minibert.training.settings import TrainingSettings, choose_device, describe_run
+
     output = choose_output(options.output, Path("runs/finetune_cls"), resume=options.resume)
     device = choose_device(options.device)
 
@@ -105,8 +107,7 @@ def main() -> None:
     print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
 
 
-def parse_options() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--train", type=Path, metavar="FILE", help=".tsv, .csv or .jsonl; default: built-in data")
     add("--dev", type=Path, metavar="FILE", help="default: a tenth of --train")
@@ -115,7 +116,7 @@ def parse_options() -> argparse.Namespace:
         add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
-    add("--preset", choices=PRESETS, help="size of a random start; default: tiny")
+    add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")
     add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
     add("--cased", action="store_true", help="keep capitals, in a random start")
     add("--control", action="store_true", help="also train random weights")
@@ -130,8 +131,9 @@ def parse_options() -> argparse.Namespace:
     add("--save-every", type=int, default=200, help="updates between checkpoints")
     add("--output", type=Path, help="default: runs/finetune_cls, or -2, -3, ...")
     add("--resume", action="store_true", help="go on with an interrupted run")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    run(main)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    run(lambda: main(parser.parse_args()))

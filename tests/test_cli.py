@@ -84,6 +84,8 @@ def files() -> list[str]:
 
 
 BAD = [
+    ("finetune --epoch 3", "did you mean --epochs?"),
+    ("finetune --train ../made/nothing.tsv", "no such file"),
     ("predict ../made/nothing text", "there is no folder ../made/nothing"),
     ("fill-mask ../made/nothing [MASK]", "there is no folder ../made/nothing"),
     ("embed ../made/nothing text", "there is no folder ../made/nothing"),

@@ -27,8 +27,8 @@ from minibert.errors import MiniBertError
 
 
 def script(body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a small command made with `minibert.command`."""
-    start = "from minibert.command import Parser, run\nfrom minibert.errors import *\n"
+    """Run a small command made with `minibert.cli.shared`."""
+    start = "from minibert.cli.shared import Parser, run\nfrom minibert.errors import *\n"
     code = start + textwrap.dedent(body)
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True
@@ -88,7 +88,7 @@ def test_a_mistake_of_ours_is_a_traceback(mistake):
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_reader_that_has_gone_away_is_no_error(lines):
     # `command | head`: standard output is closed at the other end before, or while, we write.
-    code = f"from minibert.command import run\nrun(lambda: print('a line\\n' * {lines}))"
+    code = f"from minibert.cli.shared import run\nrun(lambda: print('a line\\n' * {lines}))"
     reading, writing = os.pipe()
     os.close(reading)
     result = subprocess.run(
@@ -275,6 +275,8 @@ def test_a_folder_in_use_is_left_alone_and_the_next_number_taken(tmp_path: Path)
         (["train.py", "--output", "x y"], "python train.py --output 'x y' --resume"),
         (["train.py", "--output=x"], "python train.py --output=x --resume"),
         (["train.py", "--resume"], "python train.py --resume --output 'my run'"),
+        (["bin/minibert", "finetune"], "minibert finetune --output 'my run' --resume"),
+        (["minibert/__main__.py", "finetune"], "minibert finetune --output 'my run' --resume"),
     ],
 )
 def test_the_command_that_goes_on_can_be_typed_as_it_is_shown(typed, to_type, monkeypatch):

@@ -273,6 +273,10 @@ def test_the_command_to_go_on_with_starts_as_many_processes(monkeypatch: pytest.
     assert resume_command(Path("out")) == f"torchrun --nproc-per-node 4 {rest}"
     monkeypatch.setenv("GROUP_WORLD_SIZE", "2")  # machines
     assert resume_command(Path("out")) == f"torchrun ... {rest}"
+    monkeypatch.setattr(sys, "argv", ["bin/minibert", "pretrain", "corpus", "--output", "out"])
+    command = "minibert pretrain corpus --output out --resume"
+    assert resume_command(Path("out")) == f"torchrun ... --no-python {command}"
+    monkeypatch.setattr(sys, "argv", ["my task.py", "--seed", "1"])
     monkeypatch.delenv("WORLD_SIZE")
     assert resume_command(Path("out")) == f"python {rest}"
 

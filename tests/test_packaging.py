@@ -62,3 +62,13 @@ def test_the_script_and_the_weights_are_found_in_a_clone_and_in_a_wheel(installe
     code = "from minibert.files import bundled as b; print(b('weights/tiny'))"
     assert bundled("weights/tiny") == ROOT / "weights/tiny"
     assert Path(python(installed, "-c", code).stdout.strip()) == installed / "minibert/weights/tiny"
+
+
+def test_the_command_trains_from_the_weights_of_the_wheel(installed: Path):
+    lines = ["text\tlabel", *("a good film\tgood", "a bad film\tbad") * 20]
+    (installed.parent / "train.tsv").write_text("\n".join(lines), encoding="utf-8")
+    command = ("-m", "minibert", "finetune", "--train", "train.tsv", "--epochs", "1")
+    done = python(installed, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"start: {installed / 'minibert/weights/tiny'}" in done.stdout
+    assert (installed.parent / "runs/finetune_cls/model.safetensors").exists()

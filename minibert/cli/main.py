@@ -14,6 +14,7 @@ from minibert import __version__
 from minibert.cli.shared import Parser, run
 
 COMMANDS = {
+    "finetune": "train a classifier on a file of labelled texts",
     "predict": "classify texts with a fine-tuned folder",
     "fill-mask": "guess the words that [MASK] hides",
     "embed": "turn each text into one vector",

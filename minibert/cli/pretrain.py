@@ -13,11 +13,10 @@ torchrun --nproc-per-node 2 --no-python minibert pretrain corpus --output mine -
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.cli.shared import torchrun_words, whole_number
+from minibert.cli.shared import choose_output, resume_command, whole_number
 from minibert.errors import MiniBertError
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "Processes") -> None:
-    from minibert.cli.shared import choose_output
     from minibert.data.corpus.corpus import Corpus
     from minibert.data.pretraining.batches import PretrainingBatches
     from minibert.data.pretraining.masking import MaskingRates
@@ -180,7 +178,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
         score=None,  # the rate ends at 0, so the last weights are the best
         identity=identity_of(batches) | {"dropout": dropout},
         resume=options.resume,
-        how_to_resume=_resume_command(),
+        how_to_resume=resume_command(output),
         processes=processes,
     )
     if not processes.is_first:
@@ -215,9 +213,3 @@ def _write_report(
     pretraining_curve(log, output / "learning_curve.png", majority=majority)
     named = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return f"held out: {named}"
-
-
-def _resume_command() -> str:
-    starter = [*torchrun_words(), "--no-python"] if torchrun_words() else []
-    more = [] if "--resume" in sys.argv else ["--resume"]
-    return shlex.join([*starter, "minibert", *sys.argv[1:], *more])

@@ -161,24 +161,24 @@ def _claim(output: Path, *, resume: bool) -> None:
 
 
 def resume_command(output: Path) -> str:
-    """The command that goes on with the present run, to be typed."""
-    words = list(sys.argv)
-    if "--output" not in words and not any(word.startswith("--output=") for word in words):
-        words += ["--output", str(output)]
-    starter = torchrun_words() or ["python"]
-    return shlex.join([*starter, *words, *(["--resume"] if "--resume" not in words else [])])
-
-
-def torchrun_words() -> list[str]:
-    """What stood before the script where torchrun has started it; nothing for one process.
+    """Return the command that resumes the present run, for the user to type.
 
     How several machines find each other is not known here: "..." stands for it.
     """
+    program, *words = sys.argv
+    if "--output" not in words and not any(word.startswith("--output=") for word in words):
+        words += ["--output", str(output)]
+    if "--resume" not in words:
+        words += ["--resume"]
+    script = program.endswith(".py") and Path(program).name != "__main__.py"
+    several_machines = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        return []
-    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
-        return ["torchrun", "..."]
-    return ["torchrun", "--nproc-per-node", os.environ.get("LOCAL_WORLD_SIZE", "1")]
+        starter = ["python"] if script else []
+    else:
+        processes = ["--nproc-per-node", os.environ.get("LOCAL_WORLD_SIZE", "1")]
+        starter = ["torchrun", *(["..."] if several_machines else processes)]
+        starter += [] if script else ["--no-python"]
+    return shlex.join([*starter, program if script else "minibert", *words])
 
 
 def _all_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
