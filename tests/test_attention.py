@@ -228,7 +228,7 @@ def test_the_attention_of_a_model_may_be_changed_at_any_time():
 
 def test_each_head_attends_in_its_own_slice_of_the_width():
     # Q, K and V by their rows of the one matrix, head by head, with loops and no reshaping.
-    attention = small_model("BertModel").encoder.layers[0].attention
+    attention = small_model("BertModel").encoder.layer[0].attention
     hidden = draw(1, 3, 16)
     weight, bias = attention.query_key_value.weight, attention.query_key_value.bias
     query, key, value = (
@@ -247,7 +247,7 @@ def test_each_head_attends_in_its_own_slice_of_the_width():
 
 def test_attention_alone_does_not_see_the_order_of_the_tokens():
     # Position comes from the embeddings alone: shuffled tokens give shuffled results.
-    attention = small_model("BertModel").encoder.layers[0].attention
+    attention = small_model("BertModel").encoder.layer[0].attention
     hidden, order = draw(1, 5, 16), torch.tensor([3, 0, 4, 1, 2])
     straight, _ = attention(hidden, None, eager_attention)
     shuffled, _ = attention(hidden[:, order], None, eager_attention)

@@ -24,15 +24,15 @@ def embeddings_of_width_two() -> Embeddings:
     )
     embeddings = Embeddings(config).double().eval()
     with torch.no_grad():
-        embeddings.token.weight.copy_(torch.tensor([[0, 0], [1, 2], [5, 1]]))
-        embeddings.position.weight.copy_(torch.tensor([[0, 1], [-1, 0]]))
-        embeddings.segment.weight.copy_(torch.tensor([[0, 0], [4, 0]]))
+        embeddings.word_embeddings.weight.copy_(torch.tensor([[0, 0], [1, 2], [5, 1]]))
+        embeddings.position_embeddings.weight.copy_(torch.tensor([[0, 1], [-1, 0]]))
+        embeddings.token_type_embeddings.weight.copy_(torch.tensor([[0, 0], [4, 0]]))
     return embeddings
 
 
 def test_layer_norm_of_one_and_three_is_minus_one_and_one():
     # mean 2, deviation 1: (1 - 2) / 1 and (3 - 2) / 1
-    norm = embeddings_of_width_two().norm
+    norm = embeddings_of_width_two().LayerNorm
     normalised = norm(torch.tensor([1.0, 3.0], dtype=torch.float64))
     torch.testing.assert_close(normalised, torch.tensor([-1.0, 1.0], dtype=torch.float64))
 
@@ -91,14 +91,14 @@ def test_a_text_may_be_as_long_as_the_table_of_positions_and_no_longer():
 def test_looking_up_the_padding_token_teaches_it_nothing():
     embeddings = small_model("BertModel", pad_token_id=4).embeddings
     embeddings(torch.tensor([[4, 5, 4]])).square().sum().backward()
-    touched = embeddings.token.weight.grad.abs().sum(dim=1).nonzero().flatten()
+    touched = embeddings.word_embeddings.weight.grad.abs().sum(dim=1).nonzero().flatten()
     assert touched.tolist() == [5]
 
 
 def test_the_padding_tokens_vector_starts_at_zero_and_all_others_at_random():
     table = Embeddings(small_config(pad_token_id=4))
     model = BertModel(small_config(pad_token_id=4))
-    for weight in (table.token.weight, model.embeddings.token.weight):
+    for weight in (table.word_embeddings.weight, model.embeddings.word_embeddings.weight):
         zero = (weight == 0).all(dim=1).nonzero().flatten()
         assert zero.tolist() == [4]
 
@@ -114,11 +114,11 @@ def test_dropout_comes_last_so_that_dropped_numbers_are_0():
 def test_initial_weights_have_the_deviation_that_the_config_says():
     torch.manual_seed(0)
     model = BertModel(small_config(vocab_size=5000, initializer_range=0.05))
-    table = model.embeddings.token.weight[1:]
+    table = model.embeddings.word_embeddings.weight[1:]
     assert table.std().item() == pytest.approx(0.05, rel=0.02)
     assert table.mean().abs().item() < 0.001
     for name, parameter in model.named_parameters():
-        if name.endswith("norm.weight"):
+        if name.endswith("LayerNorm.weight"):
             assert (parameter == 1).all(), name
         elif name.endswith("bias"):
             assert (parameter == 0).all(), name

@@ -13,7 +13,7 @@ from small_models import small_batch, small_config, small_labels, small_model
 
 from minibert import BertModel
 from minibert.model.attention import eager_attention
-from minibert.model.encoder import FeedForward, activate
+from minibert.model.encoder import ACTIVATIONS
 
 FIRST = torch.zeros(1, 1, dtype=torch.long)  # [CLS] of every row
 
@@ -25,39 +25,41 @@ def double(*numbers: float) -> torch.Tensor:
 def test_the_activations_at_points_that_can_be_looked_up():
     # Phi(1) = 0.841345 (a table of the normal distribution); the tanh form is off by 1.5e-4 there.
     at = double(-1, 0, 1)
-    torch.testing.assert_close(activate(at, "relu"), double(0, 0, 1))
+    torch.testing.assert_close(ACTIVATIONS["relu"]()(at), double(0, 0, 1))
     torch.testing.assert_close(
-        activate(at, "gelu"), double(-0.158655, 0, 0.841345), atol=1e-6, rtol=0
+        ACTIVATIONS["gelu"]()(at), double(-0.158655, 0, 0.841345), atol=1e-6, rtol=0
     )
     inner = math.sqrt(2 / math.pi) * (1 + 0.044715)
     expected = 0.5 * (1 + math.tanh(inner))
     torch.testing.assert_close(
-        activate(at, "gelu_tanh"), double(expected - 1, 0, expected), atol=1e-12, rtol=0
+        ACTIVATIONS["gelu_tanh"]()(at), double(expected - 1, 0, expected), atol=1e-12, rtol=0
     )
 
 
 def test_the_config_chooses_the_activation():
-    hidden = torch.linspace(-3, 3, 16, dtype=torch.float64)[None]
+    hidden = torch.linspace(-3, 3, 16, dtype=torch.float64)[None, None]
     outputs = {}
     for name in ("gelu", "gelu_tanh", "relu"):
-        torch.manual_seed(0)
-        feed_forward = FeedForward(small_config(hidden_act=name)).double()
-        with torch.no_grad():
-            feed_forward.expand.weight.normal_()
-        outputs[name] = feed_forward(hidden)
+        layer = small_model("BertModel", hidden_act=name).encoder.layer[0]
+        outputs[name], _ = layer(hidden, None, eager_attention)
     assert (outputs["gelu"] - outputs["relu"]).abs().max() > 1e-3
     assert 1e-6 < (outputs["gelu"] - outputs["gelu_tanh"]).abs().max() < 1e-2
 
 
 def test_feed_forward_works_on_each_token_for_itself():
-    feed_forward = small_model("BertModel").encoder.layers[0].feed_forward
+    layer = small_model("BertModel").encoder.layer[0]
+    with (
+        torch.no_grad()
+    ):  # attention, through which the tokens see each other, adds the same to all
+        layer.attention.output.weight.zero_()
     hidden = torch.randn(2, 3, 16, dtype=torch.float64)
-    alone = torch.stack([feed_forward(token) for token in hidden.flatten(0, 1)])
-    torch.testing.assert_close(feed_forward(hidden).flatten(0, 1), alone)
+    together, _ = layer(hidden, None, eager_attention)
+    alone = [layer(token[None, None], None, eager_attention)[0] for token in hidden.flatten(0, 1)]
+    torch.testing.assert_close(together.flatten(0, 1), torch.cat(alone).flatten(0, 1))
 
 
 def test_a_layer_adds_and_then_normalises_twice():
-    layer = small_model("BertModel").encoder.layers[0]
+    layer = small_model("BertModel").encoder.layer[0]
     hidden = torch.randn(2, 3, 16, dtype=torch.float64)
 
     def normalise(vectors, norm):
@@ -66,9 +68,9 @@ def test_a_layer_adds_and_then_normalises_twice():
         return (vectors - mean) / (variance + 1e-12).sqrt() * norm.weight + norm.bias
 
     gathered, _ = layer.attention(hidden, None, eager_attention)
-    middle = normalise(hidden + gathered, layer.attention_norm)
-    thought = layer.feed_forward.contract(F.gelu(layer.feed_forward.expand(middle)))
-    expected = normalise(middle + thought, layer.feed_forward_norm)
+    middle = normalise(hidden + gathered, layer.attention_LayerNorm)
+    thought = layer.output(F.gelu(layer.intermediate(middle)))
+    expected = normalise(middle + thought, layer.output_LayerNorm)
     torch.testing.assert_close(layer(hidden, None, eager_attention)[0], expected)
 
 
@@ -80,12 +82,12 @@ def test_the_number_that_keeps_layer_norm_from_dividing_by_0_is_the_configs():
 
 
 def test_with_weights_of_0_a_layer_only_normalises():
-    layer = small_model("BertModel").encoder.layers[0]
+    layer = small_model("BertModel").encoder.layer[0]
     with torch.no_grad():
-        for linear in (layer.attention.output, layer.feed_forward.contract):
+        for linear in (layer.attention.output, layer.output):
             linear.weight.zero_()
             linear.bias.zero_()
-        for norm in (layer.attention_norm, layer.feed_forward_norm):
+        for norm in (layer.attention_LayerNorm, layer.output_LayerNorm):
             norm.weight.fill_(1)
             norm.bias.zero_()
     hidden = torch.randn(1, 2, 16, dtype=torch.float64)
@@ -94,9 +96,9 @@ def test_with_weights_of_0_a_layer_only_normalises():
 
 
 def test_dropout_falls_on_what_is_added_and_never_on_what_it_is_added_to():
-    layer = small_model("BertModel", hidden_dropout_prob=1 - 1e-12).encoder.layers[0].train()
+    layer = small_model("BertModel", hidden_dropout_prob=1 - 1e-12).encoder.layer[0].train()
     hidden = torch.randn(1, 2, 16, dtype=torch.float64)
-    expected = layer.feed_forward_norm(layer.attention_norm(hidden))  # all else was dropped
+    expected = layer.output_LayerNorm(layer.attention_LayerNorm(hidden))  # all else was dropped
     torch.testing.assert_close(layer(hidden, None, eager_attention)[0], expected)
 
 
@@ -106,7 +108,7 @@ def test_the_hidden_states_are_the_embeddings_and_the_result_of_each_layer():
     outputs = model(**batch, output_hidden_states=True)
     assert len(outputs.hidden_states) == 1 + 3
     for before, layer, after in zip(
-        outputs.hidden_states, model.encoder.layers, outputs.hidden_states[1:], strict=False
+        outputs.hidden_states, model.encoder.layer, outputs.hidden_states[1:], strict=False
     ):
         torch.testing.assert_close(layer(before, None, eager_attention)[0], after)
     assert torch.equal(outputs.hidden_states[-1], outputs.last_hidden_state)
@@ -165,15 +167,15 @@ def test_the_same_seed_gives_the_same_new_model():
 
     first, second, other = weights(0), weights(0), weights(1)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not torch.equal(first["embeddings.token.weight"], other["embeddings.token.weight"])
+    assert not torch.equal(
+        first["embeddings.word_embeddings.weight"], other["embeddings.word_embeddings.weight"]
+    )
 
 
 def test_the_layers_do_not_start_alike():
     torch.manual_seed(0)
-    layers = BertModel(small_config()).encoder.layers
-    assert not torch.equal(
-        layers[0].feed_forward.expand.weight, layers[1].feed_forward.expand.weight
-    )
+    layers = BertModel(small_config()).encoder.layer
+    assert not torch.equal(layers[0].intermediate.weight, layers[1].intermediate.weight)
 
 
 def test_half_precision_gives_half_precision():
@@ -186,29 +188,30 @@ def test_half_precision_gives_half_precision():
 
 def test_names_of_parameters_are_those_that_the_readme_and_the_table_of_names_use():
     names = set(small_model("BertForPreTraining").state_dict())
-    layer = "bert.encoder.layers.1."
+    layer = "bert.encoder.layer.1."
+    tables = ("word_embeddings", "position_embeddings", "token_type_embeddings")
     parts = [
-        *(f"bert.embeddings.{table}.weight" for table in ("token", "position", "segment")),
+        *(f"bert.embeddings.{table}.weight" for table in tables),
         *(
             f"{module}.{kind}"
             for kind in ("weight", "bias")
             for module in (
-                "bert.embeddings.norm",
+                "bert.embeddings.LayerNorm",
                 f"{layer}attention.query_key_value",
                 f"{layer}attention.output",
-                f"{layer}attention_norm",
-                f"{layer}feed_forward.expand",
-                f"{layer}feed_forward.contract",
-                f"{layer}feed_forward_norm",
+                f"{layer}attention_LayerNorm",
+                f"{layer}intermediate",
+                f"{layer}output",
+                f"{layer}output_LayerNorm",
                 "bert.pooler.dense",
                 "masked_lm.dense",
-                "masked_lm.norm",
+                "masked_lm.LayerNorm",
                 "next_sentence",
             )
         ),
         "masked_lm.bias",
     ]
-    assert {name.replace("layers.0.", "layers.1.") for name in names} == set(parts)
+    assert {name.replace("layer.0.", "layer.1.") for name in names} == set(parts)
 
 
 @pytest.mark.parametrize("attention", ["eager", "fused"])
@@ -256,8 +259,8 @@ def test_hidden_states_and_probabilities_are_of_all_positions_also_where_few_are
 )
 def test_the_last_layer_computes_only_what_the_head_reads(head, vectors):
     model, seen = small_model(head), []
-    for layer in model.bert.encoder.layers:
-        layer.feed_forward.register_forward_hook(
+    for layer in model.bert.encoder.layer:
+        layer.output.register_forward_hook(
             lambda _module, _inputs, output: seen.append(output.shape[:-1].numel())
         )
     model(**small_batch(head), **small_labels(head))

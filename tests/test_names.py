@@ -56,7 +56,7 @@ def theirs() -> dict[str, Tensor]:
 def test_query_key_and_value_are_cut_and_turned_by_hand():
     # Two numbers wide: rows 0-1 are Q, 2-3 are K, 4-5 are V.
     joined = torch.arange(12.0).view(6, 2)
-    ours = {"bert.encoder.layers.0.attention.query_key_value.weight": joined}
+    ours = {"bert.encoder.layer.0.attention.query_key_value.weight": joined}
     google = to_google(ours, 1)
     start = "bert/encoder/layer_0/attention/self/"
     assert google[start + "query/kernel"].tolist() == [[0, 2], [1, 3]]
@@ -194,7 +194,7 @@ def test_a_failed_training_is_not_called_untied(theirs):
     }
     assert (
         from_hugging_face(theirs | both, LAYERS)
-        .tensors["bert.embeddings.token.weight"]
+        .tensors["bert.embeddings.word_embeddings.weight"]
         .isnan()
         .all()
     )

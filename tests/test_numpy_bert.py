@@ -90,11 +90,13 @@ def test_attention_divides_the_scores_by_the_root_of_the_width() -> None:
 
 def test_an_embedding_is_the_sum_of_three_rows_rescaled() -> None:
     weights = {
-        "bert.embeddings.token.weight": np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]),
-        "bert.embeddings.position.weight": np.array([[0.0, 0.0], [0.0, 3.0], [0.0, 9.0]]),
-        "bert.embeddings.segment.weight": np.array([[0.0, 0.0], [0.0, 2.0]]),
-        "bert.embeddings.norm.weight": np.array([1.0, 10.0]),
-        "bert.embeddings.norm.bias": np.array([0.5, 0.0]),
+        "bert.embeddings.word_embeddings.weight": np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]),
+        "bert.embeddings.position_embeddings.weight": np.array(
+            [[0.0, 0.0], [0.0, 3.0], [0.0, 9.0]]
+        ),
+        "bert.embeddings.token_type_embeddings.weight": np.array([[0.0, 0.0], [0.0, 2.0]]),
+        "bert.embeddings.LayerNorm.weight": np.array([1.0, 10.0]),
+        "bert.embeddings.LayerNorm.bias": np.array([0.5, 0.0]),
     }
     # The sums are [1, 0] and [4, 3 + 2]; rescaled [1, -1] and [-1, 1].
     found = embeddings(weights, [1, 2], [0, 1])
@@ -116,18 +118,20 @@ def random_weights(seed: int = 0) -> dict[str, Array]:
         return {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
 
     shapes: dict[str, tuple[int, ...]] = {
-        "bert.embeddings.token.weight": (WORDS, WIDTH),
-        "bert.embeddings.position.weight": (6, WIDTH),
-        "bert.embeddings.segment.weight": (2, WIDTH),
+        "bert.embeddings.word_embeddings.weight": (WORDS, WIDTH),
+        "bert.embeddings.position_embeddings.weight": (6, WIDTH),
+        "bert.embeddings.token_type_embeddings.weight": (2, WIDTH),
         "masked_lm.bias": (WORDS,),
     }
-    for layer in ("bert.encoder.layers.0", "bert.encoder.layers.1"):
+    for layer in ("bert.encoder.layer.0", "bert.encoder.layer.1"):
         shapes |= linear_layer(f"{layer}.attention.query_key_value", WIDTH, 3 * WIDTH)
         shapes |= linear_layer(f"{layer}.attention.output", WIDTH, WIDTH)
-        shapes |= linear_layer(f"{layer}.feed_forward.expand", WIDTH, 4 * WIDTH)
-        shapes |= linear_layer(f"{layer}.feed_forward.contract", 4 * WIDTH, WIDTH)
-        shapes |= norm_layer(f"{layer}.attention_norm") | norm_layer(f"{layer}.feed_forward_norm")
-    shapes |= norm_layer("bert.embeddings.norm") | norm_layer("masked_lm.norm")
+        shapes |= linear_layer(f"{layer}.intermediate", WIDTH, 4 * WIDTH)
+        shapes |= linear_layer(f"{layer}.output", 4 * WIDTH, WIDTH)
+        shapes |= norm_layer(f"{layer}.attention_LayerNorm") | norm_layer(
+            f"{layer}.output_LayerNorm"
+        )
+    shapes |= norm_layer("bert.embeddings.LayerNorm") | norm_layer("masked_lm.LayerNorm")
     shapes |= linear_layer("bert.pooler.dense", WIDTH, WIDTH)
     shapes |= linear_layer("masked_lm.dense", WIDTH, WIDTH)
     shapes |= linear_layer("next_sentence", WIDTH, 2)
@@ -137,8 +141,8 @@ def random_weights(seed: int = 0) -> dict[str, Array]:
 def test_a_layer_that_learned_nothing_only_rescales() -> None:
     """The residual connections carry every vector past attention and feed-forward."""
     weights = {name: np.zeros_like(array) for name, array in random_weights().items()}
-    for name in ("attention_norm", "feed_forward_norm"):
-        weights[f"bert.encoder.layers.0.{name}.weight"] = np.ones(WIDTH)
+    for name in ("attention_LayerNorm", "output_LayerNorm"):
+        weights[f"bert.encoder.layer.0.{name}.weight"] = np.ones(WIDTH)
     hidden = np.array([[1.0, 3.0, 1.0, 3.0], [0.0, 0.0, 2.0, -2.0]])
     found, probabilities = encoder_layer(weights, CONFIG, 0, hidden)
     np.testing.assert_allclose(found, layer_norm(hidden), atol=1e-11)
@@ -159,7 +163,7 @@ def test_without_positions_a_text_is_a_bag_of_words() -> None:
     shuffled = [ids[place] for place in order]
     changed = bert(weights, CONFIG, shuffled).hidden_states[-1]
     assert not np.allclose(changed, bert(weights, CONFIG, ids).hidden_states[-1][order])
-    weights["bert.embeddings.position.weight"][:] = 0
+    weights["bert.embeddings.position_embeddings.weight"][:] = 0
     same = bert(weights, CONFIG, shuffled).hidden_states[-1]
     np.testing.assert_allclose(same, bert(weights, CONFIG, ids).hidden_states[-1][order])
 
@@ -196,18 +200,18 @@ def test_segments_are_the_first_unless_given() -> None:
 
 # Hugging Face's name of a part -> ours, in the order in which they are replaced.
 PARTS = {
-    "embeddings.word_embeddings": "embeddings.token",
-    "embeddings.position_embeddings": "embeddings.position",
-    "embeddings.token_type_embeddings": "embeddings.segment",
-    "embeddings.LayerNorm": "embeddings.norm",
-    "encoder.layer.": "encoder.layers.",
+    "embeddings.word_embeddings": "embeddings.word_embeddings",
+    "embeddings.position_embeddings": "embeddings.position_embeddings",
+    "embeddings.token_type_embeddings": "embeddings.token_type_embeddings",
+    "embeddings.LayerNorm": "embeddings.LayerNorm",
+    "encoder.layer.": "encoder.layer.",
     "attention.output.dense": "attention.output",
-    "attention.output.LayerNorm": "attention_norm",
-    "intermediate.dense": "feed_forward.expand",
-    "output.dense": "feed_forward.contract",
-    "output.LayerNorm": "feed_forward_norm",
+    "attention.output.LayerNorm": "attention_LayerNorm",
+    "intermediate.dense": "intermediate",
+    "output.dense": "output",
+    "output.LayerNorm": "output_LayerNorm",
     "cls.predictions.transform.dense": "masked_lm.dense",
-    "cls.predictions.transform.LayerNorm": "masked_lm.norm",
+    "cls.predictions.transform.LayerNorm": "masked_lm.LayerNorm",
     "cls.predictions.bias": "masked_lm.bias",
     "cls.seq_relationship": "next_sentence",
 }

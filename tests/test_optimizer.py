@@ -37,9 +37,9 @@ def test_matrices_and_tables_decay_but_biases_and_norms_do_not():
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.01, 0.0)
     assert all(names[id(p)].endswith(".weight") for p in decayed["params"])
-    assert "bert.embeddings.token.weight" in {names[id(p)] for p in decayed["params"]}
-    assert {name for p in kept["params"] if "norm" not in (name := names[id(p)])} == {
-        name for name in names.values() if name.endswith("bias") and "norm" not in name
+    assert "bert.embeddings.word_embeddings.weight" in {names[id(p)] for p in decayed["params"]}
+    assert {name for p in kept["params"] if "LayerNorm" not in (name := names[id(p)])} == {
+        name for name in names.values() if name.endswith("bias") and "LayerNorm" not in name
     }
     assert len(decayed["params"]) + len(kept["params"]) == len(names)
 

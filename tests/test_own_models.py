@@ -33,7 +33,7 @@ class Tagger(ModelWithHead):
         self.register_buffer("mask", torch.ones(4, dtype=torch.bool), persistent=False)
         self.head = nn.Linear(16, labels)
         self.decoder = nn.Linear(16, config.vocab_size, bias=False)
-        self.decoder.weight = self.bert.embeddings.token.weight
+        self.decoder.weight = self.bert.embeddings.word_embeddings.weight
 
 
 class LongerTagger(Tagger):
@@ -69,8 +69,8 @@ def test_what_the_file_has_not_begins_as_the_class_makes_it(tmp_path):
     assert 0 < model.convolution.weight.abs().max() <= 48**-0.5
     body = BertModel.from_pretrained(tmp_path, quiet=True)
     assert torch.equal(
-        model.bert.encoder.layers[1].feed_forward.expand.weight,
-        body.encoder.layers[1].feed_forward.expand.weight,
+        model.bert.encoder.layer[1].intermediate.weight,
+        body.encoder.layer[1].intermediate.weight,
     )
     assert "scale" in model.load_report.new
 
@@ -79,7 +79,7 @@ def test_what_the_file_has_not_begins_as_the_class_makes_it(tmp_path):
 def test_a_layer_that_you_tied_stays_tied(saved_by, tmp_path):
     saved_by(CONFIG).save_pretrained(tmp_path)
     model = Tagger.from_pretrained(tmp_path, quiet=True)
-    assert model.decoder.weight is model.bert.embeddings.token.weight
+    assert model.decoder.weight is model.bert.embeddings.word_embeddings.weight
 
 
 def test_a_layer_of_your_own_of_another_shape_starts_anew_where_that_is_allowed(tmp_path):
@@ -95,14 +95,18 @@ def test_other_classes_read_the_bert_in_it_and_name_what_they_leave_out(tmp_path
     model = Tagger(CONFIG)
     model.save_pretrained(tmp_path)
     body = BertModel.from_pretrained(tmp_path, quiet=True)
-    assert torch.equal(body.embeddings.token.weight, model.bert.embeddings.token.weight)
+    assert torch.equal(
+        body.embeddings.word_embeddings.weight, model.bert.embeddings.word_embeddings.weight
+    )
     assert "head.weight" in body.load_report.unknown
 
 
 def test_a_part_with_a_name_that_means_something_else_to_hugging_face_is_refused(tmp_path):
     model = BertForPreTraining(CONFIG)
-    model.qa_outputs = nn.Linear(16, 2)
-    with pytest.raises(MiniBertError, match=r"qa_outputs\.bias is what Hugging Face calls another"):
+    model.cls = nn.ModuleDict({"seq_relationship": nn.Linear(16, 2)})
+    with pytest.raises(
+        MiniBertError, match=r"cls\.seq_relationship\.bias is what Hugging Face calls another"
+    ):
         model.save_pretrained(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
 

@@ -174,7 +174,7 @@ def test_no_gradient_reaches_what_stands_at_padded_places(attention):
     mask = torch.tensor([[1, 1, 1, 0, 0]])
     outputs = model(ids, attention_mask=mask)
     (outputs.last_hidden_state[:, :3].square() * torch.arange(16)).sum().backward()
-    touched = model.embeddings.token.weight.grad.abs().sum(dim=1).nonzero().flatten()
+    touched = model.embeddings.word_embeddings.weight.grad.abs().sum(dim=1).nonzero().flatten()
     assert touched.tolist() == [5, 6, 7]
 
 

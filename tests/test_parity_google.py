@@ -182,8 +182,8 @@ def test_twelve_updates_with_googles_optimizer_give_its_losses_and_weights(
 def test_the_other_gelu_would_be_noticed(folder, reference):
     # The two differ by 4.7e-4 at most: a tolerance that let it pass would be too wide.
     model = load(folder, "eager")
-    for layer in model.bert.encoder.layers:
-        layer.feed_forward.activation = "gelu"
+    for layer in model.bert.encoder.layer:
+        layer.activation = torch.nn.GELU()
     with pytest.raises(AssertionError, match="layer 0"):
         assert_all_close(compare_forward(model, reference))
 

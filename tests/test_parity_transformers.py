@@ -275,3 +275,28 @@ def test_a_base_model_loads_into_a_task_and_only_the_task_is_new(tmp_path: Path)
     ours = minibert.BertForSequenceClassification.from_pretrained(tmp_path, quiet=True)
     assert sorted(ours.load_report.new) == ["classifier.bias", "classifier.weight"]
     assert all(name.startswith(("masked_lm", "next_")) for name in ours.load_report.unused)
+
+
+# Three ways in which tutorials choose parameters by their names.
+NO_DECAY = ["bias", "LayerNorm.weight"]
+GROUPS = {
+    "without weight decay": lambda name: any(part in name for part in NO_DECAY),
+    "a frozen layer": lambda name: name.startswith("bert.encoder.layer.0"),
+    "the embeddings": lambda name: "embeddings" in name,
+    "the pooler": lambda name: "pooler" in name,
+    "the classifier": lambda name: "classifier" in name,
+    **{f"the rate of layer {i}": lambda name, i=i: f"encoder.layer.{i}." in name for i in range(3)},
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("head", HEADS)
+def test_groups_by_name_hold_as_many_numbers_as_in_transformers(head, group):
+    models = both(head, SIZES[2], "fused", torch.float32)
+    ours, theirs = (
+        sum(p.numel() for name, p in model.named_parameters() if GROUPS[group](name))
+        for model in models
+    )
+    assert ours == theirs
+    if head == "BertForSequenceClassification":
+        assert ours > 0

@@ -237,7 +237,7 @@ def test_weights_that_do_not_know_the_whole_vocabulary_are_refused(corpus, model
 def dropouts(model: torch.nn.Module) -> set[float]:
     """All the rates that are in use."""
     rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
-    return rates | {layer.attention.dropout for layer in model.bert.encoder.layers}
+    return rates | {layer.attention.dropout for layer in model.bert.encoder.layer}
 
 
 def test_a_new_model_drops_nothing_while_pretraining_and_is_saved_with_the_papers_dropout(corpus):

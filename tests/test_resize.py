@@ -24,13 +24,17 @@ def answers(model, name: str, **batch) -> dict[str, torch.Tensor]:
 def test_a_new_word_is_the_mean_of_all_and_a_new_position_repeats_the_first():
     model = small_model("BertForMaskedLM", vocab_size=3, hidden_size=4, max_position_embeddings=2)
     with torch.no_grad():
-        model.bert.embeddings.token.weight.copy_(torch.tensor([[1.0], [2.0], [6.0]]).expand(3, 4))
+        model.bert.embeddings.word_embeddings.weight.copy_(
+            torch.tensor([[1.0], [2.0], [6.0]]).expand(3, 4)
+        )
         model.masked_lm.bias.copy_(torch.tensor([-1.0, 0.0, 4.0]))
-        model.bert.embeddings.position.weight.copy_(torch.tensor([[7.0], [8.0]]).expand(2, 4))
+        model.bert.embeddings.position_embeddings.weight.copy_(
+            torch.tensor([[7.0], [8.0]]).expand(2, 4)
+        )
     larger = resize(model, vocab_size=5, max_position_embeddings=5)
-    assert larger.bert.embeddings.token.weight[:, 0].tolist() == [1, 2, 6, 3, 3]
+    assert larger.bert.embeddings.word_embeddings.weight[:, 0].tolist() == [1, 2, 6, 3, 3]
     assert larger.masked_lm.bias.tolist() == [-1, 0, 4, 1, 1]
-    assert larger.bert.embeddings.position.weight[:, 0].tolist() == [7, 8, 7, 8, 7]
+    assert larger.bert.embeddings.position_embeddings.weight[:, 0].tolist() == [7, 8, 7, 8, 7]
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -116,19 +120,19 @@ def test_the_result_is_saved_loaded_and_trained_like_any_other(name, tmp_path):
     labels = small_labels(name)
     if labels:
         larger.train()(**small_batch(name), **labels).loss.backward()
-        assert larger.get_submodule("bert.embeddings.token").weight.grad.shape[0] == 53
+        assert larger.get_submodule("bert.embeddings.word_embeddings").weight.grad.shape[0] == 53
 
 
 def test_type_freezing_and_the_bare_encoders_missing_pooler_are_kept():
     model = BertModel(small_model("BertModel").config, add_pooling_layer=False).to(torch.bfloat16)
-    model.embeddings.token.weight.requires_grad_(False)
+    model.embeddings.word_embeddings.weight.requires_grad_(False)
     larger = resize(model.train(), vocab_size=WORDS + 2)
     assert larger.training
     assert larger.pooler is None
-    assert larger.embeddings.token.weight.dtype == torch.bfloat16
-    assert not larger.embeddings.token.weight.requires_grad
-    assert larger.embeddings.position.weight.requires_grad
-    assert larger.embeddings.token.padding_idx == model.config.pad_token_id
+    assert larger.embeddings.word_embeddings.weight.dtype == torch.bfloat16
+    assert not larger.embeddings.word_embeddings.weight.requires_grad
+    assert larger.embeddings.position_embeddings.weight.requires_grad
+    assert larger.embeddings.word_embeddings.padding_idx == model.config.pad_token_id
 
 
 def test_the_masked_word_head_of_a_frozen_model_stays_frozen():

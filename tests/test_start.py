@@ -82,9 +82,11 @@ def test_without_pretraining_only_the_weights_differ(default: Path):
     start = choose_start(LABELS, ENGLISH, default=default)
     control = without_pretraining(start, seed=3)
     assert control.config == start.model.config
-    table = control.bert.embeddings.token.weight
-    assert not torch.equal(table, start.model.bert.embeddings.token.weight)
-    assert torch.equal(table, without_pretraining(start, seed=3).bert.embeddings.token.weight)
+    table = control.bert.embeddings.word_embeddings.weight
+    assert not torch.equal(table, start.model.bert.embeddings.word_embeddings.weight)
+    assert torch.equal(
+        table, without_pretraining(start, seed=3).bert.embeddings.word_embeddings.weight
+    )
 
 
 def test_what_was_asked_for_wins_over_what_is_suggested():

@@ -580,7 +580,7 @@ def test_a_checkpoint_holds_the_optimizer_under_the_names_of_the_parameters(tmp_
 
     run(tmp_path, SETTINGS)
     names = load_file(sorted(tmp_path.glob("step-*"))[-1] / "optimizer.safetensors").keys()
-    assert "exp_avg of bert.embeddings.token.weight" in names
+    assert "exp_avg of bert.embeddings.word_embeddings.weight" in names
     assert {name.split(" of ")[0] for name in names} == {"step", "exp_avg", "exp_avg_sq"}
 
 

@@ -27,7 +27,7 @@ from minibert import (
     BertModel,
     MiniBertError,
 )
-from minibert.model.encoder import activate
+from minibert.model.encoder import ACTIVATIONS
 from minibert.model.losses import count_labels
 from minibert.model.pretraining_heads import IS_NEXT
 from minibert.tokenization.padding import IGNORE_INDEX
@@ -161,8 +161,8 @@ def test_segments_are_not_ignored():
 def test_positions_count_and_are_not_sines():
     """codertimo: sinusoidal positions, so that no published weights can be loaded."""
     model = small_model("BertModel")
-    assert isinstance(model.embeddings.position, nn.Embedding)
-    assert model.embeddings.position.weight.requires_grad
+    assert isinstance(model.embeddings.position_embeddings, nn.Embedding)
+    assert model.embeddings.position_embeddings.weight.requires_grad
     there, back = (model(torch.tensor([ids])).last_hidden_state for ids in ([5, 6, 7], [7, 6, 5]))
     assert (there - back.flip(1)).abs().max() > 1e-4
 
@@ -172,8 +172,8 @@ def test_both_forms_of_gelu_are_there_and_differ_by_what_is_said():
     at = torch.linspace(-6, 6, 4001, dtype=torch.float64)
     exact = at * 0.5 * (1 + torch.special.erf(at / math.sqrt(2)))
     tanh = 0.5 * at * (1 + torch.tanh(math.sqrt(2 / math.pi) * (at + 0.044715 * at**3)))
-    torch.testing.assert_close(activate(at, "gelu"), exact, atol=1e-12, rtol=0)
-    torch.testing.assert_close(activate(at, "gelu_tanh"), tanh, atol=1e-12, rtol=0)
+    torch.testing.assert_close(ACTIVATIONS["gelu"]()(at), exact, atol=1e-12, rtol=0)
+    torch.testing.assert_close(ACTIVATIONS["gelu_tanh"]()(at), tanh, atol=1e-12, rtol=0)
     assert (exact - tanh).abs().max().item() == pytest.approx(4.7e-4, rel=0.02)
 
 
@@ -191,7 +191,7 @@ def test_layer_norm_comes_after_the_residual():
 
 def test_layer_norm_adds_its_small_number_to_the_variance():
     """annotated-transformer: x / (std + eps), with the unbiased deviation (n - 1)."""
-    norm = small_model("BertModel").encoder.layers[0].attention_norm
+    norm = small_model("BertModel").encoder.layer[0].attention_LayerNorm
     with torch.no_grad():
         norm.weight.fill_(1)
         norm.bias.zero_()
@@ -213,7 +213,7 @@ def test_attention_looks_ahead():
     other = torch.tensor([[5, 6, 7, 20]])
     first = [model(given).last_hidden_state[0, 0] for given in (ids, other)]
     assert (first[0] - first[1]).abs().max() > 1e-4
-    for layer in model.encoder.layers:
+    for layer in model.encoder.layer:
         assert layer.attention.query_key_value.weight.shape == (3 * 16, 16)
     for probabilities in model(ids, output_attentions=True).attentions:
         assert (probabilities > 0).all()
@@ -237,8 +237,8 @@ def test_a_score_is_a_product_and_not_a_nearness():
     table[1, 0], table[2, 0] = 1.0, 10.0
     with torch.no_grad():
         model.masked_lm.bias.zero_()
-        model.masked_lm.norm.weight.zero_()
-        model.masked_lm.norm.bias.copy_(
+        model.masked_lm.LayerNorm.weight.zero_()
+        model.masked_lm.LayerNorm.bias.copy_(
             table[1]
         )  # whatever comes in, this comes out: word 1 itself
     logits = model.masked_lm(torch.randn(16, dtype=torch.float64), table)
@@ -252,8 +252,10 @@ def test_the_decoder_is_still_the_token_table_after_loading(tmp_path):
     model = BertForMaskedLM.from_pretrained(tmp_path, quiet=True)
     model(torch.tensor([[5, 6]]), labels=torch.tensor([[IGNORE_INDEX, 7]])).loss.backward()
     torch.optim.SGD(model.parameters(), lr=1.0).step()
-    table = model.bert.embeddings.token.weight
-    assert not torch.equal(table[7], saved.bert.embeddings.token.weight[7])  # as a decoder's row
+    table = model.bert.embeddings.word_embeddings.weight
+    assert not torch.equal(
+        table[7], saved.bert.embeddings.word_embeddings.weight[7]
+    )  # as a decoder's row
     hidden = model.bert(torch.tensor([[7, 6]])).last_hidden_state
     expected = model.masked_lm(hidden, table)
     torch.testing.assert_close(model(torch.tensor([[7, 6]])).logits, expected)
@@ -285,7 +287,7 @@ def test_512_positions_are_a_table_and_not_a_matter_of_memory(preset):
     assert config.max_position_embeddings == 512
     with torch.device("meta"):  # no memory at all
         model = BertModel(config)
-    assert model.embeddings.position.weight.shape[0] == 512
+    assert model.embeddings.position_embeddings.weight.shape[0] == 512
     with pytest.raises(MiniBertError, match="513 tokens long but the model has 512 positions"):
         model(torch.ones(1, 513, dtype=torch.long, device="meta"))
 
@@ -354,7 +356,7 @@ def test_biases_and_norms_do_not_decay():
         parameter.grad = torch.zeros_like(parameter)
     make_optimizer(decay_groups(model, weight_decay=0.1), learning_rate=0.1).step()
     for name, parameter in model.named_parameters():
-        flat = name.endswith("bias") or "norm" in name
+        flat = name.endswith("bias") or "LayerNorm" in name
         assert torch.equal(parameter, before[name]) == flat, name
 
 

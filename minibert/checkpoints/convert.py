@@ -31,7 +31,7 @@ ARCHITECTURES = (
     ("BertForPreTraining", ("masked_lm.", "next_sentence.")),
     ("BertForMaskedLM", ("masked_lm.",)),
     ("BertForNextSentencePrediction", ("next_sentence.",)),
-    ("BertForQuestionAnswering", ("span.",)),
+    ("BertForQuestionAnswering", ("qa_outputs.",)),
     ("BertForSequenceClassification", ("classifier.", "bert.pooler.")),
     ("BertForTokenClassification", ("classifier.",)),
     ("BertModel", ()),

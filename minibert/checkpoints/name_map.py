@@ -61,62 +61,62 @@ class Module(NamedTuple):
 
 TABLE = (
     Module(
-        "bert.embeddings.token",
+        "bert.embeddings.word_embeddings",
         "bert.embeddings.word_embeddings",
         "bert/embeddings/word_embeddings",
         Kind.EMBEDDING,
     ),
     Module(
-        "bert.embeddings.position",
+        "bert.embeddings.position_embeddings",
         "bert.embeddings.position_embeddings",
         "bert/embeddings/position_embeddings",
         Kind.EMBEDDING,
     ),
     Module(
-        "bert.embeddings.segment",
+        "bert.embeddings.token_type_embeddings",
         "bert.embeddings.token_type_embeddings",
         "bert/embeddings/token_type_embeddings",
         Kind.EMBEDDING,
     ),
     Module(
-        "bert.embeddings.norm",
+        "bert.embeddings.LayerNorm",
         "bert.embeddings.LayerNorm",
         "bert/embeddings/LayerNorm",
         Kind.NORM,
     ),
     Module(
-        "bert.encoder.layers.{}.attention.query_key_value",
+        "bert.encoder.layer.{}.attention.query_key_value",
         "bert.encoder.layer.{}.attention.self.{part}",
         "bert/encoder/layer_{}/attention/self/{part}",
         Kind.LINEAR,
         parts=("query", "key", "value"),
     ),
     Module(
-        "bert.encoder.layers.{}.attention.output",
+        "bert.encoder.layer.{}.attention.output",
         "bert.encoder.layer.{}.attention.output.dense",
         "bert/encoder/layer_{}/attention/output/dense",
         Kind.LINEAR,
     ),
     Module(
-        "bert.encoder.layers.{}.attention_norm",
+        "bert.encoder.layer.{}.attention_LayerNorm",
         "bert.encoder.layer.{}.attention.output.LayerNorm",
         "bert/encoder/layer_{}/attention/output/LayerNorm",
         Kind.NORM,
     ),
     Module(
-        "bert.encoder.layers.{}.feed_forward.expand",
+        "bert.encoder.layer.{}.intermediate",
         "bert.encoder.layer.{}.intermediate.dense",
         "bert/encoder/layer_{}/intermediate/dense",
         Kind.LINEAR,
     ),
     Module(
-        "bert.encoder.layers.{}.feed_forward.contract",
+        "bert.encoder.layer.{}.output",
         "bert.encoder.layer.{}.output.dense",
         "bert/encoder/layer_{}/output/dense",
         Kind.LINEAR,
     ),
     Module(
-        "bert.encoder.layers.{}.feed_forward_norm",
+        "bert.encoder.layer.{}.output_LayerNorm",
         "bert.encoder.layer.{}.output.LayerNorm",
         "bert/encoder/layer_{}/output/LayerNorm",
         Kind.NORM,
@@ -129,7 +129,7 @@ TABLE = (
         Kind.LINEAR,
     ),
     Module(
-        "masked_lm.norm",
+        "masked_lm.LayerNorm",
         "cls.predictions.transform.LayerNorm",
         "cls/predictions/transform/LayerNorm",
         Kind.NORM,
@@ -137,7 +137,7 @@ TABLE = (
     Module("masked_lm", "cls.predictions", "cls/predictions/", Kind.BIAS),
     Module("next_sentence", "cls.seq_relationship", "cls/seq_relationship/", Kind.OUTPUT),
     Module("classifier", "classifier", "", Kind.OUTPUT),
-    Module("span", "qa_outputs", "cls/squad/", Kind.OUTPUT),
+    Module("qa_outputs", "qa_outputs", "cls/squad/", Kind.OUTPUT),
 )
 
 

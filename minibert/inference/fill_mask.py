@@ -203,7 +203,9 @@ class MaskFiller:
         batch = torch.tensor([ids, segments], device=device)[:, None]  # (2, S) -> (2, 1, S)
         hidden = bert(batch[0], token_type_ids=batch[1]).last_hidden_state
         # V is so large that only the masks are scored: (1, S, E) -> (N, E) -> (N, V)
-        logits = self.model.masked_lm(hidden[0, list(positions)], bert.embeddings.token.weight)
+        logits = self.model.masked_lm(
+            hidden[0, list(positions)], bert.embeddings.word_embeddings.weight
+        )
         # A table that is longer than the vocabulary has rows that stand for no piece.
         probabilities: Tensor = logits[:, : len(self.tokenizer)].cpu().double().softmax(dim=-1)
         return probabilities.cpu()

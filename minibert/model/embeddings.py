@@ -21,10 +21,12 @@ class Embeddings(nn.Module):
         super().__init__()
         width = config.hidden_size
         # padding_idx: no gradient flows into [PAD], as in transformers.
-        self.token = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
-        self.position = nn.Embedding(config.max_position_embeddings, width)
-        self.segment = nn.Embedding(config.type_vocab_size, width)
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.word_embeddings = nn.Embedding(
+            config.vocab_size, width, padding_idx=config.pad_token_id
+        )
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -49,9 +51,11 @@ class Embeddings(nn.Module):
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
         summed = (
-            self.token(input_ids)  # (B, S) -> (B, S, E)
-            + self.segment(token_type_ids)
-            + self.position(position_ids)  # (S,) -> (S, E), the same for each row of the batch
+            self.word_embeddings(input_ids)  # (B, S) -> (B, S, E)
+            + self.token_type_embeddings(token_type_ids)
+            + self.position_embeddings(
+                position_ids
+            )  # (S,) -> (S, E), the same for each row of the batch
         )
-        embedded: Tensor = self.dropout(self.norm(summed))
+        embedded: Tensor = self.dropout(self.LayerNorm(summed))
         return embedded

@@ -7,33 +7,20 @@ later models normalise before.
 Source: Devlin et al. 2018, section 3 ("Model Architecture"); Google's `transformer_model`.
 """
 
-import torch.nn.functional as F
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 
 from minibert.model.attention import Attend, SelfAttention, take
 from minibert.model.config import BertConfig
 
-
-def activate(hidden: Tensor, name: str) -> Tensor:
-    """The non-linearity called `hidden_act` in the config; see `config.ACTIVATIONS`."""
-    if name == "relu":
-        return F.relu(hidden)
-    return F.gelu(hidden, approximate="tanh" if name == "gelu_tanh" else "none")
-
-
-class FeedForward(nn.Module):
-    """Each token for itself: widen four times, bend, and come back."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.activation = config.hidden_act
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(..., E) -> (..., F) -> (..., E)."""
-        contracted: Tensor = self.contract(activate(self.expand(hidden), self.activation))
-        return contracted
+# The layers that `hidden_act` names in the config.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+    "relu": nn.ReLU,
+}
 
 
 class EncoderLayer(nn.Module):
@@ -42,9 +29,11 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.attention = SelfAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention_LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.output_LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -61,8 +50,9 @@ class EncoderLayer(nn.Module):
         gathered, probabilities = self.attention(hidden, real, attend, positions)
         if positions is not None:
             hidden = take(hidden, positions)
-        hidden = self.attention_norm(hidden + self.dropout(gathered))
-        hidden = self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
+        hidden = self.attention_LayerNorm(hidden + self.dropout(gathered))
+        expanded = self.activation(self.intermediate(hidden))  # (B, S, E) -> (B, S, F)
+        hidden = self.output_LayerNorm(hidden + self.dropout(self.output(expanded)))
         return hidden, probabilities
 
 
@@ -71,7 +61,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.layer = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(
         self,
@@ -97,10 +87,10 @@ class Encoder(nn.Module):
         """
         hidden_states = []
         attentions = []
-        for layer in self.layers:
+        for layer in self.layer:
             if keep_all:
                 hidden_states.append(hidden)
-            is_last = layer is self.layers[-1]
+            is_last = layer is self.layer[-1]
             hidden, probabilities = layer(hidden, real, attend, positions if is_last else None)
             attentions.append(probabilities)
         return [*hidden_states, hidden], attentions

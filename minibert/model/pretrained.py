@@ -22,7 +22,7 @@ PARTS = {
     "masked_lm": "the masked-word head",
     "next_sentence": "the next-sentence head",
     "classifier": "the task's own layer",
-    "span": "the task's own layer",
+    "qa_outputs": "the task's own layer",
 }
 
 

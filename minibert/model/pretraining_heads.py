@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from minibert.model.bert import EncoderInputs, ModelWithHead
 from minibert.model.config import BertConfig
-from minibert.model.encoder import activate
+from minibert.model.encoder import ACTIVATIONS
 from minibert.model.input_checks import check_is_batch, check_labels
 from minibert.model.losses import cross_entropy, sum_of_means
 from minibert.model.outputs import LossTerm, MaskedLMOutput, PreTrainingOutput, TaskOutput
@@ -38,9 +38,9 @@ class MaskedLMHead(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.activation = config.hidden_act
+        self.activation = ACTIVATIONS[config.hidden_act]()
         self.apply(lambda module: initialise(module, config))
 
     def forward(self, hidden: Tensor, token_table: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class MaskedLMHead(nn.Module):
         Returns:
             (..., V).
         """
-        transformed = self.norm(activate(self.dense(hidden), self.activation))
+        transformed = self.LayerNorm(self.activation(self.dense(hidden)))
         return F.linear(transformed, token_table, self.bias)
 
 
@@ -102,7 +102,7 @@ def masked_lm_outputs(
     Returns:
         (B, S, V) or None, (N, V) or None, and the loss or None.
     """
-    token_table = model.bert.embeddings.token.weight
+    token_table = model.bert.embeddings.word_embeddings.weight
     if places is not None:
         # (B, K, E) -> (R, E) -> (R, V)
         scored = model.masked_lm(hidden.flatten(0, 1)[places.rows], token_table)

@@ -66,10 +66,13 @@ def resize(
         if isinstance(module, PretrainedModel):
             module.config = config
         elif isinstance(module, Embeddings):
-            _replace(module.token, _with_means(module.token.weight, config.vocab_size))
             _replace(
-                module.position,
-                _with_copies(module.position.weight, config.max_position_embeddings),
+                module.word_embeddings,
+                _with_means(module.word_embeddings.weight, config.vocab_size),
+            )
+            _replace(
+                module.position_embeddings,
+                _with_copies(module.position_embeddings.weight, config.max_position_embeddings),
             )
         elif isinstance(module, MaskedLMHead):
             bias = _with_means(module.bias, config.vocab_size)
@@ -114,7 +117,10 @@ def _replace(embedding: nn.Embedding, table: Tensor) -> None:
 Starts = Mapping[int, Sequence[int]]
 """The id of each new word -> the ids of the pieces that it was cut into."""
 
-TABLES = ("bert.embeddings.token.weight", "masked_lm.bias")  # what has a row for each word
+TABLES = (
+    "bert.embeddings.word_embeddings.weight",
+    "masked_lm.bias",
+)  # what has a row for each word
 
 
 def with_new_words(model: Model, starts: Starts) -> Model:
@@ -137,7 +143,9 @@ def with_new_words(model: Model, starts: Starts) -> Model:
     with torch.no_grad():
         for module in copy.modules():
             if isinstance(module, Embeddings):
-                module.token.weight.copy_(mean_rows(module.token.weight, starts))
+                module.word_embeddings.weight.copy_(
+                    mean_rows(module.word_embeddings.weight, starts)
+                )
             elif isinstance(module, MaskedLMHead):
                 module.bias.copy_(mean_rows(module.bias, starts))
     return copy

@@ -160,7 +160,7 @@ class BertForQuestionAnswering(TaskModel):
 
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=False)
-        self.span = self._new_layer(2)
+        self.qa_outputs = self._new_layer(2)
 
     def check_labels(self, input_ids: Tensor, **positions: Tensor) -> None:
         """Refuse positions beyond the length of the batch."""
@@ -196,7 +196,7 @@ class BertForQuestionAnswering(TaskModel):
                 input_ids, start_positions=start_positions, end_positions=end_positions
             )
         encoded = self.bert(input_ids, **inputs)
-        logits = self.span(encoded.last_hidden_state)  # (B, S, E) -> (B, S, 2)
+        logits = self.qa_outputs(encoded.last_hidden_state)  # (B, S, E) -> (B, S, 2)
         start_logits, end_logits = logits.unbind(-1)  # 2 of (B, S)
         terms = {}
         for name, of_positions, positions in (

@@ -103,10 +103,11 @@ def bert(
 
 def embeddings(weights: Weights, input_ids: Sequence[int], segment_ids: Sequence[int]) -> Array:
     """What each token is + where it stands + which sentence it belongs to."""
-    tokens = weights["bert.embeddings.token.weight"][list(input_ids)]  # (V, E) -> (S, E)
-    positions = weights["bert.embeddings.position.weight"][: len(input_ids)]  # (512, E) -> (S, E)
-    segments = weights["bert.embeddings.segment.weight"][list(segment_ids)]  # (2, E) -> (S, E)
-    return norm(weights, "bert.embeddings.norm", tokens + positions + segments)  # (S, E)
+    name = "bert.embeddings.{}_embeddings.weight"
+    tokens = weights[name.format("word")][list(input_ids)]  # (V, E) -> (S, E)
+    positions = weights[name.format("position")][: len(input_ids)]  # (512, E) -> (S, E)
+    segments = weights[name.format("token_type")][list(segment_ids)]  # (2, E) -> (S, E)
+    return norm(weights, "bert.embeddings.LayerNorm", tokens + positions + segments)  # (S, E)
 
 
 # From vectors to better vectors: the layer that is repeated L times.
@@ -116,11 +117,11 @@ def encoder_layer(
     weights: Weights, config: Mapping[str, Any], number: int, hidden: Array
 ) -> tuple[Array, Array]:
     """Gather from the others, then work on it alone; add and rescale after each."""
-    layer, heads = f"bert.encoder.layers.{number}", config["num_attention_heads"]
+    layer, heads = f"bert.encoder.layer.{number}", config["num_attention_heads"]
     gathered, probabilities = self_attention(weights, layer, heads, hidden)  # (S, E), (H, S, S)
-    hidden = norm(weights, f"{layer}.attention_norm", hidden + gathered)  # (S, E)
+    hidden = norm(weights, f"{layer}.attention_LayerNorm", hidden + gathered)  # (S, E)
     reworked = feed_forward(weights, config, layer, hidden)  # (S, E) -> (S, F) -> (S, E)
-    hidden = norm(weights, f"{layer}.feed_forward_norm", hidden + reworked)  # (S, E)
+    hidden = norm(weights, f"{layer}.output_LayerNorm", hidden + reworked)  # (S, E)
     return hidden, probabilities
 
 
@@ -151,8 +152,8 @@ def attention(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
 def feed_forward(weights: Weights, config: Mapping[str, Any], layer: str, hidden: Array) -> Array:
     """Each token by itself: widen, bend, narrow. Without the bend, one matrix would do."""
     bend = ACTIVATIONS[config["hidden_act"]]
-    wide = bend(linear(weights, f"{layer}.feed_forward.expand", hidden))  # (S, E) -> (S, F)
-    return linear(weights, f"{layer}.feed_forward.contract", wide)  # (S, F) -> (S, E)
+    wide = bend(linear(weights, f"{layer}.intermediate", hidden))  # (S, E) -> (S, F)
+    return linear(weights, f"{layer}.output", wide)  # (S, F) -> (S, E)
 
 
 # From vectors to answers: the two heads of pretraining.
@@ -170,8 +171,8 @@ def masked_lm_log_probs(weights: Weights, config: Mapping[str, Any], hidden: Arr
     """
     bend = ACTIVATIONS[config["hidden_act"]]
     hidden = bend(linear(weights, "masked_lm.dense", hidden))  # (S, E)
-    hidden = norm(weights, "masked_lm.norm", hidden)  # (S, E)
-    table = weights["bert.embeddings.token.weight"]  # (V, E)
+    hidden = norm(weights, "masked_lm.LayerNorm", hidden)  # (S, E)
+    table = weights["bert.embeddings.word_embeddings.weight"]  # (V, E)
     return log_softmax(hidden @ table.T + weights["masked_lm.bias"])  # (S, E) -> (S, V)
 
 
