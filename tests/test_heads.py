@@ -15,7 +15,7 @@ from small_models import ANSWERS, HEADS, small_batch, small_config, small_labels
 
 import minibert
 from minibert import BertForMaskedLM
-from minibert.model.pretraining_heads import IS_NEXT, IS_RANDOM
+from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM
 
 MASKED_LM = ["BertForMaskedLM", "BertForPreTraining"]
 

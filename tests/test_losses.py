@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from small_models import HEADS, small_batch, small_labels, small_model
 
+from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM
 from minibert.model.losses import (
     LABEL_ARGUMENTS,
     _precise,
@@ -21,7 +22,6 @@ from minibert.model.losses import (
     sum_of_means,
 )
 from minibert.model.outputs import LossTerm
-from minibert.model.pretraining_heads import IS_NEXT, IS_RANDOM
 from minibert.tokenization.padding import IGNORE_INDEX
 
 

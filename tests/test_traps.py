@@ -27,9 +27,9 @@ from minibert import (
     BertModel,
     MiniBertError,
 )
+from minibert.data.pretraining.nsp_pairs import IS_NEXT
 from minibert.model.encoder import ACTIVATIONS
 from minibert.model.losses import count_labels
-from minibert.model.pretraining_heads import IS_NEXT
 from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.training.loop import train
 from minibert.training.optimizer import decay_groups, make_optimizer

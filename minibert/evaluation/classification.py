@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minibert.data.labelled.batches import TextClassificationBatches
 from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL, LabelSet, Target
+from minibert.data.labelled.labels import LabelSet, Target
 from minibert.evaluation.baselines import Text, bag_of_words, majority
 from minibert.evaluation.metrics import (
     classification_metrics,
@@ -18,6 +18,7 @@ from minibert.evaluation.metrics import (
     regression_metrics,
 )
 from minibert.model.task_heads import BertForSequenceClassification
+from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 # The score that decides which weights are kept; higher is better.
 MAIN_SCORE = {MULTI_LABEL: "f1_micro", REGRESSION: "pearson"}

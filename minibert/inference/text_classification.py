@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from minibert.checkpoints.folder import weights_folder
 from minibert.data.labelled.batches import TextClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
 from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
 from minibert.inference.load import load_for_inference
 from minibert.model.task_heads import BertForSequenceClassification
+from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization import serialization as saved
 from minibert.tokenization.tokenizer import BertTokenizer
 

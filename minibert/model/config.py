@@ -34,6 +34,7 @@ from typing import Any, Self
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object
 from minibert.model.config_checks import settle_labels
+from minibert.problem_types import PROBLEM_TYPES
 
 # "gelu" is x * Phi(x), as in transformers and in Google's first release; "gelu_tanh" is the
 # approximation in Google's present code. They differ by up to 4.7e-4.
@@ -45,8 +46,6 @@ ACTIVATIONS = {
     "relu": "relu",
 }
 HUGGING_FACE_ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}
-
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 # Fields of foreign files whose other values would make it a different model.
 ONLY_ACCEPTED: dict[str, tuple[object, ...]] = {

@@ -26,11 +26,6 @@ from minibert.model.pretrained import initialise
 from minibert.model.query_positions import LabelledPlaces, labelled_places
 from minibert.tokenization.padding import IGNORE_INDEX
 
-# Google's code: `next_sentence_label = 1 if is_random_next else 0`. The data have the same two
-# numbers of their own, since neither data nor models import the other.
-IS_NEXT = 0
-IS_RANDOM = 1
-
 
 class MaskedLMHead(nn.Module):
     """From a token's vector to a score for each word of the vocabulary."""
@@ -164,7 +159,7 @@ class BertForMaskedLM(ModelWithHead):
 
 
 class BertForNextSentencePrediction(ModelWithHead):
-    """BERT that tells whether B follows A: column 0 (`IS_NEXT`) is yes, 1 (`IS_RANDOM`) no."""
+    """BERT that tells whether B follows A: column 0 is yes, column 1 no."""
 
     def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
         super().__init__(config, attention=attention, pooler=True)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from minibert.data.labelled.batches import TextClassificationBatches
-from minibert.data.labelled.labels import SINGLE_LABEL, LabelSet
+from minibert.data.labelled.labels import LabelSet
 from minibert.evaluation.classification import MAIN_SCORE, decide, run_classifier, score
 from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
 from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.plots.finetuning import confusion_matrix_picture, learning_curve
 from minibert.plots.run_comparison import compare_runs
+from minibert.problem_types import SINGLE_LABEL
 
 
 def write_report(

@@ -17,10 +17,7 @@ from functools import cached_property
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.tables import MOST_SHOWN
 from minibert.errors import MiniBertError
-
-SINGLE_LABEL = "single_label_classification"
-MULTI_LABEL = "multi_label_classification"
-REGRESSION = "regression"
+from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 Target = int | float | list[float]
 """What a model is trained towards: a class number, a number, or a 0/1 for each class."""
@@ -32,7 +29,7 @@ class LabelSet:
 
     Attributes:
         names: class names; the place of a name is its number. Empty for regression.
-        problem_type: one of the three names above.
+        problem_type: one of `PROBLEM_TYPES`.
 
     Example:
         >>> labels = LabelSet(("neg", "pos"))

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import REGRESSION, guess_problem_type
+from minibert.data.labelled.labels import guess_problem_type
 from minibert.errors import MiniBertError
+from minibert.problem_types import REGRESSION
 
 
 def normalised(text: str) -> str:
