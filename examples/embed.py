@@ -1,7 +1,7 @@
 """Turn sentences into vectors, find the nearest of each, and draw them all.
 
 python examples/embed.py weights/tiny
-python examples/embed.py bert-base-multilingual-cased --file sentences.txt --pool mean
+python examples/embed.py bert-base-multilingual-cased --file sentences.txt --pooling mean
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
         topics = [topic for topic, text in zip(topics, texts, strict=True) if text.isascii()]
         texts = [text for text in texts if text.isascii()]
     # (N, E), every row 1 long: the dot product of two rows is their cosine.
-    vectors = encoder.encode(texts, pool=options.pool, layer=options.layer, normalise=True)
+    vectors = encoder.encode(texts, pooling=options.pooling, layer=options.layer, normalize=True)
     cosines = vectors @ vectors.T  # (N, E) x (E, N) -> (N, N)
     np.fill_diagonal(cosines, -np.inf)  # a sentence is not its own neighbour
     nearest = cosines.argmax(axis=1)
@@ -79,7 +79,7 @@ def main() -> None:
         chance = np.mean([topics.count(topic) - 1 for topic in topics]) / (len(texts) - 1)
         print(f"nearest is of the same topic: {same:.0%}; by chance it would be {chance:.0%}")
 
-    title = f"{options.pool} of layer {options.layer}, {Path(options.folder).name}"
+    title = f"{options.pooling} of layer {options.layer}, {Path(options.folder).name}"
     vectors_picture(vectors, texts, options.picture, groups=topics, title=title)
     print(f"the picture is {options.picture}")
 
@@ -88,7 +88,7 @@ def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="a folder with a BERT, or a name on the hub")
     parser.add_argument("--file", type=Path, help=".txt (a sentence a line), .tsv, .csv or .jsonl")
-    parser.add_argument("--pool", choices=POOLING_MODES, default="mean")
+    parser.add_argument("--pooling", choices=POOLING_MODES, default="mean")
     parser.add_argument("--layer", type=int, default=-1, help="0 is the embeddings, -1 the last")
     parser.add_argument("--picture", type=Path, default=Path("vectors.png"), metavar="FILE")
     options: argparse.Namespace = parser.parse_args()

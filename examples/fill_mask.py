@@ -35,12 +35,12 @@ def main() -> None:
     unknown = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]"))
     for text in options.texts or (ENGLISH + CHINESE if unknown < MOSTLY_UNKNOWN else ENGLISH):
         print(text)
-        masks = filler(text, top=options.top)
+        masks = filler(text, top_k=options.top_k)
         for candidates in masks:
             print("   ", in_a_line(candidates))
         if len(masks) > 1:
-            # Each mask was guessed as if the other stayed hidden; now the surest goes first.
-            print("    together:", filler.together(text).text)
+            # Each mask was predicted independently. Now they are filled one after another.
+            print("    all filled:", filler.fill_all(text).text)
         print()
 
 
@@ -53,7 +53,7 @@ def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="a pretrained folder, or a name on the hub")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts of your own with [MASK]")
-    parser.add_argument("--top", type=int, default=5, help="how many candidates; 5")
+    parser.add_argument("--top-k", type=int, default=5, help="candidates per mask; 5")
     options: argparse.Namespace = parser.parse_args()
     return options
 

@@ -100,7 +100,7 @@ def main(options: argparse.Namespace) -> None:
         fine_tune(control, output / "training-at-random")
 
     # The result: a folder that answers, scores, and pictures of both.
-    TextClassifier(model, tokenizer, max_length, task.pairs).save(output)
+    TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
     sets = {name: batches[name] for name in judged}
     print(write_report(output, model, sets, task.labels, to_beat, control=control))
     pair = ' --pair "and a second one"' if task.pairs else ""

@@ -15,10 +15,14 @@ from typing import Any
 
 from minibert.errors import MiniBertError
 
-# What makes a folder a corpus, so that none is taken for a model or for text.
+# The files by which a folder is recognized, and what each kind of folder may hold.
+MODEL_FILES = ("model.safetensors", "config.json", "bert_config.json", "pytorch_model.bin")
+TOKENIZER_FILES = (
+    *("vocab.txt", "tokenizer_config.json", "tokenizer.json"),
+    *("special_tokens_map.json", "added_tokens.json"),
+)
+TASK_FILE = "task.json"  # of a classifier: its maximum length, and whether it reads pairs
 CORPUS_FILE = "corpus.json"
-# What a classifier was trained to read: how long, and whether pairs.
-TASK_FILE = "task.json"
 
 
 @contextmanager

@@ -100,12 +100,18 @@ BAD = [
     ("fill-mask ../made/damaged [MASK]", "model.safetensors is damaged"),
     ("embed ../made/damaged text --output a.npy", "model.safetensors is damaged"),
     ("attention ../made/damaged text", "model.safetensors is damaged"),
-    ("predict ../made/pretrained text", "holds no trained classifier"),
-    ("fill-mask ../made/classifier [MASK]", "no trained masked-word head"),
+    (
+        "predict ../made/pretrained text",
+        "no trained BertForSequenceClassification",
+    ),
+    (
+        "fill-mask ../made/classifier [MASK]",
+        "no trained BertForMaskedLM",
+    ),
     ("predict ../made/long_classifier dog", "vocabulary"),
-    ("fill-mask ../made/long_vocabulary dog[MASK]", "has 25 pieces, but the model knows 24"),
-    ("embed ../made/long_vocabulary dog", "has 25 pieces, but the model knows 24"),
-    ("attention ../made/long_vocabulary dog", "has 25 pieces, but the model knows 24"),
+    ("fill-mask ../made/long_vocabulary dog[MASK]", "has 25 tokens, but its model has"),
+    ("embed ../made/long_vocabulary dog", "has 25 tokens, but its model has"),
+    ("attention ../made/long_vocabulary dog", "has 25 tokens, but its model has"),
     ("predict ../made/classifier", "give at least one text: minibert predict FOLDER"),
     ("embed ../made/classifier", "give at least one text: minibert embed FOLDER"),
     ("predict ../made/classifier text --pair other", "trained on single texts"),
@@ -117,14 +123,14 @@ BAD = [
     ("embed ../made/pretrained --file ../made/text.txt", "Did you mean '../made/texts.txt'?"),
     ("embed ../made/pretrained text --file ../made/texts.txt", "not both"),
     ("embed ../made/pretrained text --text-column a", "name the file"),
-    ("embed ../made/pretrained text --pool men", "choose one of cls, mean, max, pooler"),
+    ("embed ../made/pretrained text --pooling men", "choose one of cls, mean, max, pooler"),
     ("embed ../made/pretrained text --layer 3", "layers 1 to 2"),
     ("embed ../made/pretrained text --device gpu", "'gpu' cannot be used"),
     ("embed ../made/pretrained text --output a.txt", "must end in .npy or .jsonl"),
     ("embed ../made/pretrained text --output no/a.npy", "there is no folder no"),
     ("fill-mask ../made/pretrained paris", "has no [MASK]"),
-    ("fill-mask ../made/pretrained [MASK] --top 0", "top is 0"),
-    ("fill-mask ../made/pretrained [MASK] --top five", "invalid int value: 'five'"),
+    ("fill-mask ../made/pretrained [MASK] --top-k 0", "top_k is 0"),
+    ("fill-mask ../made/pretrained [MASK] --top-k five", "invalid int value: 'five'"),
     ("fill-mask ../made/pretrained", "the following arguments are required: TEXT"),
     ("fill-mask ../made/pretrained [MASK] again", "too many; see minibert fill-mask --help"),
     ("attention ../made/pretrained text --output a.pdf", "must end in .html"),
@@ -177,7 +183,7 @@ BAD = [
     ),
     (f"predict {LONG_NAME} text", "File name too long; name another file or folder"),
     (f"convert ../made/pretrained {LONG_NAME}", "File name too long; name another"),
-    ("embed ../made/pretrained text --poool mean", "did you mean --pool?"),
+    ("embed ../made/pretrained text --poooling mean", "did you mean --pooling?"),
     ("fill-mask ../made/pretrained [MASK] --pol mean", "is not an option here"),
     ("fil-mask ../made/pretrained [MASK]", "invalid choice: 'fil-mask'"),
     ("", "the following arguments are required: COMMAND"),
@@ -281,8 +287,8 @@ def test_predict_classifies_arguments_and_files_alike(minibert):
 
 NOTES = [
     (("predict", "../made/classifier", LONG), "only their beginning was read"),
-    (("embed", "../made/pretrained", LONG), "only their beginning went into"),
-    (("fill-mask", "../made/pretrained", "[MASK]" + LONG), "reads and was cut"),
+    (("embed", "../made/pretrained", LONG), "represent only their beginning"),
+    (("fill-mask", "../made/pretrained", "[MASK]" + LONG), "reads and was truncated"),
     (("attention", "../made/pretrained", LONG), "only its beginning is shown"),
 ]
 
@@ -298,7 +304,7 @@ def test_a_text_of_5000_words_is_cut_with_one_note(minibert, arguments, words):
 
 def test_fill_mask_prints_candidates_by_probability(minibert):
     text = "Paris is the [MASK] of France."
-    code, out, err = minibert("fill-mask", "../made/pretrained", text, "--top", "3")
+    code, out, err = minibert("fill-mask", "../made/pretrained", text, "--top-k", "3")
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert len(rows) == 3
@@ -307,16 +313,16 @@ def test_fill_mask_prints_candidates_by_probability(minibert):
 
 
 def test_fill_mask_of_several_masks_and_as_json(minibert):
-    arguments = ("fill-mask", "../made/pretrained", "a [MASK]", "--pair", "[MASK]猫", "--together")
+    arguments = ("fill-mask", "../made/pretrained", "a [MASK]", "--pair", "[MASK]猫", "--fill-all")
     code, out, _ = minibert(*arguments)
     assert code == 0
     assert out.startswith("[MASK] 1 of 2\n")
-    assert "together, the most certain first\n" in out
-    answer = json.loads(minibert(*arguments, "--json", "--top", "2")[1])
+    assert "all filled, the most confident first\n" in out
+    answer = json.loads(minibert(*arguments, "--json", "--top-k", "2")[1])
     assert (answer["text"], answer["text_pair"]) == ("a [MASK]", "[MASK]猫")
     assert [len(mask) for mask in answer["masks"]] == [2, 2]
-    assert sorted(answer["together"]["order"]) == [0, 1]
-    assert answer["together"]["text_pair"].endswith("猫")
+    assert sorted(answer["filled"]["order"]) == [0, 1]
+    assert answer["filled"]["text_pair"].endswith("猫")
 
 
 def test_embed_writes_the_same_numbers_everywhere(minibert, made):
@@ -504,7 +510,7 @@ def test_an_example_without_a_folder_says_that_it_needs_one(example, name):
 def test_the_example_of_fill_mask_runs(example, made):
     code, out, err = example("fill_mask.py", str(made / "pretrained"))
     assert (code, err) == (0, "")
-    assert "together: I live in " in out
+    assert "all filled: I live in " in out
 
 
 def test_the_example_of_embed_finds_neighbours_and_draws_them(example, made):
@@ -589,8 +595,10 @@ def test_a_pointer_of_git_lfs_is_no_damage(minibert):
 def test_a_list_of_texts_is_never_taken_for_a_pair(made):
     classifier = TextClassifier.from_pretrained(made / "classifier")
     for texts in (["the cat", "paris"], ("the cat", "paris"), [["the cat", "paris"]]):
-        with pytest.raises(MiniBertError, match=r"for many texts, classifier.predict\(\[...\]\)"):
+        with pytest.raises(
+            MiniBertError, match=r"classifier.predict\(texts, text_pairs\) with two"
+        ):
             classifier(texts)
     for texts in ([["the cat", "paris"]], [("the cat", None)], [7]):
-        with pytest.raises(MiniBertError, match="predict takes texts, and one of them is a"):
+        with pytest.raises(MiniBertError, match=r"a text must be a str and is a (list|tuple|int)"):
             classifier.predict(texts)

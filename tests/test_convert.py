@@ -22,8 +22,9 @@ from tiny_folders import classifier_folder
 
 import minibert
 from minibert import BertConfig, BertForPreTraining, MiniBertError
-from minibert.checkpoints.convert import TOKENIZER_FILES, convert
+from minibert.checkpoints.convert import convert
 from minibert.checkpoints.name_map import to_google, to_hugging_face
+from minibert.files import TOKENIZER_FILES
 from minibert.inference.text_classification import TextClassifier
 
 
@@ -256,7 +257,7 @@ def test_half_precision_takes_half_the_space_and_is_loaded_as_float32_by_all(tmp
     transformers = pytest.importorskip("transformers")
     model = small_model("BertForPreTraining")
     model.float().save_pretrained(tmp_path / "whole")
-    convert(tmp_path / "whole", tmp_path / "half", half=True)
+    convert(tmp_path / "whole", tmp_path / "half", float16=True)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
     assert sizes[1] < 0.6 * sizes[0]
     ours = BertForPreTraining.from_pretrained(tmp_path / "half", strict=True, quiet=True)
@@ -272,6 +273,6 @@ def test_what_float16_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
     with torch.no_grad():
         model.masked_lm.bias[3] = 1e6
     model.save_pretrained(tmp_path / "whole")
-    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*leave out --half"):
-        convert(tmp_path / "whole", tmp_path / "half", half=True)
+    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*leave out --float16"):
+        convert(tmp_path / "whole", tmp_path / "half", float16=True)
     assert not (tmp_path / "half").exists()

@@ -103,7 +103,7 @@ def test_a_saved_folder_answers_bit_for_bit_after_loading_and_saving_again(
     chinese: tuple[Path, str], tmp_path: Path
 ):
     first = TextClassifier.from_pretrained(chinese[0])
-    first.save(tmp_path)
+    first.save_pretrained(tmp_path)
     again = TextClassifier.from_pretrained(tmp_path)
     assert first("今天又下雪了").probabilities == again("今天又下雪了").probabilities
 
@@ -196,7 +196,7 @@ BAD_INPUT = {
 def test_a_damaged_task_file_is_named(said, words, tmp_path: Path):
     folder = classifier_folder(tmp_path / "saved")
     write(folder / "task.json", [json.dumps(said)])
-    with pytest.raises(MiniBertError, match=rf"task\.json says .*{words}"):
+    with pytest.raises(MiniBertError, match=rf"task\.json has .*{words}"):
         TextClassifier.from_pretrained(folder)
 
 
@@ -206,7 +206,7 @@ def test_a_classifier_keeps_its_settings_whatever_its_folder_is_called(tmp_path,
     write(tmp_path / "saved" / "task.json", [json.dumps({"max_length": 9, "pairs": True})])
     again = TextClassifier.from_pretrained("~/saved")
     assert (again.max_length, again.pairs) == (9, True)
-    again.save("~/copy")
+    again.save_pretrained("~/copy")
     assert (tmp_path / "copy" / "task.json").is_file()
 
     asked: list[str] = []

@@ -33,7 +33,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert programs
     for program in programs:
         exec(compile(program, "README.md", "exec"), {})
-    assert "Answer(label=" in capsys.readouterr().out
+    assert "Prediction(label=" in capsys.readouterr().out
 
 
 def test_its_list_of_commands_is_the_command_line():

@@ -42,5 +42,5 @@ def pretrained_folder(folder: Path, kind: type = BertForPreTraining, **changes) 
 def classifier_folder(folder: Path, *, pairs: bool | None = False) -> Path:
     torch.manual_seed(0)
     model = BertForSequenceClassification(tiny_config(id2label={0: "good", 1: "bad"}))
-    TextClassifier(model, tiny_tokenizer(), POSITIONS, pairs).save(folder)
+    TextClassifier(model, tiny_tokenizer(), POSITIONS, pairs).save_pretrained(folder)
     return folder

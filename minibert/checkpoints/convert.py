@@ -17,15 +17,8 @@ from torch import Tensor
 from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
-from minibert.files import TASK_FILE, atomic_folder
+from minibert.files import TASK_FILE, TOKENIZER_FILES, atomic_folder
 
-TOKENIZER_FILES = (
-    "vocab.txt",
-    "tokenizer_config.json",
-    "tokenizer.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 # The class whose heads are all there; the first that fits is named in config.json.
 ARCHITECTURES = (
     ("BertForPreTraining", ("masked_lm.", "next_sentence.")),
@@ -38,13 +31,13 @@ ARCHITECTURES = (
 )
 
 
-def convert(source: str | Path, destination: str | Path, *, half: bool = False) -> str:
+def convert(source: str | Path, destination: str | Path, *, float16: bool = False) -> str:
     """Write the weights, the config and the tokenizer of `source` as a new folder.
 
     Args:
         source: a folder that Google, an older PyTorch or `transformers` wrote, or a hub name.
         destination: a folder that is not there yet, or is empty; it appears whole or not at all.
-        half: store float16, in half the space; loading gives float32 again.
+        float16: store float16, in half the space; loading gives float32 again.
 
     Returns:
         What was done, in a few lines.
@@ -60,7 +53,7 @@ def convert(source: str | Path, destination: str | Path, *, half: bool = False) 
     source = weights_folder(source, more=wanted)
     checkpoint = read_folder(source)
     config = _config(checkpoint)
-    tensors = _halved(checkpoint.tensors) if half else checkpoint.tensors
+    tensors = _halved(checkpoint.tensors) if float16 else checkpoint.tensors
     files = [name for name in wanted if (source / name).is_file()]
     with atomic_folder(destination) as folder:
         write_folder(folder, tensors, config)
@@ -111,5 +104,5 @@ def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     halved = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
     for name, tensor in halved.items():
         if not tensor.isfinite().all():
-            raise MiniBertError(f"{name} has numbers that float16 has not; leave out --half.")
+            raise MiniBertError(f"{name} has numbers that float16 has not; leave out --float16.")
     return halved

@@ -13,15 +13,15 @@ from minibert.files import check_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument("source", metavar="SOURCE", help="a folder with a BERT in it")
     parser.add_argument("destination", type=Path, metavar="DESTINATION", help="a new folder")
-    parser.add_argument("--half", action="store_true", help="store float16: half the space")
+    parser.add_argument("--float16", action="store_true", help="store float16, in half the space")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Run the command."""
     check_folder(options.destination, new=True)
     from minibert.checkpoints.convert import convert
 
-    print(convert(options.source, options.destination, half=options.half))
+    print(convert(options.source, options.destination, float16=options.float16))

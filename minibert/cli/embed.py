@@ -2,7 +2,7 @@
 
 minibert embed weights/tiny "A cat sleeps." "A dog barks."
 minibert embed bert-base-chinese "猫在睡觉。"
-minibert embed weights/tiny --file texts.txt --pool mean --normalise --output vectors.npy
+minibert embed weights/tiny --file texts.txt --pooling mean --normalize --output vectors.npy
 
 Without --output, or with a .jsonl, a text is one line {"text": ..., "vector": [...]}; a .npy holds
 one float32 array, a row a text.
@@ -25,23 +25,23 @@ from minibert.cli.shared import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument("folder", help="any folder with a BERT in it")
     add_text_arguments(parser, pairs=False)
     parser.add_argument(
-        "--pool", default="mean", metavar="HOW", help="mean (default), cls, max or pooler"
+        "--pooling", default="mean", metavar="MODE", help="mean (default), cls, max or pooler"
     )
     parser.add_argument(
         "--layer", type=int, default=-1, metavar="N", help="0: the embeddings; default: the last"
     )
-    parser.add_argument("--normalise", action="store_true", help="make every vector 1 long")
+    parser.add_argument("--normalize", action="store_true", help="scale every vector to length 1")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts at a time")
     parser.add_argument("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Run the command."""
     if options.output is not None:
         check_output(options.output, endings=(".npy", ".jsonl"))
     texts, _ = read_texts(options)
@@ -52,11 +52,11 @@ def run(options: argparse.Namespace) -> None:
     with warnings_as_notes():
         vectors = encoder.encode(
             texts,
-            pool=options.pool,
+            pooling=options.pooling,
             layer=options.layer,
             batch_size=options.batch_size,
-            normalise=options.normalise,
-            show_progress=True,
+            normalize=options.normalize,
+            show_progress_bar=True,
         )
     note_unknown(encoder.tokenizer, texts)
     if options.output is None:

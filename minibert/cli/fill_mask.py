@@ -1,10 +1,10 @@
-"""Guess the words that [MASK] hides, with their probabilities.
+"""Predict the words that [MASK] hides, with their probabilities.
 
 minibert fill-mask weights/tiny "He opened the [MASK]."
-minibert fill-mask weights/tiny "She gave him a [MASK] of [MASK]." --together
+minibert fill-mask weights/tiny "She gave him a [MASK] of [MASK]." --fill-all
 
-Several masks are guessed each by itself. --together also fills all of them, the most certain first,
-each with those before it in place.
+Each mask is predicted independently. --fill-all also fills all of them, the most confident first,
+each given those before it.
 """
 
 import argparse
@@ -15,50 +15,45 @@ from typing import TYPE_CHECKING
 from minibert.cli.shared import note_unknown, warnings_as_notes
 
 if TYPE_CHECKING:
-    from minibert.inference.fill_mask import Candidate, FilledText
+    from minibert.inference.fill_mask import Candidate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument("folder", help="a pretrained folder")
     parser.add_argument("text", metavar="TEXT", help="a text with [MASK] in it")
     parser.add_argument("--pair", metavar="TEXT", help="a second text; masks may stand in either")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="candidates a mask; 5")
-    parser.add_argument("--together", action="store_true", help="also fill all masks as one")
+    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="candidates per mask; 5")
+    parser.add_argument("--fill-all", action="store_true", help="also fill all masks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Run the command."""
     from minibert.inference.fill_mask import MaskFiller
 
     filler = MaskFiller.from_pretrained(options.folder)
     with warnings_as_notes():
-        masks = filler(options.text, options.pair, top=options.top)
-        filling = filler.together(options.text, options.pair) if options.together else None
+        masks = filler(options.text, options.pair, top_k=options.top_k)
+        filled = filler.fill_all(options.text, options.pair) if options.fill_all else None
     words = " ".join([options.text, options.pair or ""]).replace(filler.tokenizer.mask_token, " ")
     note_unknown(filler.tokenizer, [words])
     if options.json:
-        answer = {"text": options.text} | ({"text_pair": options.pair} if options.pair else {})
+        texts = {"text": options.text} | ({"text_pair": options.pair} if options.pair else {})
         found = {"masks": [[asdict(candidate) for candidate in mask] for mask in masks]}
-        together = {"together": asdict(filling)} if filling else {}
-        print(json.dumps(answer | found | together, ensure_ascii=False))
+        together = {"filled": asdict(filled)} if filled else {}
+        print(json.dumps(texts | found | together, ensure_ascii=False))
         return
     for number, candidates in enumerate(masks, start=1):
         if len(masks) > 1:
             print(f"[MASK] {number} of {len(masks)}")
         for candidate in candidates:
             print(_in_a_line(candidate))
-    if filling:
-        _print_together(filling)
-
-
-def _print_together(filling: "FilledText") -> None:
-    """Say what was filled in, in which order."""
-    print("together, the most certain first")
-    for mask in filling.order:
-        print(f"{_in_a_line(filling.candidates[mask])}  at [MASK] {mask + 1}")
-    print(filling.text if filling.text_pair is None else f"{filling.text}  |  {filling.text_pair}")
+    if filled:
+        print("all filled, the most confident first")
+        for mask in filled.order:
+            print(f"{_in_a_line(filled.candidates[mask])}  at [MASK] {mask + 1}")
+        print(filled.text if filled.text_pair is None else f"{filled.text}  |  {filled.text_pair}")
 
 
 def _in_a_line(candidate: "Candidate") -> str:

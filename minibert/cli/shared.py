@@ -16,14 +16,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import CORPUS_FILE, TASK_FILE, check_folder
+from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, check_folder
 
 # What a run writes beside a model, under names that a user's own files may have, too.
 RUN_FILES = (
     *("vocab.txt", "tokenizer_config.json", TASK_FILE, "metrics.json"),
     *("learning_curve.png", "confusion_matrix.png"),
 )
-MODEL_FILES = ("model.safetensors", "config.json", "bert_config.json", "pytorch_model.bin")
 
 
 class Parser(argparse.ArgumentParser):

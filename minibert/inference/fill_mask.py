@@ -1,19 +1,20 @@
-"""[MASK] -> the words that may stand there, each with its probability.
+"""Predict the tokens that [MASK] hides, each with its probability.
 
     filler = MaskFiller.from_pretrained("weights/tiny")
     filler("He opened the [MASK].")[0][0].token        # 'door'
 
-Only "[MASK]" is special in a text. A "[SEP]" that somebody typed stays plain text, as everywhere in
-minibert; a second text is given as one.
+Only "[MASK]" is special in a text; a "[SEP]" in it is plain text, and a second text is passed as
+`text_pair`.
 
-Several masks are guessed independently, each as if the others stayed hidden, which is how BERT was
-trained. The best word of each need not make the best sentence ("[MASK] [MASK]" -> "new york" or
-"los angeles", never "new angeles"). `MaskFiller.together` therefore fills the mask that is most
-certain, looks again, and so on: greedy, not a search for the best of all combinations.
+A call predicts each mask independently, with all others still hidden, as BERT was trained. The best
+token of each need not make the best sentence: "[MASK] [MASK]" may be "new york" or "los angeles",
+but never "new angeles". `MaskFiller.fill_all` therefore fills one mask at a time, the most
+confident first, and then predicts the others again. This is greedy decoding, not a search for the
+most probable combination.
 
 Source: Devlin et al. 2018, section 3.1, task 1.
 
-S tokens of a sequence, E hidden width, V vocabulary, N masks.
+S sequence length, E hidden width, V vocabulary, N masks.
 """
 
 import warnings
@@ -35,12 +36,12 @@ from minibert.tokenization.wordpiece import CONTINUES
 
 @dataclass(frozen=True)
 class Candidate:
-    """A piece that may stand at a mask.
+    """A token predicted for a mask.
 
     Attributes:
-        token: the piece; "##ing" continues the word before it.
+        token: the token; "##ing" continues the word before it.
         id: its id.
-        probability: from 0 to 1, among all pieces of the vocabulary.
+        probability: its probability among all tokens of the vocabulary.
     """
 
     token: str
@@ -50,14 +51,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FilledText:
-    """All masks of a text filled together.
+    """A text with all of its masks filled.
 
     Attributes:
-        candidates: what was put at each mask, in reading order; each probability is given what had
-            been filled in before.
-        order: the masks (from 0) in the order in which they were filled.
+        candidates: the token of each mask, in reading order. Each probability is conditional on the
+            masks that were filled before; their product is the joint probability.
+        order: the indices of the masks, in the order in which they were filled.
         text: the text with its masks filled.
-        text_pair: the second text, likewise.
+        text_pair: the second text with its masks filled, if there is one.
     """
 
     candidates: tuple[Candidate, ...]
@@ -72,86 +73,97 @@ class MaskFiller:
 
     model: BertForMaskedLM
     tokenizer: BertTokenizer
-    max_length: int  # tokens, with [CLS] and [SEP]
+    max_length: int  # tokens, including [CLS] and [SEP]
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
-        """Load a model that was trained to fill in words.
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+    ) -> Self:
+        """Load a masked language model from a folder or from the Hugging Face hub.
 
         Raises:
-            MiniBertError: a file is missing or damaged, or the folder holds no masked-word head.
+            MiniBertError: a file is missing or damaged, or the folder has no masked-LM head.
         """
-        model, tokenizer, max_length = load_for_inference(BertForMaskedLM, folder, device=device)
-        if model.load_report is not None and model.load_report.new:
-            raise MiniBertError(
-                f"{folder} has no trained masked-word head, as is usual after fine-tuning; give a "
-                "pretrained folder."
-            )
-        return cls(model, tokenizer, max_length)
+        advice = "fine-tuning drops that head, so give a pretrained folder"
+        return cls(
+            *load_for_inference(BertForMaskedLM, name_or_path, device=device, if_untrained=advice)
+        )
 
     def __call__(
-        self, text: str, text_pair: str | None = None, *, top: int = 5
+        self, text: str, text_pair: str | None = None, *, top_k: int = 5
     ) -> list[list[Candidate]]:
-        """Guess every mask, each as if the others stayed hidden.
+        """Predict each mask independently.
 
         Args:
-            text: a text with [MASK] where a piece is to be guessed.
-            text_pair: a second text; the masks may stand in either.
-            top: how many candidates to give.
+            text: a text with [MASK] in the place of each hidden token.
+            text_pair: a second text; masks may be in either.
+            top_k: number of candidates per mask.
 
         Returns:
-            For each mask, in reading order, its likeliest candidates, the best first.
+            For each mask, in reading order, its most probable candidates, the best first.
 
         Raises:
-            MiniBertError: there is no [MASK], or one lies beyond what the model reads.
+            MiniBertError: there is no [MASK], or one is beyond the model's maximum length.
         """
-        if top < 1:
-            raise MiniBertError(f"top is {top}; ask for at least 1 candidate.")
-        ids, segments, masks = self._read(text, text_pair)
-        return [self._best(row, top) for row in self._probabilities(ids, segments, masks)]
+        if top_k < 1:
+            raise MiniBertError(f"top_k is {top_k}; it must be at least 1.")
+        ids, token_type_ids, masks = self._encode(text, text_pair)
+        return [self._best(row, top_k) for row in self._probabilities(ids, token_type_ids, masks)]
 
-    def together(self, text: str, text_pair: str | None = None) -> FilledText:
-        """Fill all masks, the most certain first; each is guessed with those before it in place.
+    def fill_all(self, text: str, text_pair: str | None = None) -> FilledText:
+        """Fill all masks one after another, the most confident first.
 
-        Takes as many passes through the model as there are masks.
+        Runs the model once per mask.
 
         Raises:
-            MiniBertError: there is no [MASK], or one lies beyond what the model reads.
+            MiniBertError: there is no [MASK], or one is beyond the model's maximum length.
         """
-        ids, segments, masks = self._read(text, text_pair)
-        found: dict[int, Candidate] = {}  # by the mask's position, in the order of filling
-        while open_masks := [position for position in masks if position not in found]:
-            probabilities = self._probabilities(ids, segments, open_masks)
-            surest = int(probabilities.amax(dim=1).argmax())  # (N, V) -> (N) -> which mask
-            candidate = self._best(probabilities[surest], 1)[0]
-            ids[open_masks[surest]] = candidate.id
-            found[open_masks[surest]] = candidate
-        candidates = [found[position] for position in masks]
+        ids, token_type_ids, masks = self._encode(text, text_pair)
+        filled: dict[int, Candidate] = {}  # by the position of the mask, in the order of filling
+        while hidden := [position for position in masks if position not in filled]:
+            probabilities = self._probabilities(ids, token_type_ids, hidden)
+            index = int(probabilities.amax(dim=1).argmax())  # (N, V) -> (N,) -> one mask
+            [filled[hidden[index]]] = self._best(probabilities[index], 1)
+            ids[hidden[index]] = filled[hidden[index]].id
+        candidates = [filled[position] for position in masks]
         first = text.count(self.tokenizer.mask_token)
         return FilledText(
             tuple(candidates),
-            tuple(masks.index(position) for position in found),
-            self._filled(text, candidates[:first]),
-            None if text_pair is None else self._filled(text_pair, candidates[first:]),
+            tuple(masks.index(position) for position in filled),
+            self._insert(text, candidates[:first]),
+            None if text_pair is None else self._insert(text_pair, candidates[first:]),
         )
 
-    def _read(self, text: str, text_pair: str | None) -> tuple[list[int], list[int], list[int]]:
-        """Texts -> the S ids, their segments, and the positions of the N masks."""
-        for one in (text, *([] if text_pair is None else [text_pair])):
-            if not isinstance(one, str):
-                raise MiniBertError(f"a {type(one).__name__} is no text; give one str a call.")
+    def _encode(self, text: str, text_pair: str | None) -> tuple[list[int], list[int], list[int]]:
+        """Return the S ids, their token type ids, and the positions of the N masks."""
         mask = self.tokenizer.mask_token
-        asked = text.count(mask) + (text_pair or "").count(mask)
-        if not asked:
-            capitals = f" in capitals, not {mask.lower()}," if mask.lower() in text.lower() else ""
+        texts = [text] if text_pair is None else [text, text_pair]
+        for one in texts:
+            if not isinstance(one, str):
+                raise MiniBertError(f"text must be one str and is a {type(one).__name__}.")
+        expected = sum(one.count(mask) for one in texts)
+        if not expected:
+            lower = any(mask.lower() in one.lower() for one in texts)
+            capitals = f" in capitals, not {mask.lower()}," if lower else ""
             raise MiniBertError(
-                f"the text has no {mask}; write {mask}{capitals} where a word is to be guessed: "
+                f"the text has no {mask}; write {mask}{capitals} in the place of a hidden word: "
                 f'"Paris is the {mask} of France."'
             )
-        first = self._ids(text)
-        second = None if text_pair is None else self._ids(text_pair)
+        sequences: list[list[int]] = []
+        for one in texts:
+            # No part may be longer than the whole, so that a huge text costs little.
+            parts = self.tokenizer(
+                one.split(mask),
+                add_special_tokens=False,
+                max_length=self.max_length,
+                split_special_tokens=True,
+            )["input_ids"]
+            sequences.append(list(parts[0]))
+            for part in parts[1:]:
+                sequences[-1] += [self.tokenizer.mask_token_id, *part]
+        first, second = sequences[0], sequences[1] if text_pair is not None else None
         room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=second is not None)
-        is_cut = len(first) + len(second or []) > room
+        truncated = sum(map(len, sequences)) > room
         first, second = cut(
             first,
             second,
@@ -162,67 +174,49 @@ class MaskFiller:
             overflow=False,
         )[0]
         ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
-        segments = self.tokenizer.create_token_type_ids_from_sequences(first, second)
+        token_type_ids = self.tokenizer.create_token_type_ids_from_sequences(first, second)
         masks = [i for i, index in enumerate(ids) if index == self.tokenizer.mask_token_id]
-        if len(masks) < asked:
+        if len(masks) < expected:
             raise MiniBertError(
-                f"{asked - len(masks)} of {asked} {mask} lie beyond the {self.max_length} tokens "
-                "that this model reads; give only the sentences around it."
+                f"{expected - len(masks)} of {expected} {mask} are beyond the {self.max_length} "
+                "tokens that this model reads; give only the sentences around them."
             )
-        if is_cut:
+        if truncated:
             warnings.warn(
-                f"the text is longer than the {self.max_length} tokens that this model reads "
-                "and was cut.",
+                f"the text is longer than the {self.max_length} tokens that this model reads and "
+                "was truncated.",
                 stacklevel=3,
             )
-        return ids, segments, masks
-
-    def _ids(self, text: str) -> list[int]:
-        """The ids of a text in which [MASK] alone is special, a word of its own wherever it is."""
-        parts = text.split(self.tokenizer.mask_token)
-        # No part may be longer than the whole, so what is cut here would be cut later anyway.
-        encoded = self.tokenizer(
-            parts,
-            add_special_tokens=False,
-            max_length=self.max_length,
-            split_special_tokens=True,
-        )
-        ids: list[int] = list(encoded["input_ids"][0])
-        for part in encoded["input_ids"][1:]:
-            ids += [self.tokenizer.mask_token_id, *part]
-        return ids
+        return ids, token_type_ids, masks
 
     @torch.inference_mode()
     def _probabilities(
-        self, ids: Sequence[int], segments: Sequence[int], positions: Sequence[int]
+        self, ids: Sequence[int], token_type_ids: Sequence[int], positions: Sequence[int]
     ) -> Tensor:
-        """S ids -> (N, V), the probability of each piece at each position."""
+        """Return the probability of each token at each of N positions. -> (N, V)."""
         self.model.eval()
         bert = self.model.bert
-        device = self.model.device
-        batch = torch.tensor([ids, segments], device=device)[:, None]  # (2, S) -> (2, 1, S)
-        hidden = bert(batch[0], token_type_ids=batch[1]).last_hidden_state
-        # V is so large that only the masks are scored: (1, S, E) -> (N, E) -> (N, V)
-        logits = self.model.masked_lm(
-            hidden[0, list(positions)], bert.embeddings.word_embeddings.weight
-        )
-        # A table that is longer than the vocabulary has rows that stand for no piece.
+        embeddings = bert.embeddings.word_embeddings.weight  # (V, E)
+        batch = torch.tensor([ids, token_type_ids], device=self.model.device)  # (2, S)
+        hidden = bert(batch[:1], token_type_ids=batch[1:]).last_hidden_state  # (1, S, E)
+        # V is large, so only the masked positions are scored: (1, S, E) -> (N, E) -> (N, V)
+        logits = self.model.masked_lm(hidden[0, list(positions)], embeddings)
+        # The embedding matrix may have more rows than the vocabulary; those are no tokens.
         probabilities: Tensor = logits[:, : len(self.tokenizer)].cpu().double().softmax(dim=-1)
-        return probabilities.cpu()
+        return probabilities
 
-    def _best(self, probabilities: Tensor, top: int) -> list[Candidate]:
-        """(V) -> the likeliest pieces."""
-        best = probabilities.topk(min(top, len(probabilities)))
+    def _best(self, probabilities: Tensor, top_k: int) -> list[Candidate]:
+        """Return the most probable tokens. (V,) -> top_k of them."""
+        best = probabilities.topk(min(top_k, len(probabilities)))
         ids: list[int] = best.indices.tolist()
         tokens = self.tokenizer.convert_ids_to_tokens(ids)
-        return [Candidate(*of) for of in zip(tokens, ids, best.values.tolist(), strict=True)]
+        return [Candidate(*item) for item in zip(tokens, ids, best.values.tolist(), strict=True)]
 
-    def _filled(self, text: str, candidates: Sequence[Candidate]) -> str:
-        """The text with a piece in the place of each mask."""
+    def _insert(self, text: str, candidates: Sequence[Candidate]) -> str:
+        """Return the text with a token in the place of each mask."""
         result, *parts = text.split(self.tokenizer.mask_token)
         for candidate, part in zip(candidates, parts, strict=True):
             if candidate.token.startswith(CONTINUES):
-                result = result.rstrip() + candidate.token.removeprefix(CONTINUES) + part
-            else:
-                result += candidate.token + part
+                result = result.rstrip()
+            result += candidate.token.removeprefix(CONTINUES) + part
         return result

@@ -1,4 +1,4 @@
-"""A saved folder -> a model and the tokenizer that it was trained with, checked to fit."""
+"""Load a saved folder for inference: the model and its tokenizer, checked to fit each other."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -13,35 +13,42 @@ Model = TypeVar("Model", bound=PretrainedModel)
 
 
 def load_for_inference(
-    kind: type[Model], folder: str | Path, *, device: str | torch.device = "cpu"
+    model_class: type[Model],
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    if_untrained: str | None = None,
 ) -> tuple[Model, BertTokenizer, int]:
-    """Load what is needed to answer for texts.
+    """Load a model and its tokenizer.
 
     Args:
-        kind: the class of the model, for example `BertForMaskedLM`.
-        folder: a folder of ours, Google's or Hugging Face's, or a hub name.
-        device: where the model shall compute.
+        model_class: for example `BertForMaskedLM`.
+        name_or_path: a folder that minibert, Hugging Face or Google wrote, or a hub name.
+        device: the device to run the model on.
+        if_untrained: what to advise when the folder lacks weights of the model. None accepts that.
 
     Returns:
-        The model in evaluation mode, its tokenizer, and the most tokens a text may have with [CLS]
-        and [SEP].
+        The model in evaluation mode, its tokenizer, and the maximum number of tokens of a text,
+        including [CLS] and [SEP].
 
     Raises:
-        MiniBertError: a file is missing or damaged, vocabulary and model do not belong together, or
-            the folder is a corpus.
-
-    Example:
-        >>> model, tokenizer, max_length = load_for_inference(BertForMaskedLM, "weights/tiny")
+        MiniBertError: a file is missing or damaged, weights are missing, or the vocabulary does not
+            fit the model.
     """
-    model = kind.from_pretrained(folder, quiet=True)
-    tokenizer = BertTokenizer.from_pretrained(folder)
-    # Said here, because on a GPU an id without a row is a crash without a reason. A table that is
-    # longer than the vocabulary is fine: some round it up.
+    model = model_class.from_pretrained(name_or_path, quiet=True)
+    if if_untrained and model.load_report and model.load_report.new:
+        raise MiniBertError(
+            f"{name_or_path} is no trained {model_class.__name__}: it has no weights for "
+            f"{', '.join(model.load_report.new)}; {if_untrained}."
+        )
+    tokenizer = BertTokenizer.from_pretrained(name_or_path)
+    # On a GPU, an id without an embedding would crash without a reason. The embedding matrix may
+    # have more rows than the vocabulary: some models round its size up.
     if len(tokenizer) > model.config.vocab_size:
         raise MiniBertError(
-            f"{folder} does not fit together: its vocabulary has {len(tokenizer):,} pieces, but "
-            f"the model knows {model.config.vocab_size:,}; copy the vocab.txt there that the model "
-            "was trained with."
+            f"the vocabulary of {name_or_path} has {len(tokenizer):,} tokens, but its model has "
+            f"embeddings for {model.config.vocab_size:,}; copy the vocab.txt that the model was "
+            "trained with into the folder."
         )
     max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model.to(device), tokenizer, max_length

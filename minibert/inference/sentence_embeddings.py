@@ -1,22 +1,22 @@
-"""Text -> one vector: what BERT's tokens say, pooled.
+"""Turn each text into one vector: pool the hidden states of its tokens.
 
     encoder = SentenceEncoder.from_pretrained("weights/tiny")
-    vectors = encoder.encode(["A cat sleeps.", "A dog barks."], pool="mean", normalise=True)
-    vectors[0] @ vectors[1]         # their cosine
+    vectors = encoder.encode(["A cat sleeps.", "A dog barks."], normalize=True)
+    vectors[0] @ vectors[1]         # their cosine similarity
 
-There are four ways to pool, and none is always best. With weights that were never fine-tuned the
-mean of all tokens is the safest start: the pooler was trained for next-sentence prediction, and
-the [CLS] vector for nothing but the pooler. Cosines between vectors of one BERT are all high;
-compare them with each other, not with 0. Left out: training for it (Reimers & Gurevych 2019).
+No pooling mode is always best. With weights that were not fine-tuned, the mean of all tokens is the
+safest choice: the pooler was trained for next-sentence prediction, and the [CLS] vector only as the
+pooler's input. All cosine similarities of one BERT are high; compare them with each other, not
+with 0. Left out: training for sentence similarity (Reimers & Gurevych 2019).
 
-B batch, S tokens of a sequence, E hidden width, L layers, N texts.
+B batch, S sequence length, E hidden width, L layers, N texts.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,37 +24,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from minibert.data.labelled.batches import TextClassificationBatches, Tokenized
+from minibert.data.labelled.batches import TextClassificationBatches, tokenize_examples
+from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.inference.load import load_for_inference
 from minibert.model.bert import BertModel
 from minibert.tokenization.tokenizer import BertTokenizer
 
-
-def pool_cls(hidden: Tensor, real: Tensor) -> Tensor:
-    """The first token's vector: (B, S, E) -> (B, E)."""
-    return hidden[:, 0]
+POOLING_MODES = ("cls", "mean", "max", "pooler")
 
 
-def pool_mean(hidden: Tensor, real: Tensor) -> Tensor:
-    """The mean over the real tokens, [CLS] and [SEP] among them: (B, S, E) -> (B, E)."""
-    weights = real.to(hidden.dtype)[..., None]  # (B, S) -> (B, S, 1)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+def pool(hidden: Tensor, attention_mask: Tensor, mode: str) -> Tensor:
+    """Return one vector per sequence; padding does not change it.
 
+    Args:
+        hidden: (B, S, E) hidden states.
+        attention_mask: (B, S), 1 for tokens and 0 for padding.
+        mode: "cls" takes the first token; "mean" and "max" are over all tokens, including [CLS] and
+            [SEP].
 
-def pool_max(hidden: Tensor, real: Tensor) -> Tensor:
-    """The greatest value over the real tokens, for each of the E: (B, S, E) -> (B, E)."""
-    return hidden.masked_fill(~real.bool()[..., None], -torch.inf).amax(dim=1)
-
-
-# Each takes hidden states (B, S, E) and a mask (B, S), 1 for real tokens.
-TOKEN_POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cls": pool_cls,
-    "mean": pool_mean,
-    "max": pool_max,
-}
-# The pooler is a layer of the model, [CLS] through a dense layer and tanh.
-POOLING_MODES = (*TOKEN_POOLS, "pooler")
+    Example:
+        >>> hidden = torch.tensor([[[1.0, -2.0], [3.0, -4.0], [100.0, 100.0]]])
+        >>> pool(hidden, torch.tensor([[1, 1, 0]]), "mean")
+        tensor([[ 2., -3.]])
+    """
+    mask = attention_mask[..., None]  # (B, S) -> (B, S, 1)
+    if mode == "cls":
+        return hidden[:, 0]  # (B, S, E) -> (B, E)
+    if mode == "mean":
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # (B, S, E) -> (B, E)
+    return hidden.masked_fill(mask == 0, -torch.inf).amax(dim=1)  # (B, S, E) -> (B, E)
 
 
 @dataclass(frozen=True)
@@ -63,116 +62,102 @@ class SentenceEncoder:
 
     model: BertModel
     tokenizer: BertTokenizer
-    max_length: int  # tokens, with [CLS] and [SEP]
+    max_length: int  # tokens, including [CLS] and [SEP]
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
-        """Load the encoder of any folder, pretrained or fine-tuned.
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+    ) -> Self:
+        """Load the encoder of any BERT, pretrained or fine-tuned.
 
         Raises:
             MiniBertError: a file is missing or damaged.
         """
-        return cls(*load_for_inference(BertModel, folder, device=device))
+        return cls(*load_for_inference(BertModel, name_or_path, device=device))
 
     @torch.inference_mode()
     def encode(
         self,
         texts: Sequence[str],
         *,
-        pool: str = "mean",
+        pooling: str = "mean",
         layer: int = -1,
         batch_size: int = 32,
-        normalise: bool = False,
-        show_progress: bool = False,
+        normalize: bool = False,
+        show_progress_bar: bool = False,
     ) -> NDArray[np.float32]:
-        """One vector for each text; none depends on what else is asked.
+        """Return one vector per text; they do not depend on how texts are batched.
 
         Args:
-            texts: the texts; one that is longer than `max_length` tokens is cut, with a warning.
-            pool: "cls", "mean", "max" or "pooler".
+            texts: the texts. Those longer than `max_length` tokens are truncated, with a warning.
+            pooling: "cls", "mean", "max", or "pooler" (the [CLS] vector through the model's dense
+                layer and tanh).
             layer: 0 for the embeddings, 1 to L for the layers; -1 is the last.
-            batch_size: how many texts, of about the same length, to run at a time.
-            normalise: divide each vector by its length, so that a dot product is a cosine.
-            show_progress: show a bar where standard error is a terminal.
+            batch_size: number of texts, of similar length, to run at a time.
+            normalize: scale each vector to length 1, so that a dot product is a cosine similarity.
+            show_progress_bar: show a progress bar if standard error is a terminal.
 
         Returns:
             (N, E), in the order of the texts.
 
         Raises:
-            MiniBertError: there are no texts, or pool, layer or batch_size are impossible.
+            MiniBertError: there are no texts, or an option is out of range.
         """
         if isinstance(texts, str) or not hasattr(texts, "__len__") or len(texts) == 0:
-            raise MiniBertError("encode takes a list of texts, and at least one.")
+            raise MiniBertError("encode takes a list of at least one text.")
         if batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
-        self._check(pool, layer)
-        self.model.eval()
-        device = self.model.device
-        batches = TextClassificationBatches(
-            self._tokenized(texts), pad_token_id=self.tokenizer.pad_token_id
+        self._check_pooling(pooling, layer)
+        tokenized = tokenize_examples(
+            self.tokenizer, [Example(text) for text in texts], max_length=self.max_length
         )
+        truncated = sum(length > self.max_length for length in tokenized.full_lengths)
+        if truncated:
+            warnings.warn(
+                f"{truncated} of {len(texts)} texts are longer than the {self.max_length} tokens "
+                "that this model reads; their vectors represent only their beginning.",
+                stacklevel=3,  # the caller of `encode`, past its decorator
+            )
+        batches = TextClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
         vectors = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
-        with tqdm(total=len(texts), unit="text", disable=None if show_progress else True) as bar:
+        device, is_last = self.model.device, layer in (-1, self.model.config.num_hidden_layers)
+        self.model.eval()
+        hide_bar = None if show_progress_bar else True  # None hides it only off a terminal
+        with tqdm(total=len(texts), unit="text", disable=hide_bar) as bar:
             for indices, batch in batches.in_order(batch_size):
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-                vectors[indices] = self._vectors(inputs, pool, layer).float().cpu().numpy()
+                outputs = self.model(**inputs, output_hidden_states=not is_last)
+                if pooling == "pooler":
+                    pooled = outputs.pooler_output
+                else:
+                    hidden = outputs.last_hidden_state if is_last else outputs.hidden_states[layer]
+                    pooled = pool(hidden, inputs["attention_mask"], pooling)
+                vectors[indices] = pooled.float().cpu().numpy()
                 bar.update(len(indices))
-        if normalise:
+        if normalize:
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
         return vectors
 
-    def _vectors(self, inputs: dict[str, Tensor], pool: str, layer: int) -> Tensor:
-        """A batch -> (B, E)."""
-        last = layer in (-1, self.model.config.num_hidden_layers)
-        outputs: Any = self.model(**inputs, output_hidden_states=not last)
-        if pool == "pooler":
-            vectors: Tensor = outputs.pooler_output
-            return vectors
-        hidden = outputs.last_hidden_state if last else outputs.hidden_states[layer]
-        return TOKEN_POOLS[pool](hidden, inputs["attention_mask"])
-
-    def _tokenized(self, texts: Sequence[str]) -> Tokenized:
-        """The texts as ids, cut to what the model reads."""
-        encoded = self.tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=self.max_length,
-            return_overflowing_tokens=True,
-            split_special_tokens=self.tokenizer.split_special_tokens,
-        )
-        # What is cut off from a text comes as further rows of the same text.
-        origins = encoded["overflow_to_sample_mapping"]
-        _, first, rows_each = np.unique(origins, return_index=True, return_counts=True)
-        number_cut = int((rows_each > 1).sum())
-        if number_cut:
-            warnings.warn(
-                f"{number_cut} of {len(texts)} texts are longer than the {self.max_length} tokens "
-                "that this model reads; only their beginning went into their vectors.",
-                stacklevel=4,  # through `encode` and its decorator
-            )
-        ids = [np.asarray(encoded["input_ids"][row], dtype=np.int32) for row in first.tolist()]
-        segments = [np.zeros(len(row), dtype=np.int8) for row in ids]
-        return Tokenized(ids, segments, [len(row) for row in ids])
-
-    def _check(self, pool: str, layer: int) -> None:
-        if pool not in POOLING_MODES:
-            raise MiniBertError(f"pool is {pool!r}; choose one of {', '.join(POOLING_MODES)}.")
+    def _check_pooling(self, pooling: str, layer: int) -> None:
+        """Raise if this model cannot pool like that."""
         layers = self.model.config.num_hidden_layers
+        if pooling not in POOLING_MODES:
+            raise MiniBertError(
+                f"pooling is {pooling!r}; choose one of {', '.join(POOLING_MODES)}."
+            )
         if not -layers - 1 <= layer <= layers:
             raise MiniBertError(
-                f"layer is {layer}; this model has the embeddings, 0, and layers 1 to {layers} "
+                f"layer is {layer}; this model has layers 1 to {layers}, and 0 for the embeddings "
                 "(-1 is the last)."
             )
-        if pool != "pooler":
-            return
-        if layer not in (-1, layers):
+        if pooling == "pooler" and layer not in (-1, layers):
             raise MiniBertError(
-                f"the pooler reads the last layer only, not layer {layer}; choose pool cls, mean "
-                "or max for another layer."
+                f"the pooler reads the last layer only, not layer {layer}; choose pooling cls, "
+                "mean or max for another layer."
             )
-        report = self.model.load_report
-        missing = report is not None and any(n.startswith("bert.pooler") for n in report.new)
-        if missing or self.model.pooler is None:
+        new = self.model.load_report.new if self.model.load_report else []
+        untrained = self.model.pooler is None or any(n.startswith("bert.pooler") for n in new)
+        if pooling == "pooler" and untrained:
             raise MiniBertError(
-                "this model was saved without a trained pooler; choose pool cls, mean or max."
+                "this model was saved without a trained pooler; choose pooling cls, mean or max."
             )
