@@ -29,21 +29,22 @@ from minibert.files import write_atomic  # noqa: E402
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 4e-2}
 PAGE = """\
-# Parity: the same numbers as Google's BERT and as `transformers`
+# Parity with Google's BERT and with `transformers`
 
 Written by `python examples/parity_report.py` on one thread of {environment}.
 
-## Google's own code
-google-research/bert was run in TensorFlow (float32, no dropout) on a model of 2 layers x 32.
-minibert reads the folder that it wrote and repeats its numbers in float32, the 12 updates with
-Google's optimizer. A cell is the largest |a - b|; the tolerance is 1e-5.
+## Google's BERT
+google-research/bert ran in TensorFlow (float32, no dropout) on a model of 2 layers and hidden size
+32. minibert loads the checkpoint from that run and repeats its computation in float32, including 12
+updates with Google's optimizer. Each cell is the largest |a - b|; the tolerance is 1e-5.
 
 {google}
 
 ## `transformers`
-Random weights in three models (1 to 3 layers, 16 to 32 wide, both GELUs), with and without padding.
-A cell is the largest |a - b| / (1 + |b|) over all outputs, hidden states, the loss and the gradient
-of every parameter (bfloat16: outputs and hidden states); its tolerance stands above it.
+Three models with random weights (1 to 3 layers, hidden sizes 16 to 32, both GELUs), with and
+without padding. Each cell is the largest |a - b| / (1 + |b|) over all outputs, hidden states, the
+loss and the gradient of every parameter. In bfloat16 only outputs and hidden states are compared.
+The tolerances are in the column headings.
 
 {hugging_face}
 """
