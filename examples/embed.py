@@ -57,7 +57,8 @@ def main() -> None:
     texts = [text for topic in SENTENCES.values() for text in topic]
     topics = [name for name, topic in SENTENCES.items() for _ in topic]
     if options.file is not None:
-        texts = [example.text for example in read_examples(options.file, labelled=False)]
+        examples, _ = read_examples(options.file, labelled=False)
+        texts = [example.text for example in examples]
         topics = [""] * len(texts)
     if len(texts) < 2:
         raise MiniBertError("one sentence has no nearest other; give a file with more of them.")

@@ -12,14 +12,13 @@ from minibert import MiniBertError
 from minibert.cli.shared import Parser, choose_output, resume_command, run, whole_number
 from minibert.files import bundled
 
-COLUMNS = ("text_column", "pair_column", "label_column")
-
 
 def main(options: argparse.Namespace) -> None:
     # Imported here, because PyTorch takes seconds and --help does not need it.
     from minibert import BertForSequenceClassification
     from minibert.data.labelled.batches import describe_lengths
-    from minibert.data.labelled.task_data import fingerprint, make_batches, read_task
+    from minibert.data.labelled.columns import Columns
+    from minibert.data.labelled.splits import make_batches, read_task
     from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
     from minibert.inference.text_classification import TextClassifier
     from minibert.plots.report import write_report
@@ -31,17 +30,18 @@ def main(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
 
     # The data: texts, their labels, and what a model without any understanding scores on them.
-    columns = {name: getattr(options, name) for name in COLUMNS}
+    columns = Columns(options.text_column, options.pair_column, options.label_column)
     files = (options.train, options.dev, options.test)
-    task = read_task(*files, **columns, limit=options.limit, seed=options.seed)
+    task = read_task(*files, columns=columns, limit=options.limit, seed=options.seed)
     print(task.describe())
+    train_set = task.splits["train"]
     judged = [name for name in task.splits if name != "train"]
-    to_beat = {name: scores_to_beat(task.train, task.splits[name], task.labels) for name in judged}
+    to_beat = {name: scores_to_beat(train_set, task.splits[name], task.labels) for name in judged}
 
     # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
     start = choose_start(
         task.labels,
-        task.train,
+        train_set,
         default=bundled("weights/tiny"),
         model=options.model,
         preset=options.preset,
@@ -86,7 +86,7 @@ def main(options: argparse.Namespace) -> None:
             device=device,
             evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
             score=MAIN_SCORE.get(task.labels.problem_type, "accuracy"),
-            identity={name: fingerprint(batches[name]) for name in ("train", "dev")}
+            identity={name: batches[name].fingerprint() for name in ("train", "dev")}
             | {"batch_size": options.batch_size},
             resume=options.resume,
             how_to_resume=resume_command(output),
@@ -112,8 +112,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train", type=Path, metavar="FILE", help=".tsv, .csv or .jsonl; default: built-in data")
     add("--dev", type=Path, metavar="FILE", help="default: a tenth of --train")
     add("--test", type=Path, metavar="FILE")
-    for name in COLUMNS:
-        add(f"--{name.replace('_', '-')}", metavar="NAME", help="default: guessed, and said")
+    for name in ("text", "pair", "label"):
+        add(f"--{name}-column", metavar="NAME", help="default: guessed, and said")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
     add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")

@@ -275,4 +275,4 @@ def test_a_text_of_five_thousand_words_is_cut_and_that_is_said(tmp_path: Path):
     train = write(tmp_path / "train.tsv", lines)
     done = finetune("--train", train, "--epochs", 1, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "cut there: 1 of" in done.stdout or "longest 5," in done.stdout
+    assert "truncated to 128: 1 of" in done.stdout or "longest 5," in done.stdout

@@ -6,7 +6,11 @@ import pytest
 from conftest import shared
 
 from minibert.data.labelled.examples import Example, read_examples
-from minibert.data.labelled.labels import LabelSet, class_counts, guess_problem_type
+from minibert.data.labelled.labels import (
+    LabelSet,
+    class_counts,
+    guess_problem_type,
+)
 from minibert.errors import MiniBertError
 
 
@@ -52,7 +56,7 @@ def test_fractions_are_guessed_to_be_regression_and_whole_numbers_classes():
 
 
 def test_regression_has_one_output_and_its_targets_are_the_numbers():
-    labels = LabelSet.from_examples(labelled("3", "4"), problem_type="regression")
+    labels = LabelSet.from_examples(labelled("3", "4.5"))
     assert len(labels) == 1
     assert labels.targets(labelled("3", "-0.5")) == [3.0, -0.5]
 
@@ -85,8 +89,8 @@ def test_all_unknown_labels_are_told_together():
     ],
 )
 def test_a_label_that_does_not_fit_the_task_is_refused(labels, label, reason):
-    with pytest.raises(MiniBertError, match=reason):
-        labels.target(Example("x", label=label))
+    with pytest.raises(MiniBertError, match=rf"dev\.tsv:7: .*{reason}"):
+        labels.targets([Example("x", label=label, where="dev.tsv:7")])
 
 
 def test_one_class_is_not_enough_to_learn_from():
@@ -100,7 +104,7 @@ def test_classes_are_counted_in_their_order():
 
 
 def test_public_data_sets_get_the_task_they_are_known_for():
-    similarity = LabelSet.from_examples(read_examples(shared("data/glue/STS-B/dev.tsv")))
+    similarity = LabelSet.from_examples(read_examples(shared("data/glue/STS-B/dev.tsv"))[0])
     assert similarity.problem_type == "regression"
-    news = LabelSet.from_examples(read_examples(shared("data/thucnews/dev.txt")))
+    news = LabelSet.from_examples(read_examples(shared("data/thucnews/dev.txt"))[0])
     assert news.names == tuple("0123456789")

@@ -3,7 +3,7 @@
 import random
 
 from minibert.data.builtin.library_docs import distinct, jaccard
-from minibert.data.labelled.splits import normalised
+from minibert.data.labelled.examples import normalize_text
 
 
 def test_order_case_and_punctuation_make_no_difference():
@@ -27,7 +27,7 @@ def test_the_shortcut_finds_what_comparing_all_pairs_finds():
     draw = random.Random(0)
     texts = [" ".join(draw.choices("abcdefghij", k=draw.randint(1, 9))) for _ in range(400)]
     for same_words in (0.5, 0.75, 0.8, 1.0):
-        words = [frozenset(normalised(text).split()) for text in texts]
+        words = [frozenset(normalize_text(text).split()) for text in texts]
         kept = []
         for index, text in enumerate(words):
             if all(jaccard(text, words[other]) < same_words for other in kept):

@@ -18,7 +18,7 @@ from toy_corpus import toy_corpus
 from minibert.data.corpus.documents import Findings, Layout, read_documents
 from minibert.data.pretraining.full_sentences import plan_packed
 from minibert.data.pretraining.nsp_pairs import plan_pairs
-from minibert.data.sampler import batch_order
+from minibert.data.sampler import length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.reference.google_pretraining import (
     IS_NEXT,
@@ -231,10 +231,10 @@ def test_a_plan_and_its_order_take_little_memory(tmp_path):
     try:
         plan = plan_pairs(corpus, max_length=5, seed=0, epoch=0)
         kept, while_made = tracemalloc.get_traced_memory()
-        batch_order(plan.lengths, batch_size=32, seed=0, epoch=0)
+        length_grouped_batches(plan.lengths, batch_size=32, seed=0, epoch=0)
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        order = batch_order(plan.lengths, batch_size=32, seed=0, epoch=0)
+        order = length_grouped_batches(plan.lengths, batch_size=32, seed=0, epoch=0)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -8,12 +8,12 @@ from collections import Counter
 import pytest
 from conftest import shared
 
-from minibert.data.labelled.examples import Example, read_examples
+from minibert.data.labelled.examples import Example, normalize_text, read_examples
 from minibert.data.labelled.splits import (
-    normalised,
+    read_task,
+    remove_overlap,
     stratified_split,
     warn_if_sorted,
-    without_overlap,
 )
 from minibert.errors import MiniBertError
 
@@ -63,15 +63,15 @@ def test_too_few_examples_to_split_are_refused():
 
 
 def test_copies_are_found_in_spite_of_case_and_punctuation():
-    assert normalised("A  Film, twice!") == normalised("a film (twice)")
-    assert normalised("这部电影，很好。") != normalised("这部电影，不好。")
+    assert normalize_text("A  Film, twice!") == normalize_text("a film (twice)")
+    assert normalize_text("这部电影，很好。") != normalize_text("这部电影，不好。")
     train = [Example("A film!"), Example("other"), Example("?!")]
-    assert without_overlap(train, [Example("a film")], [Example("...")]) == train[1:]
+    assert remove_overlap(train, [Example("a film")], [Example("...")]) == train[1:]
 
 
 def test_a_pair_is_a_copy_only_if_both_texts_are():
     train = [Example("a", "b"), Example("a", "c")]
-    assert without_overlap(train, [Example("A", "B")]) == [Example("a", "c")]
+    assert remove_overlap(train, [Example("A", "B")]) == [Example("a", "c")]
 
 
 def test_sorted_data_are_noticed_and_shuffled_data_are_not():
@@ -93,5 +93,58 @@ def test_random_order_hardly_ever_looks_sorted():
 
 
 def test_the_film_reviews_are_known_to_be_sorted():
-    assert "sorted by label" in warn_if_sorted(read_examples(shared("data/imdb/train.tsv")))
-    assert warn_if_sorted(read_examples(shared("data/glue/SST-2/dev.tsv"))) is None
+    assert "sorted by label" in warn_if_sorted(read_examples(shared("data/imdb/train.tsv"))[0])
+    assert warn_if_sorted(read_examples(shared("data/glue/SST-2/dev.tsv"))[0]) is None
+
+
+# Reading a task
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *lines):
+        path = tmp_path / name
+        path.write_text("\n".join(["text\tlabel", *lines]) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_tenth_of_the_training_file_is_the_dev_set_if_there_is_none(write):
+    task = read_task(write("train.tsv", *(f"text {n}\t{'ab'[n % 2]}" for n in range(40))))
+    assert {name: len(examples) for name, examples in task.splits.items()} == {
+        "train": 36,
+        "dev": 4,
+    }
+    assert task.targets["dev"] == [task.labels.label2id[e.label] for e in task.splits["dev"]]
+    assert "10% of the training examples are held out" in task.describe()
+    assert "train      36 examples  a 18  b 18" in task.describe()
+
+
+def test_training_texts_that_are_in_dev_or_test_are_counted(write):
+    train = write("train.tsv", "one\ta", "two\tb", "three\ta")
+    dev, test = write("dev.tsv", "One!\ta"), write("test.tsv", "TWO\tb", "new\ta")
+    task = read_task(train, dev, test)
+    assert "2 training texts are also in dev or test" in task.describe()
+    assert len(task.splits["train"]) == 3  # the user is told, and decides
+
+
+def test_a_label_that_train_does_not_have_is_refused_before_any_work(write):
+    train = write("train.tsv", "one\ta", "two\tb")
+    with pytest.raises(MiniBertError, match=r"test\.tsv:2: the label 'c' is not among"):
+        read_task(train, train, write("test.tsv", "three\tc"))
+
+
+def test_a_limit_uses_the_first_training_examples(write):
+    train = write("train.tsv", *(f"text {n}\t{'ab'[n % 2]}" for n in range(40)))
+    assert [e.text for e in read_task(train, train, limit=2).splits["train"]] == [
+        "text 0",
+        "text 1",
+    ]
+    with pytest.raises(MiniBertError, match="the limit is 0"):
+        read_task(train, limit=0)
+
+
+def test_a_dev_file_without_a_training_file_is_refused(write):
+    with pytest.raises(MiniBertError, match="no training file"):
+        read_task(dev=write("dev.tsv", "one\ta"))

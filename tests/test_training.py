@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
-from minibert.data.labelled.batches import TextClassificationBatches, Tokenized
+from minibert.data.labelled.batches import ClassificationBatches, Tokenized
 from minibert.errors import Interrupted
 from minibert.files import exclusive_lock
 from minibert.training.checkpoint import Position, load_newest, save_state
@@ -43,7 +43,7 @@ def new_model(seed: int = 0, dropout: float = 0.1) -> BertForSequenceClassificat
     )
 
 
-def new_batches(examples: int = 22, batch_size: int = 4) -> TextClassificationBatches:
+def new_batches(examples: int = 22, batch_size: int = 4) -> ClassificationBatches:
     """Texts of 3 to 10 tokens; class 1 is a text with the token 7 in it."""
     random = np.random.default_rng(5)
     ids = [random.integers(8, 30, random.integers(3, 11)) for _ in range(examples)]
@@ -53,7 +53,7 @@ def new_batches(examples: int = 22, batch_size: int = 4) -> TextClassificationBa
             text[1] = 7
     types = [np.zeros_like(text) for text in ids]
     texts = Tokenized(ids, types, [len(text) for text in ids])
-    return TextClassificationBatches(texts, targets, pad_token_id=0, batch_size=batch_size, seed=3)
+    return ClassificationBatches(texts, targets, pad_token_id=0, batch_size=batch_size, seed=3)
 
 
 def run(folder: Path, settings: TrainingSettings, batches=None, **options):

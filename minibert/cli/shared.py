@@ -214,7 +214,8 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     Raises:
         MiniBertError: there are no texts, both kinds are given, or the file cannot be read.
     """
-    from minibert.data.labelled.examples import read_examples_with_note
+    from minibert.data.labelled.columns import Columns
+    from minibert.data.labelled.examples import read_examples
 
     pair_column = getattr(options, "pair_column", None)
     if options.file is None:
@@ -227,9 +228,8 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
         return list(options.texts), getattr(options, "pair", None)
     if options.texts or getattr(options, "pair", None):
         raise MiniBertError("give texts or --file, not both.")
-    examples, note = read_examples_with_note(
-        options.file, text_column=options.text_column, pair_column=pair_column, labelled=False
-    )
+    columns = Columns(options.text_column, pair_column)
+    examples, note = read_examples(options.file, columns, labelled=False)
     if options.file.suffix.lower() != ".txt":
         print(f"note: {note}", file=sys.stderr)
     seconds = [example.text_pair for example in examples if example.text_pair is not None]

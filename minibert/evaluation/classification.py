@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.data.labelled.batches import TextClassificationBatches
+from minibert.data.labelled.batches import ClassificationBatches
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.labels import LabelSet, Target
 from minibert.evaluation.baselines import Text, bag_of_words, majority
@@ -35,7 +35,7 @@ class Answers:
 @torch.inference_mode()
 def run_classifier(
     model: BertForSequenceClassification,
-    batches: TextClassificationBatches,
+    batches: ClassificationBatches,
     *,
     batch_size: int = 64,
 ) -> Answers:
@@ -47,7 +47,7 @@ def run_classifier(
     device = model.device
     logits = np.zeros((len(batches.lengths), model.config.num_labels), dtype=np.float32)
     total = count = 0.0
-    for indices, batch in batches.in_order(batch_size):
+    for indices, batch in batches.longest_first(batch_size):
         outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
         logits[indices] = outputs.logits.float().cpu().numpy()
         for term in (outputs.loss_terms or {}).values():
@@ -66,7 +66,7 @@ def decide(logits: NDArray[np.float32], problem_type: str) -> NDArray[Any]:
 
 def evaluate_classifier(
     model: BertForSequenceClassification,
-    batches: TextClassificationBatches,
+    batches: ClassificationBatches,
     labels: LabelSet,
     *,
     batch_size: int = 64,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from minibert.data.labelled.batches import TextClassificationBatches, tokenize_examples
+from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.inference.load import load_for_inference
@@ -118,13 +118,13 @@ class SentenceEncoder:
                 "that this model reads; their vectors represent only their beginning.",
                 stacklevel=3,  # the caller of `encode`, past its decorator
             )
-        batches = TextClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
+        batches = ClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
         vectors = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
         device, is_last = self.model.device, layer in (-1, self.model.config.num_hidden_layers)
         self.model.eval()
         hide_bar = None if show_progress_bar else True  # None hides it only off a terminal
         with tqdm(total=len(texts), unit="text", disable=hide_bar) as bar:
-            for indices, batch in batches.in_order(batch_size):
+            for indices, batch in batches.longest_first(batch_size):
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
                 outputs = self.model(**inputs, output_hidden_states=not is_last)
                 if pooling == "pooler":

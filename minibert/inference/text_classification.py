@@ -15,7 +15,7 @@ from typing import Self
 import torch
 
 from minibert.checkpoints.folder import weights_folder
-from minibert.data.labelled.batches import TextClassificationBatches, tokenize_examples
+from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, run_classifier
@@ -109,7 +109,7 @@ class TextClassifier:
         seconds = [None] * len(texts) if text_pairs is None else text_pairs
         examples = [Example(*pair) for pair in zip(texts, seconds, strict=True)]
         tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
-        batches = TextClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
+        batches = ClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
         self.model.eval()
         logits = run_classifier(self.model, batches, batch_size=batch_size).logits  # (N, labels)
         config = self.model.config

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.data.labelled.batches import TextClassificationBatches
+from minibert.data.labelled.batches import ClassificationBatches
 from minibert.data.labelled.labels import LabelSet
 from minibert.evaluation.classification import MAIN_SCORE, decide, run_classifier, score
 from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
@@ -20,7 +20,7 @@ from minibert.problem_types import SINGLE_LABEL
 def write_report(
     output: Path,
     model: BertForSequenceClassification,
-    batches: Mapping[str, TextClassificationBatches],
+    batches: Mapping[str, ClassificationBatches],
     labels: LabelSet,
     baselines: Mapping[str, Mapping[str, float]],
     *,

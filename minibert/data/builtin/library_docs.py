@@ -29,8 +29,7 @@ from minibert.data.builtin.prose import (
     sentences,
     source_files,
 )
-from minibert.data.labelled.examples import Example
-from minibert.data.labelled.splits import normalised
+from minibert.data.labelled.examples import Example, normalize_text
 from minibert.errors import MiniBertError
 from minibert.files import write_atomic
 
@@ -52,7 +51,7 @@ def distinct(texts: Sequence[str], *, same_words: float = SAME_WORDS) -> list[in
         >>> distinct(["Return the largest value here.", "Return here the largest value!", "No."])
         [0, 2]
     """
-    words = [frozenset(normalised(text).split()) for text in texts]
+    words = [frozenset(normalize_text(text).split()) for text in texts]
     frequency = Counter(word for text in words for word in text)
     kept: list[int] = []
     kept_with: defaultdict[str, list[int]] = defaultdict(list)  # rare word -> texts that are kept
@@ -100,7 +99,7 @@ HELD_OUT_SHARE = 0.1  # of the sentences, for dev and again for test
 _OWN_NAMES = re.compile(
     r"python|numpy|\bnp\b|torch|matplotlib|\bmpl\b|pyplot|\bplt\b|pylab", re.IGNORECASE
 )
-_RULES = ("prose.py", "library_docs.py", "../labelled/splits.py")
+_RULES = ("prose.py", "library_docs.py", "../labelled/examples.py")
 
 
 def library_sentences(
@@ -169,9 +168,9 @@ def library_paragraphs(
     all_texts = [texts for docs in documents for _, texts in docs]
     if not without:
         return all_texts
-    kept_out = {normalised(example.text) for example in without}
+    kept_out = {normalize_text(example.text) for example in without}
     kept = (
-        [text for text in texts if kept_out.isdisjoint(map(normalised, sentences(text)))]
+        [text for text in texts if kept_out.isdisjoint(map(normalize_text, sentences(text)))]
         for texts in all_texts
     )
     return [texts for texts in kept if texts]
@@ -259,8 +258,8 @@ def _own_sentences(
         for text in sentences(paragraph)
         if not _OWN_NAMES.search(text)
     ]
-    libraries_with = Counter(text for _, text in {(lib, normalised(t)) for lib, _, t in found})
-    found = [entry for entry in found if libraries_with[normalised(entry[2])] == 1]
+    libraries_with = Counter(text for _, text in {(lib, normalize_text(t)) for lib, _, t in found})
+    found = [entry for entry in found if libraries_with[normalize_text(entry[2])] == 1]
     own: dict[str, dict[str, list[str]]] = {library: {} for library in documents}
     for index in distinct([text for _, _, text in found]):
         library, where, text = found[index]

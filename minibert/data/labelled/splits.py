@@ -1,56 +1,165 @@
-"""One set of examples -> two that do not overlap; and a look at the order of the first.
+"""Read the train, dev and test sets of a task, hold out a dev set, and tokenize all of them.
 
-A score on texts that were trained on is worth nothing. And a file that is sorted by label has
-ruined many a first training: with a shuffle buffer of 100, ten sorted classes give accuracy 0.1.
+A score on texts that were trained on says nothing, so the user is told about overlaps. Files that
+are sorted by label are pointed out, too: their first or last lines are no sample.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 
-from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import guess_problem_type
+from minibert.data.builtin.library_docs import library_sentences
+from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
+from minibert.data.labelled.columns import GUESS, Columns
+from minibert.data.labelled.examples import Example, normalize_text, read_examples
+from minibert.data.labelled.labels import (
+    LabelSet,
+    Target,
+    class_counts,
+    guess_problem_type,
+)
 from minibert.errors import MiniBertError
 from minibert.problem_types import REGRESSION
+from minibert.tokenization.tokenizer import BertTokenizer
+
+DEV_SHARE = 0.1  # of the training examples, if there is no dev file
 
 
-def normalised(text: str) -> str:
-    """The letters and digits of a text, in lower case: what two copies of it have in common."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of a task.
 
-
-def without_overlap(examples: Sequence[Example], *held_out: Sequence[Example]) -> list[Example]:
-    """The examples whose texts stand in none of the held-out sets, in their order.
-
-    Texts are compared as `normalised`. Tell the user how many went:
-    `len(examples) - len(without_overlap(examples, dev))`.
+    Attributes:
+        splits: examples by split: "train", "dev" and, if there is a test file, "test".
+        targets: the target of each example, likewise.
+        labels: the classes, from the training examples.
+        notes: sentences for the user: what was guessed, and what looks wrong.
     """
-    taken = {_key(example) for examples in held_out for example in examples}
-    return [example for example in examples if _key(example) not in taken]
+
+    splits: dict[str, list[Example]]
+    targets: dict[str, list[Target]]
+    labels: LabelSet
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the examples are pairs of texts."""
+        return self.splits["train"][0].text_pair is not None
+
+    def describe(self) -> str:
+        """Return the notes, and the number of examples in each split by class."""
+        lines = list(self.notes)
+        for name, examples in self.splits.items():
+            counts = class_counts(examples) if self.labels.names else {}
+            by_class = "  ".join(f"{label} {count:,}" for label, count in counts.items())
+            lines.append(f"{name:5} {len(examples):7,} examples  {by_class}".rstrip())
+        return "\n".join(lines)
 
 
-def _key(example: Example) -> tuple[str, str]:
-    # A text of nothing but signs ("?!") stands for itself.
-    pair = example.text_pair or ""
-    return normalised(example.text) or example.text, normalised(pair) or pair
+def read_task(
+    train: Path | str | None = None,
+    dev: Path | str | None = None,
+    test: Path | str | None = None,
+    *,
+    columns: Columns = GUESS,
+    limit: int | None = None,
+    seed: int = 0,
+) -> TaskData:
+    """Read the files of a task, or the built-in data if there is no training file.
+
+    Args:
+        train: a file as `read_examples` reads it.
+        dev: another one; None holds out a tenth of the training examples.
+        test: another one.
+        columns: those of the text, the second text and the label; None is guessed.
+        limit: use only the first so many training examples.
+        seed: of what is held out of a training file.
+
+    Raises:
+        MiniBertError: a file cannot be read, or dev or test have a label that train does not have.
+    """
+    if limit is not None and limit < 1:
+        raise MiniBertError(f"the limit is {limit}; it must be at least 1.")
+    if train is None:
+        if dev is not None or test is not None:
+            raise MiniBertError("there is a dev or test file but no training file; add --train.")
+        # The same splits for every seed: the weights/ were pretrained on all but dev and test.
+        splits = library_sentences()
+        splits["train"] = splits["train"][:limit]
+        notes = ["data: which library's documentation does a sentence come from?"]
+    else:
+        training, note = read_examples(train, columns)
+        training, notes = training[:limit], [note]
+        if sorted_note := warn_if_sorted(training):
+            notes.append(sorted_note)
+        if dev is not None:
+            held_out, _ = read_examples(dev, columns)
+        else:
+            training, held_out = stratified_split(training, fraction=DEV_SHARE, seed=seed)
+            share = f"{DEV_SHARE:.0%} of the training examples"
+            notes.append(f"no dev file: {share} are held out for it.")
+        splits = {"train": training, "dev": held_out}
+        if test is not None:
+            splits["test"], _ = read_examples(test, columns)
+        repeated = len(training) - len(remove_overlap(*splits.values()))
+        if repeated:
+            notes.append(
+                f"{repeated:,} training texts are also in dev or test, so scores will be too high."
+            )
+    labels = LabelSet.from_examples(splits["train"])
+    targets = {name: labels.targets(examples) for name, examples in splits.items()}
+    return TaskData(splits, targets, labels, notes)
+
+
+def make_batches(
+    task: TaskData, tokenizer: BertTokenizer, *, max_length: int, batch_size: int, seed: int
+) -> dict[str, ClassificationBatches]:
+    """Tokenize every split of a task.
+
+    Args:
+        task: the examples.
+        tokenizer: the model's.
+        max_length: tokens; longer texts are truncated.
+        batch_size: examples per batch.
+        seed: of the order of training.
+
+    Returns:
+        The batches of each split.
+    """
+    shortest = 4 if task.pairs else 3  # [CLS] and [SEP], and one token of each text
+    if max_length < shortest:
+        raise MiniBertError(
+            f"max_length {max_length} leaves no room for text; use {shortest} or more."
+        )
+    return {
+        name: ClassificationBatches(
+            tokenize_examples(tokenizer, examples, max_length=max_length),
+            task.targets[name],
+            pad_token_id=tokenizer.pad_token_id,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        for name, examples in task.splits.items()
+    }
 
 
 def stratified_split(
     examples: Sequence[Example], *, fraction: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Hold out a share of every class.
+    """Hold out a fraction of every class.
 
     Args:
         examples: labelled examples.
-        fraction: the share to hold out, between 0 and 1.
+        fraction: between 0 and 1.
         seed: the same seed gives the same split on any machine.
 
     Returns:
-        (kept, held out), both in the order of `examples`. A class with a single example is kept;
-        one with more has at least one on either side. Numbers (regression) count as one class.
+        (kept, held out), both in the order of `examples`. A class with one example is kept; a
+        larger one has at least one example on either side. Regression counts as one class.
 
     Raises:
         MiniBertError: `fraction` is not between 0 and 1, or nothing can be held out.
@@ -63,10 +172,10 @@ def stratified_split(
         members["" if numbers else str(example.label)].append(index)
     random = np.random.Generator(np.random.PCG64(seed))
     held_out: set[int] = set()
-    for label in sorted(members):  # not in order of appearance: it would change with the file
+    for label in sorted(members):  # sorted, so that the order of the file plays no part
         indices = members[label]
-        share = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
-        held_out.update(random.permutation(indices)[:share].tolist())
+        count = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
+        held_out.update(random.permutation(indices)[:count].tolist())
     if not held_out:
         raise MiniBertError(
             f"{len(examples)} examples are too few to hold any out, since each has a label of its "
@@ -76,12 +185,24 @@ def stratified_split(
     return kept, [examples[index] for index in sorted(held_out)]
 
 
-def warn_if_sorted(examples: Sequence[Example]) -> str | None:
-    """A sentence if the examples lie sorted by label, or in blocks; None if they look shuffled.
+def remove_overlap(examples: Sequence[Example], *held_out: Sequence[Example]) -> list[Example]:
+    """Return the examples whose texts are in none of the held-out sets.
 
-    Counts how often the label changes from one line to the next. In random order, that is
-    n (1 - sum of the squared class shares). Less than a third of that is no accident, unless that
-    is small (below 50), and then nothing is said.
+    Texts are compared with `normalize_text`; of a pair, both texts must be equal.
+    """
+    own, *others = [
+        [(normalize_text(e.text), normalize_text(e.text_pair or "")) for e in some]
+        for some in (examples, *held_out)
+    ]
+    taken = set(chain(*others))
+    return [example for example, key in zip(examples, own, strict=True) if key not in taken]
+
+
+def warn_if_sorted(examples: Sequence[Example]) -> str | None:
+    """Return a warning if the examples are sorted by label or lie in blocks; otherwise None.
+
+    In random order, the label changes n (1 - sum of the squared class shares) times from one
+    line to the next. Fewer than a third of that is no accident, unless that number is below 50.
     """
     if guess_problem_type(examples) == REGRESSION:
         return None
@@ -94,6 +215,6 @@ def warn_if_sorted(examples: Sequence[Example]) -> str | None:
     where = examples[0].where.rpartition(":")[0] or "the data"
     return (
         f"{where} is sorted by label: it changes {changes:,} times in {n:,} lines, about "
-        f"{expected:,.0f} in random order. Training shuffles all of it before each epoch; but do "
-        "not take the first or last lines as a sample or for evaluation."
+        f"{expected:,.0f} in random order. Training shuffles all of it before each epoch, but do "
+        "not use the first or last lines as a sample or for evaluation."
     )

@@ -1,12 +1,11 @@
-r"""TSV, CSV and JSONL files -> rows of named cells, or one error that lists every bad line.
+r"""Read a TSV, CSV or JSONL file into rows of named cells.
 
-- TSV (.tsv, .txt): one row a line, cells between tabs; a quote is text, as in the GLUE files.
-- CSV (.csv), RFC 4180: cells between commas; a cell in quotes may hold commas and line ends.
-- JSONL (.jsonl, .ndjson): one JSON object a line; a number keeps the text it was written with.
+- TSV (.tsv, .txt): one row per line, cells separated by tabs. Quotes are text, as in GLUE.
+- CSV (.csv): cells separated by commas. A quoted cell may hold commas and line ends (RFC 4180).
+- JSONL (.jsonl, .ndjson): one JSON object per line. Numbers keep the text they are written with.
 
-Files are UTF-8, with or without a byte order mark. Lines end in LF or CRLF, or in CR where a file
-has no LF. A blank line holds no row and is passed over; any other line that cannot be read is an
-error. It leaves out: which cell means what (`columns.py`), and other encodings, which are refused.
+Files are UTF-8, with or without a byte order mark. Lines end in LF or CRLF, or in CR if the file
+has no LF. Blank lines are skipped. Every other line that cannot be read is an error.
 """
 
 import codecs
@@ -16,13 +15,15 @@ import io
 import json
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from minibert.errors import MiniBertError
 
-MOST_SHOWN = 10  # bad lines of a file that are told one by one
+MAX_SHOWN = 10  # errors of a file that are shown one by one
+MAX_NAME_LENGTH = 40  # characters; a longer cell is not a column name
 
 _FORMATS = {
     ".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -37,64 +38,135 @@ _FOREIGN = {  # first bytes -> what the file is, what to do
     b"\xff\xfe": ("UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
     b"\xfe\xff": ("UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
 }
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Column = str | int | None
+"""A column as the user gives it: a name, a number from 1, or None to guess."""
+Errors = list[tuple[int, str]]
+"""The bad lines of a file: (line number from 1, reason)."""
 
 
-@dataclass
-class Problems:
-    """The bad lines of one file, gathered so that the user sees all of them at once."""
+def raise_errors(path: Path, errors: Errors) -> None:
+    """Raise one MiniBertError that lists the bad lines of a file, if there are any."""
+    if errors:
+        in_order = sorted(errors, key=lambda error: error[0])
+        raise MiniBertError(join_messages([f"{path}:{line}: {why}" for line, why in in_order]))
+
+
+def join_messages(messages: Sequence[str]) -> str:
+    """Return the first ten messages, one per line, and the number of the others."""
+    more = [f"and {len(messages) - MAX_SHOWN:,} more"] if len(messages) > MAX_SHOWN else []
+    return "\n".join([*messages[:MAX_SHOWN], *more])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file as rows of named cells.
+
+    Attributes:
+        path: the file.
+        names: the column names in order; "1", "2", ... if the file has no header.
+        has_header: whether the names come from the file.
+        rows: (line number from 1, column name -> cell). A cell is a str; in JSONL it can also be
+            a tuple of str, None, a list or a dict.
+        errors: the bad lines so far. The reader of a task adds its own, and raises them together.
+    """
 
     path: Path
-    found: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, line: int, reason: str, *, column: int | None = None) -> None:
-        """Note that `line` (from 1) is bad, at the character `column` (from 1) if that is known."""
-        place = f"{self.path}:{line}" if column is None else f"{self.path}:{line}:{column}"
-        self.found.append((line, f"{place}: {reason}"))
-
-    def raise_if_any(self) -> None:
-        """Raise one MiniBertError that shows the first ten and counts the rest."""
-        if not self.found:
-            return
-        self.found.sort(key=lambda problem: problem[0])
-        shown = [sentence for _, sentence in self.found[:MOST_SHOWN]]
-        if len(self.found) > MOST_SHOWN:
-            shown.append(f"and {len(self.found) - MOST_SHOWN:,} more")
-        raise MiniBertError("\n".join(shown))
+    names: Sequence[str]
+    has_header: bool
+    rows: Sequence[tuple[int, Mapping[str, object]]]
+    errors: Errors
 
 
-def file_format(path: Path) -> str:
-    """`"tsv"`, `"csv"` or `"jsonl"`, by the end of the file's name.
+def read_table(path: Path, requested: Sequence[Column], known_names: Collection[str]) -> Table:
+    """Read a file.
+
+    Args:
+        path: the file.
+        requested: the columns that the user asks for. See `has_header`.
+        known_names: likewise.
 
     Raises:
-        MiniBertError: the name ends in something else.
+        MiniBertError: the file cannot be read, has no rows, or has two columns of one name.
     """
-    found = _FORMATS.get(path.suffix.lower())
-    if found is None:
+    format_ = _FORMATS.get(path.suffix.lower())
+    if format_ is None:
         raise MiniBertError(
-            f"{path}: cannot tell the format from the name; it should end in one of "
-            f"{', '.join(_FORMATS)} ({_foreign_name(path)})."
+            f"{path}: cannot tell the format from the name, which should end in one of "
+            f"{', '.join(_FORMATS)}; if the file is compressed, unpack it first."
         )
-    return found
+    text = _read_text(path)
+    errors: Errors = []
+    rows: list[tuple[int, Mapping[str, object]]] = []
+    if format_ == "jsonl":
+        header = True
+        rows += _jsonl_rows(text, path, errors)
+        names = list(dict.fromkeys(key for _, row in rows for key in row))
+    else:
+        if format_ == "csv":
+            lines = list(_csv_rows(text, errors))
+        else:
+            numbered = enumerate(_split_lines(text), start=1)
+            lines = [(number, line.split("\t")) for number, line in numbered if line]
+        first = lines[0][1] if lines else []
+        header = has_header(first, requested, known_names)
+        names = first if header else [str(number + 1) for number in range(len(first))]
+        for number, cells in lines:
+            if "\0" in "".join(cells):
+                errors.append((number, "a NUL character; is the file UTF-16?"))
+            if len(cells) == len(names):
+                rows.append((number, dict(zip(names, cells, strict=True))))
+                continue
+            reason = f"{len(cells)} cells where the first line has {len(names)}"
+            if len(cells) > len(names):
+                in_text = "a comma in an unquoted text" if format_ == "csv" else "a tab in a text"
+                reason += f"; is there {in_text}?"
+            elif number == lines[-1][0]:
+                reason += "; is the file cut short?"
+            errors.append((number, reason))
+        del rows[:header]
+    if not rows:
+        raise_errors(path, errors)
+        raise MiniBertError(f"{path} holds {'a header and ' * header}no examples.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise MiniBertError(f"{path} has two columns named '{repeated[0]}'; rename one.")
+    return Table(path, names, header, rows, errors)
 
 
-def read_text(path: Path) -> str:
-    """The whole file as text, without a byte order mark.
+def has_header(
+    first_row: Sequence[str], requested: Sequence[Column], known_names: Collection[str]
+) -> bool:
+    """Return whether the first row of a TSV or CSV file holds column names.
 
-    Raises:
-        MiniBertError: there is no such file, it is no regular file, or it is not UTF-8 text.
+    It does if the user asks for a column by name, or if one of its cells is among `known_names`
+    and none is longer than a name.
     """
+    if any(isinstance(column, str) and not column.isdecimal() for column in requested):
+        return True
+    folded = [cell.strip().casefold() for cell in first_row]
+    return any(cell in known_names for cell in folded) and max(map(len, folded)) <= MAX_NAME_LENGTH
+
+
+def _read_text(path: Path) -> str:
+    """Return the whole file as text, without a byte order mark."""
     try:
         mode = path.stat().st_mode
-        data = path.read_bytes() if stat.S_ISREG(mode) else b""  # a pipe may make us wait for ever
+        data = path.read_bytes() if stat.S_ISREG(mode) else b""  # reading a pipe could block
     except FileNotFoundError:
-        raise MiniBertError(f"{path}: there is no such file.{_neighbours(path)}") from None
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
+        if not path.parent.is_dir():
+            hint = f" There is no folder {path.parent} either."
+        raise MiniBertError(f"{path}: there is no such file.{hint}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MiniBertError(f"{path} could not be read: {reason}.") from error
-    if stat.S_ISDIR(mode):
-        raise MiniBertError(f"{path} is a folder; name one of the files in it.")
     if not stat.S_ISREG(mode):
-        raise MiniBertError(f"{path} is a pipe or a device; write its content to a file first.")
+        folder = "a folder; name one of the files in it."
+        pipe = "a pipe or a device; write its content to a file first."
+        raise MiniBertError(f"{path} is {folder if stat.S_ISDIR(mode) else pipe}")
     for first_bytes, (what, advice) in _FOREIGN.items():
         if data.startswith(first_bytes):
             raise MiniBertError(f"{path} is {what}; {advice}.")
@@ -103,82 +175,55 @@ def read_text(path: Path) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
-        line = before.count("\n") + 1
-        column = len(before) - before.rfind("\n")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         cut = " (is the file cut short?)" if error.reason == "unexpected end of data" else ""
         raise MiniBertError(
-            f"{path}:{line}:{column}: byte 0x{data[error.start]:02x} is not UTF-8{cut}; if it "
-            "was saved as Windows-1252 (Western) or GB18030 (Chinese), convert it: "
+            f"{path}:{line}:{column}: byte 0x{data[error.start]:02x} is not UTF-8{cut}; if the "
+            "file was saved as Windows-1252 (Western) or GB18030 (Chinese), convert it: "
             "iconv -f GB18030 -t UTF-8 OLD > NEW"
         ) from None
     if not text or text.isspace():
-        raise MiniBertError(f"{path} is empty; it should hold one example a line.")
+        raise MiniBertError(f"{path} is empty; it should hold one example per line.")
     return text
 
 
-def split_lines(text: str) -> list[str]:
-    """Lines without their ends. `str.splitlines` would also cut at U+0085, inside a text."""
-    if "\n" not in text:
-        return text.split("\r")
-    return text.replace("\r\n", "\n").split("\n")
+def _split_lines(text: str) -> list[str]:
+    # Not str.splitlines, which also splits at characters such as U+0085, inside a text.
+    return text.replace("\r\n", "\n").split("\n") if "\n" in text else text.split("\r")
 
 
-def read_cells(path: Path, problems: Problems) -> list[tuple[int, list[str]]]:
-    """The rows of a TSV or CSV file: (line number from 1, cells); a header is a row like others."""
-    text = read_text(path)
-    comma = file_format(path) == "csv"
-    rows = list(_csv_rows(text, problems)) if comma else list(_tsv_rows(text))
-    if "\0" in text:
-        for line, cells in rows:
-            if any("\0" in cell for cell in cells):
-                problems.add(line, "a NUL character, which no text has; is the file UTF-16?")
-    return rows
-
-
-def _tsv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(split_lines(text), start=1):
-        if line:
-            yield number, line.split("\t")
-
-
-def _csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    # csv allows 131,072 characters a cell; the limit belongs to the process, so it is put back.
-    usual_limit = csv.field_size_limit(len(text) + 1)
+def _csv_rows(text: str, errors: Errors) -> Iterator[tuple[int, list[str]]]:
+    # The csv module allows 131,072 characters per cell. The limit is global, so it is restored.
+    previous_limit = csv.field_size_limit(len(text) + 1)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        start = 1
-        try:
-            for cells in reader:
-                if cells:
-                    yield start, cells
-                start = reader.line_num + 1
-        except csv.Error as error:
-            # What follows a stray quote is cut in the wrong places: only this one is worth telling.
-            reason = (
-                'a " that opens a cell is never closed'
-                if "unexpected end" in str(error)
-                else f'a " in the wrong place ({error}, line {reader.line_num})'
-            )
-            problems.add(start, f'{reason}; inside a quoted cell a quote is written ""')
+        for cells in reader:
+            if cells:
+                yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        # A stray quote shifts all following cells, so only the first error is reported.
+        reason = (
+            'a " that opens a cell is never closed'
+            if "unexpected end" in str(error)
+            else f'a " in the wrong place ({error}, line {reader.line_num})'
+        )
+        errors.append((start, f'{reason}; inside a quoted cell, write a quote as ""'))
     finally:
-        csv.field_size_limit(usual_limit)
+        csv.field_size_limit(previous_limit)
 
 
-def read_objects(path: Path, problems: Problems) -> list[tuple[int, dict[str, object]]]:
-    r"""The objects of a JSONL file: (line number from 1, key -> cell).
-
-    A cell is a text, a tuple of texts for a list of them, or any other value that JSON can hold.
-    A lone surrogate escape (`\ud83d`, half a character) becomes U+FFFD: UTF-8 cannot hold it.
-    """
-    text = read_text(path)
+def _jsonl_rows(
+    text: str, path: Path, errors: Errors
+) -> Iterator[tuple[int, Mapping[str, object]]]:
     if text.lstrip().startswith("["):
         raise MiniBertError(
-            f"{path} is one JSON list; write one object a line: jq -c '.[]' OLD > NEW.jsonl"
+            f"{path} is one JSON list; write one object per line: jq -c '.[]' OLD > NEW.jsonl"
         )
-    lines = split_lines(text)
-    # parse_int=str: a label 1.50 or 007 stays what was written.
+    lines = _split_lines(text)
+    # parse_int=str: a label 1.50 or 007 stays as written.
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-    rows: list[tuple[int, dict[str, object]]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -186,42 +231,22 @@ def read_objects(path: Path, problems: Problems) -> list[tuple[int, dict[str, ob
             value = decoder.decode(line)
         except json.JSONDecodeError as error:
             cut = "; is the file cut short?" if number == len(lines) else ""
-            problems.add(number, f"not JSON ({error.msg}){cut}", column=error.colno)
-            continue
+            errors.append((number, f"not JSON ({error.msg}, character {error.colno}){cut}"))
         except RecursionError:
-            problems.add(number, "not an example: the brackets are nested too deep")
-            continue
-        if not isinstance(value, dict):
-            problems.add(number, 'not an object such as {"text": "...", "label": "..."}')
-            continue
-        rows.append((number, {key: _json_cell(cell) for key, cell in value.items()}))
-    return rows
+            errors.append((number, "not an example: the brackets are nested too deeply"))
+        else:
+            if isinstance(value, dict):
+                yield number, {key: _json_cell(cell) for key, cell in value.items()}
+            else:
+                errors.append((number, 'not an object such as {"text": "...", "label": "..."}'))
 
 
 def _json_cell(value: object) -> object:
-    """A text (numbers have become one), a tuple of texts, or whatever else it is."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        # An escape such as \ud83d alone is half a character, which UTF-8 cannot hold.
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(_LONE_SURROGATE.sub("\ufffd", item) for item in value)
     return value
-
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _foreign_name(path: Path) -> str:
-    packed = path.suffix.lower() in {".gz", ".bz2", ".xz", ".zip", ".zst"}
-    return "unpack it first" if packed else f"not {path.suffix or 'nothing'!r}"
-
-
-def _neighbours(path: Path) -> str:
-    """What lies where the missing file was looked for: most often it is a slip of the pen."""
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f" There is no folder {path.parent} either."
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f" Did you mean '{path.parent / close[0]}'?" if close else ""

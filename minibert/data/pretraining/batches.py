@@ -27,7 +27,7 @@ from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.full_sentences import plan_packed
 from minibert.data.pretraining.masking import MaskingRates, MaskingVocabulary, mask_tokens
 from minibert.data.pretraining.nsp_pairs import plan_pairs
-from minibert.data.sampler import batch_order
+from minibert.data.sampler import length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import is_chinese
 
@@ -145,7 +145,7 @@ class PretrainingBatches:
         rates: how much is masked, and how; the paper's if not given.
         whole_word: mask whole words; in Chinese they are those of the segmenter that the corpus was
             made with.
-        bucket: see `batch_order`.
+        bucket: see `length_grouped_batches`.
         device: where masking is done and the batches lie.
 
     Raises:
@@ -235,7 +235,7 @@ class PretrainingBatches:
         return plan_packed(self.corpus, **options)
 
     def _order(self, epoch: int) -> list[Array]:
-        return batch_order(
+        return length_grouped_batches(
             self.plan(epoch).lengths,
             batch_size=self.batch_size,
             seed=self.seed,
