@@ -13,7 +13,8 @@ from minibert.cli.shared import Parser, run
 from minibert.data.labelled.examples import read_examples
 from minibert.errors import MiniBertError
 from minibert.inference.sentence_embeddings import POOLING_MODES, SentenceEncoder
-from minibert.plots.text_map import vectors_picture
+from minibert.plots.style import save_figure
+from minibert.plots.text_map import text_map
 from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
 
 SENTENCES = {
@@ -81,7 +82,7 @@ def main() -> None:
         print(f"nearest is of the same topic: {same:.0%}; by chance it would be {chance:.0%}")
 
     title = f"{options.pooling} of layer {options.layer}, {Path(options.folder).name}"
-    vectors_picture(vectors, texts, options.picture, groups=topics, title=title)
+    save_figure(text_map(vectors, texts, groups=topics, title=title), options.picture)
     print(f"the picture is {options.picture}")
 
 

@@ -21,7 +21,8 @@ from minibert.evaluation.pretraining import (
     evaluate_pretraining,
 )
 from minibert.files import write_json
-from minibert.plots.pretraining_curve import pretraining_curve
+from minibert.plots.learning_curve import pretraining_curve
+from minibert.plots.style import save_figure
 from minibert.training.loop import train
 from minibert.training.pretrain_setup import identity_of, new_model_for, usual_learning_rate
 from minibert.training.settings import TrainingSettings, choose_device, describe_run
@@ -67,7 +68,8 @@ def main() -> None:
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
     write_json(output / "metrics.json", evaluate_pretraining(model, judge.fixed()))
-    pretraining_curve(output / "training" / "log.jsonl", output / "learning_curve.png")
+    curve = pretraining_curve(output / "training" / "log.jsonl")
+    save_figure(curve, output / "learning_curve.png")
     place = quote(str(output))
     print(f'{output} is saved; try it:  minibert fill-mask {place} "The [MASK] of the array."')
 

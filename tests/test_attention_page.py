@@ -1,8 +1,8 @@
-"""The attention page: one file that asks nothing of anyone, for mouse, keys and any tokens.
+"""What you can rely on: the attention page holds the probabilities it was given, within the error
+that it states; no token can become markup; and the page requests nothing.
 
-You can rely on: the page has no address in it; a token can never become markup; the probabilities
-come back out as they went in, within the precision that the page states. The second half opens the
-page in a headless Chromium, driven over the W3C WebDriver protocol, and is skipped without one.
+The second half opens the page in a headless Chromium, driven over the W3C WebDriver protocol. It is
+skipped where chromium and chromedriver are not installed.
 """
 
 import base64
@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_plots import softmax_rows
 
 from minibert.errors import MiniBertError
-from minibert.plots.attention_page import MOST_IN_TWO_BYTES, attention_page, packed
+from minibert.plots.attention_page import MOST_IN_16_BITS, attention_page, quantize
 
 TOKENS = ["[CLS]", "the", "cat", "[SEP]", "那", "猫", "[SEP]"]
-SEGMENTS = [0, 0, 0, 0, 1, 1, 1]
+TYPE_IDS = [0, 0, 0, 0, 1, 1, 1]
 HOSTILE = [
     "</script><img src=x onerror=alert(1)>",
     "<!--",
@@ -34,70 +35,57 @@ HOSTILE = [
 ]
 
 
-def made_up_attentions(layers: int, heads: int, size: int) -> np.ndarray:
-    scores = np.random.default_rng(0).normal(scale=2, size=(layers, heads, size, size))
-    return np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+def embedded(page: str) -> dict:
+    """The data in a page, with the probabilities unpacked."""
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    size, bits = len(data["tokens"]), data["bits"]
+    steps = np.frombuffer(base64.b64decode(data["probabilities"]), dtype={8: "u1", 16: "<u2"}[bits])
+    shape = (data["layers"], data["heads"], size, size)
+    return data | {"probabilities": steps.reshape(shape) / (2**bits - 1)}
 
 
-def embedded(page: Path) -> dict:
-    return json.loads(
-        re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)[1]
-    )
+def test_probabilities_become_integers():
+    assert quantize(np.array([0.0, 0.5, 1.0]), 8).hex(" ") == "00 80 ff"
+    assert quantize(np.array([0.0, 0.5, 1.0]), 16).hex(" ") == "00 00 00 80 ff ff"
 
 
-def unpacked(data: dict) -> np.ndarray:
-    size = len(data["tokens"])
-    kind = {8: "u1", 16: "<u2"}[data["bits"]]
-    steps = np.frombuffer(base64.b64decode(data["probabilities"]), dtype=kind)
-    return steps.reshape(data["layers"], data["heads"], size, size) / (2 ** data["bits"] - 1)
-
-
-def test_probabilities_become_whole_numbers():
-    assert packed(np.array([0.0, 0.5, 1.0]), 8).hex(" ") == "00 80 ff"
-    assert packed(np.array([0.0, 0.5, 1.0]), 16).hex(" ") == "00 00 00 80 ff ff"
-
-
-def test_probabilities_come_back_within_half_a_step(tmp_path):
-    attentions = made_up_attentions(2, 3, 7)
-    attention_page(TOKENS, SEGMENTS, attentions, tmp_path / "a.html", title="猫")
-    data = embedded(tmp_path / "a.html")
-    assert (data["tokens"], data["segments"], data["title"]) == (TOKENS, SEGMENTS, "猫")
+def test_the_page_holds_what_it_was_given_within_half_a_step():
+    attentions = softmax_rows(2, 3, 7)
+    data = embedded(attention_page(TOKENS, TYPE_IDS, attentions, title="猫"))
+    assert (data["tokens"], data["token_type_ids"], data["title"]) == (TOKENS, TYPE_IDS, "猫")
     assert data["bits"] == 16
-    assert np.abs(unpacked(data) - attentions).max() <= 0.5 / 65535 + 1e-12
+    assert np.abs(data["probabilities"] - attentions).max() <= 0.5 / 65535 + 1e-12
 
 
-def test_a_very_long_text_takes_one_byte_each(tmp_path):
+def test_a_very_long_text_takes_one_byte_for_each_probability():
     size = 300
-    attentions = made_up_attentions(1, -(-MOST_IN_TWO_BYTES // size**2), size)
-    attention_page(["w"] * size, [0] * size, attentions, tmp_path / "a.html")
-    data = embedded(tmp_path / "a.html")
+    attentions = softmax_rows(1, -(-MOST_IN_16_BITS // size**2), size)
+    data = embedded(attention_page(["w"] * size, [0] * size, attentions))
     assert data["bits"] == 8
-    assert np.abs(unpacked(data) - attentions).max() <= 0.5 / 255 + 1e-12
+    assert np.abs(data["probabilities"] - attentions).max() <= 0.5 / 255 + 1e-12
 
 
-def test_the_page_refers_to_nothing_outside(tmp_path):
-    attention_page(TOKENS, SEGMENTS, made_up_attentions(1, 1, 7), tmp_path / "a.html")
-    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+def test_the_page_refers_to_nothing_outside():
+    page = attention_page(TOKENS, TYPE_IDS, softmax_rows(1, 1, 7))
     assert not re.search(r"https?:|//[a-z]|\bsrc=|\bhref=|@import|url\(", page)
     assert "default-src 'none'" in page
     assert "{{" not in page
 
 
-def test_no_token_can_close_the_element_that_holds_it(tmp_path):
-    plain, hostile = tmp_path / "plain.html", tmp_path / "hostile.html"
+def test_no_token_can_close_the_element_that_holds_it():
     size = len(HOSTILE)
-    attention_page(["w"] * size, [0] * size, made_up_attentions(1, 1, size), plain)
-    attention_page(HOSTILE, [0] * size, made_up_attentions(1, 1, size), hostile, title=HOSTILE[0])
+    attentions = softmax_rows(1, 1, size)
+    plain = attention_page(["w"] * size, [0] * size, attentions)
+    hostile = attention_page(HOSTILE, [0] * size, attentions, title=HOSTILE[0])
     assert embedded(hostile)["tokens"] == HOSTILE
-    elements = [re.findall(r"<[a-z!/]+", p.read_text(encoding="utf-8")) for p in (plain, hostile)]
+    elements = [re.findall(r"<[a-z!/]+", page) for page in (plain, hostile)]
     assert elements[0] == elements[1]
 
 
-@pytest.mark.parametrize("segments", [[0] * 6, [0] * 6 + [2]])
-def test_segments_that_do_not_fit_are_refused(segments, tmp_path):
-    with pytest.raises(MiniBertError, match="7 tokens need as many segment ids"):
-        attention_page(TOKENS, segments, made_up_attentions(1, 1, 7), tmp_path / "a.html")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("type_ids", [[0] * 6, [0] * 6 + [2]])
+def test_token_type_ids_that_do_not_fit_are_refused(type_ids):
+    with pytest.raises(MiniBertError, match="7 tokens need as many token_type_ids"):
+        attention_page(TOKENS, type_ids, softmax_rows(1, 1, 7))
 
 
 FLAGS = (
@@ -224,13 +212,14 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def attentions():
-    return made_up_attentions(3, 4, len(TOKENS))
+    return softmax_rows(3, 4, len(TOKENS))
 
 
 @pytest.fixture(scope="module")
 def page(attentions, tmp_path_factory):
     page = tmp_path_factory.mktemp("page") / "attention.html"
-    attention_page(TOKENS, SEGMENTS, attentions, page, title="the cat | 那猫")
+    html = attention_page(TOKENS, TYPE_IDS, attentions, title="the cat | 那猫")
+    page.write_text(html, encoding="utf-8")
     return page
 
 
@@ -265,32 +254,32 @@ def test_the_matrix_is_darker_where_the_probability_is_higher(browser, page, att
     assert np.argsort(red).tolist() == np.argsort(-attentions[0, 0, 1]).tolist()
 
 
-def test_pointing_at_a_token_tells_where_it_looks_and_who_looks_at_it(browser, page, attentions):
+def test_pointing_at_a_token_shows_its_attention_in_both_directions(browser, page, attentions):
     browser.open(page)
     browser.mouse("#queries button:nth-child(3)")
-    looks, seen = attentions[0, 0, 2], attentions[0, 0, :, 2]
+    given, received = attentions[0, 0, 2], attentions[0, 0, :, 2]
     first, second = browser.run(READOUT).split("\n\n")
-    assert first.startswith(f"cat looks at {TOKENS[looks.argmax()]} {100 * looks.max():.0f} %")
+    assert first.startswith(f"cat attends to {TOKENS[given.argmax()]} {100 * given.max():.0f} %")
     assert second.startswith(
-        f"cat is looked at by {TOKENS[seen.argmax()]} {100 * seen.max():.0f} %"
+        f"cat is attended to by {TOKENS[received.argmax()]} {100 * received.max():.0f} %"
     )
     browser.mouse("h1")
     assert browser.run(READOUT).startswith("Point at a token")
 
 
-def test_a_click_keeps_a_token_and_escape_lets_it_go(browser, page):
+def test_a_click_pins_a_token_and_escape_releases_it(browser, page):
     browser.open(page)
     browser.mouse("#keys button:nth-child(2)", click=True)
     browser.mouse("h1")
-    assert browser.run(READOUT).startswith("the looks at")
+    assert browser.run(READOUT).startswith("the attends to")
     browser.mouse("#overview button:last-of-type", click=True)
     assert browser.run(HEADING) == "Layer 2, head 3"
-    assert browser.run(READOUT).startswith("the looks at")
+    assert browser.run(READOUT).startswith("the attends to")
     browser.press("Escape")
     assert browser.run(READOUT).startswith("Point at a token")
 
 
-def test_everything_is_reached_by_a_few_tabs_and_worked_by_keys(browser, page):
+def test_everything_can_be_reached_and_used_with_the_keyboard(browser, page):
     browser.open(page)
     focus = "(document.activeElement.id || document.activeElement.parentElement.id)"
     reached = []
@@ -303,7 +292,7 @@ def test_everything_is_reached_by_a_few_tabs_and_worked_by_keys(browser, page):
     ]
     browser.press("Right", "Enter")
     browser.run("document.activeElement.blur()")
-    assert browser.run(READOUT).startswith("[CLS] looks at [CLS]")
+    assert browser.run(READOUT).startswith("[CLS] attends to [CLS]")
     browser.run("document.querySelector('#overview button').focus()")
     browser.press("Down", "Down", "Right")
     assert browser.run(HEADING) == "Layer 2, head 1"
@@ -324,7 +313,8 @@ def test_the_filters_leave_the_tokens_they_name(browser, page):
 
 
 def test_a_single_text_has_no_filter_for_pairs_and_may_be_hidden_whole(browser, tmp_path):
-    attention_page(["[CLS]", "[SEP]"], [0, 0], made_up_attentions(1, 1, 2), tmp_path / "a.html")
+    html = attention_page(["[CLS]", "[SEP]"], [0, 0], softmax_rows(1, 1, 2))
+    (tmp_path / "a.html").write_text(html, encoding="utf-8")
     browser.open(tmp_path / "a.html")
     assert browser.run("document.getElementById('pairLabel').hidden") is True
     browser.mouse("#hide", click=True)
@@ -335,7 +325,8 @@ def test_a_single_text_has_no_filter_for_pairs_and_may_be_hidden_whole(browser, 
 def test_hostile_tokens_stay_text(browser, tmp_path):
     size = len(HOSTILE)
     page = tmp_path / "a.html"
-    attention_page(HOSTILE, [0] * size, made_up_attentions(1, 1, size), page, title=HOSTILE[0])
+    html = attention_page(HOSTILE, [0] * size, softmax_rows(1, 1, size), title=HOSTILE[0])
+    page.write_text(html, encoding="utf-8")
     browser.open(page)
     browser.mouse("#queries button:nth-child(1)")
     shown = browser.run("Array.from(document.querySelectorAll('#keys span'), e => e.textContent)")
@@ -345,7 +336,7 @@ def test_hostile_tokens_stay_text(browser, tmp_path):
     assert browser.complaints() == []
 
 
-def test_it_follows_the_wish_for_dark_and_can_be_turned(browser, page):
+def test_the_theme_follows_the_system_and_can_be_switched(browser, page):
     ground = "getComputedStyle(document.body).backgroundColor"
     browser.open(page)
     light = browser.run(ground)
@@ -359,7 +350,8 @@ def test_it_follows_the_wish_for_dark_and_can_be_turned(browser, page):
 def test_128_tokens_break_no_layout_and_stay_legible(browser, width, tmp_path):
     size = 128
     tokens = ["[CLS]", *(f"word{i}" for i in range(size - 3)), "donaudampfschifffahrt" * 2, "[SEP]"]
-    attention_page(tokens, [0] * size, made_up_attentions(2, 2, size), tmp_path / "long.html")
+    html = attention_page(tokens, [0] * size, softmax_rows(2, 2, size))
+    (tmp_path / "long.html").write_text(html, encoding="utf-8")
     browser.open(tmp_path / "long.html", width=width)
     assert browser.run("document.documentElement.scrollWidth") <= width
     name = "getComputedStyle(document.querySelector('{} span')).fontSize"

@@ -25,8 +25,7 @@ from minibert.data.corpus.documents import Layout
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.inference.fill_mask import MaskFiller
-from minibert.plots.finetuning import read_log
-from minibert.plots.pretraining_curve import pretraining_curve
+from minibert.plots.learning_curve import read_log
 from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
 from minibert.training.loop import train
 from minibert.training.pretrain_setup import going_on_from, new_model_for, usual_learning_rate
@@ -361,31 +360,6 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     assert last["loss"] < first["loss"] - 0.5
     candidates = MaskFiller.from_pretrained("adapted")(shown)[0]
     assert word in [guess.token for guess in candidates]
-
-
-def test_the_curve_is_drawn_over_the_tokens_that_were_seen(tmp_path):
-    judged = {"kind": "evaluation", "loss": 3.0, "masked_lm_accuracy": 0.3}
-    pairs = {"next_sentence_loss": 0.5, "next_sentence_accuracy": 0.8}
-    log = [
-        {**judged, **pairs, "step": 0, "tokens": 0},
-        *({"kind": "train", "step": step, "loss": 4.0} for step in range(10, 31, 10)),
-        {**judged, **pairs, "step": 20, "tokens": 2_000_000},
-    ]
-    file, drawn = tmp_path / "log.jsonl", tmp_path / "curve.svg"
-    file.write_text("\n".join(map(json.dumps, log)), encoding="utf-8")
-    pretraining_curve(file, drawn, majority=0.54)
-    texts = (
-        "tokens seen",
-        "1M",
-        "masked words 0.300",
-        "next sentence 0.800",
-        "commoner answer 0.540",
-    )
-    for text in (*texts, "held out, masked words only"):
-        assert f"<!-- {text} -->" in drawn.read_text(encoding="utf-8")
-    file.write_text(json.dumps(log[1]), encoding="utf-8")
-    with pytest.raises(MiniBertError, match="train for longer"):
-        pretraining_curve(file, tmp_path / "none.svg")
 
 
 def sentences_by_topic(*, shuffled: bool) -> str:

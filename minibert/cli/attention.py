@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from minibert.cli.shared import check_output
+from minibert.files import write_atomic
 
 MOST_TOKENS = 128  # of the default: a page of 512 tokens and 144 heads would take 50 MB
 
@@ -46,8 +47,9 @@ def run(options: argparse.Namespace) -> None:
 
     from minibert.inference.load import load_for_inference
     from minibert.model.bert import BertModel
-    from minibert.plots.attention_heatmap import attention_picture
+    from minibert.plots.attention_heatmap import attention_heatmap
     from minibert.plots.attention_page import attention_page
+    from minibert.plots.style import save_figure
 
     model, tokenizer, max_length = load_for_inference(BertModel, options.folder)
     max_length = min(max_length, options.max_length)
@@ -73,8 +75,9 @@ def run(options: argparse.Namespace) -> None:
     attentions = [attention[0] for attention in outputs.attentions or ()]  # L of (H, S, S)
     title = " | ".join(filter(None, (options.text, options.text_pair)))
     title = title if len(title) <= 100 else f"{title[:99]}…"
-    attention_page(tokens, segments, attentions, options.output, title=title)
+    page = attention_page(tokens, segments, attentions, title=title)
+    write_atomic(options.output, page)
     print(f"{options.output} is written; open it in a browser")
     if options.picture is not None:
-        attention_picture(tokens, attentions, options.picture, title=title)
+        save_figure(attention_heatmap(tokens, attentions, title=title), options.picture)
         print(f"{options.picture} is written")

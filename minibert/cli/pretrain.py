@@ -200,7 +200,8 @@ def _write_report(
 
     from minibert.evaluation.pretraining import next_sentence_majority
     from minibert.files import write_json
-    from minibert.plots.pretraining_curve import pretraining_curve
+    from minibert.plots.learning_curve import pretraining_curve
+    from minibert.plots.style import save_figure
 
     log = output / "training" / "log.jsonl"
     majority = None
@@ -210,6 +211,6 @@ def _write_report(
         scores = scores | {"next_sentence_majority": majority}
     run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
     write_json(output / "metrics.json", scores | run)
-    pretraining_curve(log, output / "learning_curve.png", majority=majority)
+    save_figure(pretraining_curve(log, majority=majority), output / "learning_curve.png")
     named = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
     return f"held out: {named}"

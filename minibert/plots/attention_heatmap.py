@@ -1,152 +1,147 @@
-"""One picture of every attention head: a grid of heat maps, layers down and heads across.
+"""A figure of all attention heads of one text: a grid of heat maps, layers down, heads across.
 
-For a figure in a text; to look around, `attention_page` is the better tool. Attentions are what
-`model(..., output_attentions=True)` returns in `attentions`; layers and heads count from 0.
+It is meant for print; `attention_page` is the interactive view. Layers and heads count from 0, as
+in the `attentions` that `model(..., output_attentions=True)` returns.
 
-L layers, H heads, S tokens. Row i of a map is where token i looks: its S values sum to 1.
+L layers, H heads, S tokens. Row i of a map holds the S weights of query token i, which sum to 1.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
-from minibert.plots import style as drawing
+from minibert.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SMALLEST_FONT = 3.5  # points; token labels that would be smaller are left out
 
 
-def attention_picture(
+def attention_heatmap(
     tokens: Sequence[str],
     attentions: Sequence[ArrayLike],
-    output: Path,
     *,
     title: str = "",
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
-) -> None:
-    """Draw the heads of one short text as a grid of heat maps.
+) -> "Figure":
+    """Return a figure with a heat map for each head.
 
-    The shade is the square root of the probability, so that 1 % is still seen. Tokens are written
-    while they can be read (about 20 for twelve heads); where no installed font has their
-    characters, positions are written instead.
+    The color follows the square root of the probability, so that 1 % is still visible. Tokens are
+    written where they are legible (about 20 tokens with twelve heads); positions replace them if
+    no installed font has their characters.
 
     Args:
         tokens: the S tokens, with [CLS] and [SEP].
-        attentions: L arrays or tensors (H, S, S) of probabilities, rows look and columns are seen.
-        output: the picture, by its suffix a .png, .svg or .pdf.
-        title: written above, for example the text.
-        layers: which layers to draw; all by default.
-        heads: which heads to draw; all by default.
+        attentions: L arrays or tensors of shape (H, S, S), rows are queries and columns keys.
+        title: the heading, for example the text.
+        layers: the layers to draw; default: all.
+        heads: the heads to draw; default: all.
 
     Raises:
-        MiniBertError: shapes or values are no attention of these tokens, a layer or head does not
-            exist, or the picture was refused.
+        MiniBertError: if the attentions do not fit the tokens, or a layer or head does not exist.
 
     Example:
-        >>> attention_picture(tokens, [a[0] for a in outputs.attentions], Path("attention.png"))
+        >>> figure = attention_heatmap(["[CLS]", "[SEP]"], [np.full((1, 2, 2), 0.5)], title="empty")
     """
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
-    every = checked_attentions(tokens, attentions)
-    rows = _chosen(layers, every.shape[0], "layer")
-    columns = _chosen(heads, every.shape[1], "head")
-    shown = every[np.ix_(rows, columns)]  # (L, H, S, S), of those chosen
+    attention = stack_attentions(tokens, attentions)
+    rows = range(attention.shape[0]) if layers is None else layers
+    columns = range(attention.shape[1]) if heads is None else heads
+    for name, chosen, count in zip(
+        ("layer", "head"), (rows, columns), attention.shape, strict=False
+    ):
+        if not chosen or not all(0 <= i < count for i in chosen):
+            raise MiniBertError(f"there are {name}s 0 to {count - 1}, not {[*chosen]}.")
     size = len(tokens)
+    if style.fonts_for([*tokens, title]) is None:
+        tokens, title = [str(position) for position in range(size)], ""
     panel = float(np.clip(16 / len(columns), 1.2, 4.5))  # inches
-    gap = max(1, round(0.12 / panel * size))
+    gap = max(1, round(0.12 / panel * size))  # cells
     step = size + gap
 
-    figure = drawing.new_figure(panel * len(columns) + 1.6, panel * len(rows) + 1.2)
+    figure = style.new_figure(panel * len(columns) + 1.6, panel * len(rows) + 1.2)
     axes = figure.add_subplot()
     image = axes.imshow(
-        mosaic(shown, gap),
-        cmap=colormaps["Blues"].with_extremes(bad="#EAEAEA"),
+        mosaic(attention[np.ix_(rows, columns)], gap),
+        cmap=colormaps["Blues"].with_extremes(bad="#EAEAEA"),  # the gaps
         norm=PowerNorm(0.5, vmin=0, vmax=1),
         interpolation="nearest",
     )
-    families = drawing.families_for([*tokens, title])
-    if families is None:
-        tokens, title = [str(position) for position in range(size)], ""
     font_size = min(9.0, 0.75 * 72 * panel / step)
-    if font_size >= 3.5:
-        places = [[i * step + s for i in range(n) for s in range(size)] for n in shown.shape[:2]]
-        style: dict[str, Any] = {"fontsize": font_size, "fontfamily": families}
-        axes.set_yticks(places[0], [*tokens] * len(rows), **style)
-        axes.set_xticks(places[1], [*tokens] * len(columns), rotation=90, **style)
-    else:
-        axes.set_xticks([])
-        axes.set_yticks([])
-    middle = (size - 1) / 2
-    above: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-    beside: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if font_size >= SMALLEST_FONT:
+        at = np.add.outer(np.arange(max(len(rows), len(columns))) * step, np.arange(size))
+        axes.set_yticks(at[: len(rows)].ravel(), [*tokens] * len(rows), fontsize=font_size)
+        axes.set_xticks(
+            at[: len(columns)].ravel(), [*tokens] * len(columns), fontsize=font_size, rotation=90
+        )
+    middle, right = (size - 1) / 2, len(columns) * step - gap - 0.5
+    offset: dict[str, Any] = {"textcoords": "offset points"}
     for i, head in enumerate(columns):
-        axes.annotate(f"head {head}", (i * step + middle, -0.5), **above)
+        above = (i * step + middle, -0.5)
+        axes.annotate(f"head {head}", above, xytext=(0, 5), ha="center", **offset)
     for i, layer in enumerate(rows):
-        right = len(columns) * step - gap - 0.5
-        axes.annotate(f"layer {layer}", (right, i * step + middle), rotation=270, **beside)
+        beside = (right, i * step + middle)
+        axes.annotate(f"layer {layer}", beside, xytext=(5, 0), va="center", rotation=270, **offset)
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, pad=2, colors=drawing.INK)
-    axes.set_title(title, fontsize=11, loc="left", pad=24, fontfamily=families)
-    bar = figure.colorbar(
-        image, ax=axes, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1], fraction=0.025, aspect=30, pad=0.04
-    )
-    bar.ax.set_yticklabels(["0", "1%", "10%", "25%", "50%", "100%"], fontsize=8)
+    axes.tick_params(length=0, pad=2, colors=style.INK)
+    axes.set_title(title, fontsize=11, loc="left", pad=24)
+    ticks = [0, 0.01, 0.1, 0.25, 0.5, 1]
+    bar = figure.colorbar(image, ax=axes, ticks=ticks, fraction=0.025, aspect=30, pad=0.04)
+    bar.ax.set_yticklabels([f"{tick:.0%}" for tick in ticks], fontsize=8)
     bar.outline.set_visible(False)
-    drawing.save(figure, output)
+    return figure
 
 
-def mosaic(attentions: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
-    """Every map beside the others in one matrix, NaN between them: (L, H, S, S) -> 2-D.
+def mosaic(attention: NDArray[np.float64], gap: int) -> NDArray[np.float64]:
+    """Arrange maps (L, H, S, S) in one matrix, with `gap` rows and columns of NaN between them.
+
+    One image is much faster to draw than the 144 axes of a base model.
 
     Example:
         >>> mosaic(np.ones((1, 2, 1, 1)), 1).tolist()
         [[1.0, nan, 1.0]]
     """
-    layers, heads, size, _ = attentions.shape
-    wide = np.full((layers, size + gap, heads, size + gap), np.nan)
-    wide[:, :size, :, :size] = attentions.transpose(0, 2, 1, 3)  # (L, H, S, S) -> (L, S, H, S)
-    return wide.reshape(layers * (size + gap), heads * (size + gap))[:-gap, :-gap]
+    layers, heads, size, _ = attention.shape
+    step = size + gap
+    padded = np.full((layers, step, heads, step), np.nan)
+    padded[:, :size, :, :size] = attention.transpose(0, 2, 1, 3)  # (L, H, S, S) -> (L, S, H, S)
+    return padded.reshape(layers * step, heads * step)[:-gap, :-gap]
 
 
-def checked_attentions(
-    tokens: Sequence[str], attentions: Sequence[ArrayLike]
-) -> NDArray[np.float64]:
-    """The attentions of one text as one array (L, H, S, S), or a sentence that says what is wrong.
+def stack_attentions(tokens: Sequence[str], attentions: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Return the attentions of one text as one array (L, H, S, S).
 
     Raises:
-        MiniBertError: no layers or tokens, shapes that do not fit, or values outside of 0 to 1.
+        MiniBertError: if there are no layers or tokens, a shape does not fit, or a value is not a
+            probability.
     """
     size = len(tokens)
-    arrays = [_as_array(attention) for attention in attentions]
+    # NumPy cannot read a tensor that needs gradients, is on a GPU or is bfloat16.
+    arrays = [
+        np.asarray(a.detach().cpu().double() if hasattr(a, "detach") else a, dtype=np.float64)
+        for a in attentions
+    ]
     shapes = {array.shape for array in arrays}
-    if not size or len(shapes) != 1 or next(iter(shapes))[1:] != (size, size):
+    if not size or len(shapes) != 1 or shapes.pop()[1:] != (size, size):
         raise MiniBertError(
             f"{size} tokens need attentions of shape (heads, {size}, {size}) in every layer, not "
-            f"{sorted(shapes) or 'none'}; take one text of a batch by attention[i], unpadded."
+            f"{[array.shape for array in arrays]}; select one text with attention[i], and remove "
+            "its padding."
         )
-    every = np.stack(arrays)  # L of (H, S, S) -> (L, H, S, S)
-    # A little more than 1 may come from rounding in half precision.
-    if not np.isfinite(every).all() or every.min() < 0 or every.max() > 1.01:
+    stacked = np.stack(arrays)  # L of (H, S, S) -> (L, H, S, S)
+    # Rounding in half precision can give a little more than 1.
+    if not np.isfinite(stacked).all() or stacked.min() < 0 or stacked.max() > 1.01:
         raise MiniBertError(
-            "attentions must be probabilities from 0 to 1; take them after the softmax and from a "
-            "model in eval mode, where no dropout rescales them."
+            "attentions must be probabilities from 0 to 1; call model.eval() first, because "
+            "dropout rescales them, and pass them after the softmax."
         )
-    return np.clip(every, 0, 1)
-
-
-def _as_array(attention: ArrayLike) -> NDArray[np.float64]:
-    # NumPy reads no tensor that has a gradient, lies on a GPU or is in bfloat16.
-    if hasattr(attention, "detach"):
-        attention = attention.detach().cpu().double()
-    return np.asarray(attention, dtype=np.float64)
-
-
-def _chosen(asked: Sequence[int] | None, count: int, what: str) -> list[int]:
-    """The layers or heads asked for, all of them by default."""
-    chosen = list(range(count)) if asked is None else list(asked)
-    if not chosen or not all(0 <= i < count for i in chosen):
-        raise MiniBertError(f"there are {what}s 0 to {count - 1}, not {chosen}.")
-    return chosen
+    return np.clip(stacked, 0, 1)

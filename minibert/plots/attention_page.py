@@ -1,8 +1,7 @@
-"""Every attention head of one text as a page to look around in: one HTML file that opens offline.
+"""An interactive page of all attention heads of one text: one HTML file that opens offline.
 
-`attention_page.html` is the page and `attention_script.html` what moves in it; this file checks the
-attentions, packs them and puts all three together. The page loads nothing and sends nothing: it has
-no address in it, and a content security policy that would refuse one.
+`attention_page.html` is the page and `attention_script.html` its script. The page loads and sends
+nothing: it has no address in it, and its content security policy forbids every request.
 
 L layers, H heads, S tokens.
 """
@@ -12,88 +11,74 @@ import json
 import re
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
-from minibert.files import write_atomic
-from minibert.plots.attention_heatmap import checked_attentions
+from minibert.plots.attention_heatmap import stack_attentions
 
-# Above this many probabilities (12 layers of 12 heads: 170 tokens) one byte each must do.
-MOST_IN_TWO_BYTES = 2**22
+# Up to this many probabilities (170 tokens in 12 layers of 12 heads) are stored in 16 bits each,
+# more of them in 8 bits.
+MOST_IN_16_BITS = 2**22
 
 
 def attention_page(
     tokens: Sequence[str],
-    segment_ids: Sequence[int],
+    token_type_ids: Sequence[int],
     attentions: Sequence[ArrayLike],
-    output: Path,
     *,
     title: str = "Attention",
-) -> None:
-    """Write one self-contained page that shows every layer and head.
+) -> str:
+    """Return a self-contained HTML page that shows every layer and head.
 
     Args:
-        tokens: the S tokens, with [CLS] and [SEP]; any characters are safe.
-        segment_ids: S times 0 (first text) or 1 (second text).
-        attentions: L arrays or tensors (H, S, S) of probabilities, rows look and columns are seen.
-        output: the .html file to write, whole or not at all.
+        tokens: the S tokens, with [CLS] and [SEP]; every character is safe.
+        token_type_ids: S times 0 (first text) or 1 (second text).
+        attentions: L arrays or tensors of shape (H, S, S), rows are queries and columns keys.
         title: the heading, for example the text or the model.
 
     Raises:
-        MiniBertError: shapes or values are no attention of these tokens, or the system refused
-            to write.
+        MiniBertError: if the attentions or token type ids do not fit the tokens.
 
     Example:
-        >>> outputs = model(**batch, output_attentions=True)
-        >>> attention_page(tokens, batch["token_type_ids"][0], [a[0] for a in outputs.attentions],
-        ...                Path("attention.html"))
+        >>> page = attention_page(["[CLS]", "[SEP]"], [0, 0], [np.full((1, 2, 2), 0.5)])
     """
-    every = checked_attentions(tokens, attentions)
-    segments = [int(segment) for segment in segment_ids]
-    if len(segments) != len(tokens) or not set(segments) <= {0, 1}:
+    attention = stack_attentions(tokens, attentions)  # (L, H, S, S)
+    type_ids = [int(type_id) for type_id in token_type_ids]
+    if len(type_ids) != len(tokens) or not set(type_ids) <= {0, 1}:
         raise MiniBertError(
-            f"{len(tokens)} tokens need as many segment ids, each 0 or 1, not {segments}."
+            f"{len(tokens)} tokens need as many token_type_ids, each 0 or 1, not {type_ids}."
         )
-    bits = 16 if every.size <= MOST_IN_TWO_BYTES else 8
+    bits = 16 if attention.size <= MOST_IN_16_BITS else 8
     data = {
         "title": title,
-        "tokens": list(tokens),
-        "segments": segments,
-        "layers": every.shape[0],
-        "heads": every.shape[1],
+        "tokens": [*tokens],
+        "token_type_ids": type_ids,
+        "layers": attention.shape[0],
+        "heads": attention.shape[1],
         "bits": bits,
-        "probabilities": base64.b64encode(packed(every, bits)).decode("ascii"),
+        "probabilities": base64.b64encode(quantize(attention, bits)).decode("ascii"),
     }
-    parts = {
-        # Nothing in a token can close the <script> that holds it: no "<" is left.
-        "data": json.dumps(data).replace("<", "\\u003c"),
-        "script": _template("attention_script.html"),
-    }
-    # One pass, so that a token that spells {{script}} stays what it is.
-    page = re.sub(
-        r"\{\{(data|script)\}\}",
-        lambda match: parts[match[1]],
-        _template("attention_page.html"),
+    folder = resources.files("minibert.plots")
+    page, script = (
+        folder.joinpath(f"attention_{name}.html").read_text(encoding="utf-8")
+        for name in ("page", "script")
     )
-    write_atomic(output, page)
+    # Without "<", no token can close the <script> element that holds the data.
+    parts = {"data": json.dumps(data).replace("<", "\\u003c"), "script": script}
+    # Both are inserted in one pass, so a token that spells {{script}} stays as it is.
+    return re.sub(r"\{\{(data|script)\}\}", lambda match: parts[match[1]], page)
 
 
-def packed(probabilities: NDArray[np.float64], bits: int) -> bytes:
-    """Probabilities as whole numbers from 0 to 2^bits - 1, little-endian, row after row.
+def quantize(probabilities: NDArray[np.float64], bits: int) -> bytes:
+    """Return probabilities as little-endian integers from 0 to 2^bits - 1, in row-major order.
 
-    Off by at most half a step: 0.000008 with 16 bits, 0.002 with 8.
+    The rounding error is at most half a step: 0.000008 with 16 bits, 0.002 with 8.
 
     Example:
-        >>> packed(np.array([0.0, 0.5, 1.0]), 8).hex(" ")
+        >>> quantize(np.array([0.0, 0.5, 1.0]), 8).hex(" ")
         '00 80 ff'
     """
     steps = np.rint(probabilities * (2**bits - 1))
-    kind = np.dtype({8: "u1", 16: "<u2"}[bits])
-    return bytes(steps.astype(kind).tobytes())
-
-
-def _template(name: str) -> str:
-    return resources.files("minibert.plots").joinpath(name).read_text(encoding="utf-8")
+    return bytes(steps.astype({8: "u1", 16: "<u2"}[bits]).data)

@@ -1,4 +1,4 @@
-"""What a finished fine-tuning leaves beside the weights: scores, a report, two pictures."""
+"""The report of a finished fine-tuning: metrics, learning curve and confusion matrix."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +12,9 @@ from minibert.evaluation.classification import MAIN_SCORE, decide, run_classifie
 from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
 from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
-from minibert.plots.finetuning import confusion_matrix_picture, learning_curve
-from minibert.plots.run_comparison import compare_runs
+from minibert.plots.confusion_matrix import confusion_matrix_figure
+from minibert.plots.learning_curve import finetuning_curve
+from minibert.plots.style import save_figure
 from minibert.problem_types import SINGLE_LABEL
 
 
@@ -26,33 +27,33 @@ def write_report(
     *,
     control: BertForSequenceClassification | None = None,
 ) -> str:
-    """Evaluate and write `metrics.json`, `learning_curve.png` and `confusion_matrix.png`.
+    """Evaluate, write `metrics.json` and the figures, and return the report as text.
 
     Args:
-        output: the folder; the log of the training is in its folder `training`, that of the control
-            in `training-at-random`.
-        model: the trained model.
-        batches: the sets to judge by, in order; the last one is reported by class.
+        output: the folder; the log of the model is in `training`, that of the control in
+            `training-at-random`.
+        model: the fine-tuned model.
+        batches: the sets to evaluate on; the last one is reported by class.
         labels: the classes.
-        baselines: for each set, the scores to beat by name.
-        control: the same, trained from random weights; its curve is drawn beside the model's.
-
-    Returns:
-        The report in words.
+        baselines: the scores of simpler methods, by set and name.
+        control: the same model fine-tuned from random weights, drawn beside it.
     """
     metrics: dict[str, Any] = {}
-    for name, held_out in batches.items():
-        answers = run_classifier(model, held_out)
-        scores = score(answers.logits, held_out.targets or [], labels)
-        metrics[name] = {"loss": answers.loss, **scores}
-    judged = name
-    metrics["baselines"] = {**baselines[judged], "split": judged}
+    for split, examples in batches.items():
+        answers = run_classifier(model, examples)
+        scores = score(answers.logits, examples.targets or [], labels)
+        metrics[split] = {"loss": answers.loss, **scores}
+    # From here on, `split`, `examples` and `answers` are those of the last set.
+    metrics["baselines"] = {**baselines[split], "split": split}
+    logs = {"pretrained" if control else "model": output / "training" / "log.jsonl"}
     if control is not None:
-        logits = run_classifier(control, held_out).logits
-        metrics["from_random_weights"] = score(logits, held_out.targets or [], labels)
+        logits = run_classifier(control, examples).logits
+        metrics["from_random_weights"] = score(logits, examples.targets or [], labels)
+        logs["random weights"] = output / "training-at-random" / "log.jsonl"
     write_json(output / "metrics.json", metrics)
-    main = MAIN_SCORE.get(labels.problem_type, "accuracy")
-    _draw_curves(output, baselines.get("dev"), score=main, beside=control is not None)
+    metric = MAIN_SCORE.get(labels.problem_type, "accuracy")
+    curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
+    save_figure(curve, output / "learning_curve.png")
     if labels.problem_type != SINGLE_LABEL:
         shown = [*batches, *(["from_random_weights"] if control is not None else [])]
         return "\n".join(
@@ -60,29 +61,20 @@ def write_report(
             for name in shown
         )
     decisions = decide(answers.logits, labels.problem_type)
-    true = np.asarray(held_out.targets)
+    true = np.asarray(examples.targets)
     matrix = confusion_matrix(decisions, true, len(labels))
-    confusion_matrix_picture(matrix, labels.names, output / "confusion_matrix.png")
-    by_class = report_table(classification_report(decisions, true, labels.names))
-    to_beat = {
-        "always the commonest": baselines[judged]["majority"],
-        "linear bag of words": baselines[judged]["bag_of_words"],
+    figure = confusion_matrix_figure(matrix, labels.names)
+    save_figure(figure, output / "confusion_matrix.png")
+    accuracies = {
+        "most common class": baselines[split]["majority"],
+        "linear bag of words": baselines[split]["bag_of_words"],
     }
     if control is not None:
-        to_beat["from random weights"] = metrics["from_random_weights"]["accuracy"]
-    accuracies = {**to_beat, "this BERT": metrics[judged]["accuracy"]}
-    against = "\n".join(f"{title:24} {value:.4f}" for title, value in accuracies.items())
-    files = ", ".join(("metrics.json", "learning_curve.png", "confusion_matrix.png"))
-    return f"\n{judged} by class\n{by_class}\n\n{judged} accuracy\n{against}\n\n{output}: {files}"
-
-
-def _draw_curves(
-    output: Path, baselines: Mapping[str, float] | None, *, score: str, beside: bool
-) -> None:
-    log, picture = output / "training" / "log.jsonl", output / "learning_curve.png"
-    if beside:
-        other = output / "training-at-random" / "log.jsonl"
-        logs = {"pretrained": log, "random weights": other}
-        compare_runs(logs, picture, score=score, baselines=baselines)
-    else:
-        learning_curve(log, picture, baselines=baselines)
+        accuracies["from random weights"] = metrics["from_random_weights"]["accuracy"]
+    accuracies["this BERT"] = metrics[split]["accuracy"]
+    by_class = report_table(classification_report(decisions, true, labels.names))
+    compared = "\n".join(f"{name:24} {value:.4f}" for name, value in accuracies.items())
+    return (
+        f"\n{split} by class\n{by_class}\n\n{split} accuracy\n{compared}\n\n"
+        f"{output}: metrics.json, learning_curve.png, confusion_matrix.png"
+    )

@@ -1,7 +1,7 @@
-"""What every picture shares: a figure without global state, fonts, colours, and safe writing.
+"""What all figures share: size, colours, axes, fonts, and saving.
 
-`matplotlib.pyplot` is left out: it keeps open figures and settings for the whole process, and looks
-for a screen. matplotlib is imported inside the functions, because it takes half a second.
+Figures are built without `matplotlib.pyplot`, which keeps them open for the whole process and looks
+for a screen. Functions import matplotlib when they are called, because that takes half a second.
 """
 
 from collections.abc import Iterable
@@ -15,29 +15,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008: told apart with every common kind of colour blindness.
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#8F4A85"
-INK, QUIET, FAINT = "#222222", "#6B6B6B", "#D9D9D9"
+# Okabe & Ito (2008): distinguishable with every common kind of colour blindness.
+BLUE, ORANGE, GREEN, PURPLE = COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A85")
+INK, GRAY, LIGHT_GRAY = "#222222", "#6B6B6B", "#D9D9D9"
 
-DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib, and has no Chinese characters
-
-# Tried first, so that a good sans-serif face is taken before whatever else is installed.
+DEFAULT_FONT = "DejaVu Sans"  # ships with matplotlib; has no Chinese characters
+# Preferred over other installed fonts, which may have the characters but look worse.
 CHINESE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans SC",
     "Source Han Sans SC",
     "Microsoft YaHei",
     "PingFang SC",
-    "Hiragino Sans GB",
     "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
     "SimHei",
-    "Arial Unicode MS",
 )
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches, whose parts find their own places."""
+    """Return an empty figure of `width` x `height` inches that lays out its own parts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -46,46 +42,55 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def save(figure: "Figure", output: Path) -> None:
-    """Write the figure to `output`, whole or not at all; its suffix says the format.
-
-    Raises:
-        MiniBertError: matplotlib cannot write such a format, or the system refused to write.
-    """
-    from matplotlib.text import Text
-
-    output = Path(output)
-    kind = output.suffix.removeprefix(".").lower()
-    known = sorted(figure.canvas.get_supported_filetypes())
-    if kind not in known:
-        raise MiniBertError(
-            f"cannot draw {output.name}: name it .png, or one of {', '.join(known)}."
-        )
-    for written in figure.findobj(match=Text):
-        written.set_parse_math(False)  # a "$" is no formula here
-    with atomic_file(output) as temporary:
-        figure.savefig(temporary, format=kind, bbox_inches="tight", pad_inches=0.1)
-
-
-def plain_axes(axes: "Axes") -> None:
-    """Only the two axes that are read, and faint lines across to read values by."""
+def style_axes(axes: "Axes", *, xlabel: str, ylabel: str) -> None:
+    """Label the axes, hide the upper and right border, and draw faint horizontal grid lines."""
+    axes.set_xlabel(xlabel, color=INK)
+    axes.set_ylabel(ylabel, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=QUIET, labelsize=9)
-    axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(GRAY)
+    axes.tick_params(colors=GRAY, labelsize=9)
+    axes.grid(axis="y", color=LIGHT_GRAY, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def families_for(texts: Iterable[str]) -> list[str] | None:
-    """Installed font families that together have every character of the texts.
+def save_figure(figure: "Figure", output: Path) -> None:
+    """Write a figure to a file, completely or not at all.
 
     Args:
-        texts: what is to be drawn.
+        figure: the figure; its fonts are chosen here.
+        output: the file; its suffix (.png, .svg, .pdf, ...) is the format.
 
-    Returns:
-        `["DejaVu Sans"]`, or that and one more, to be passed as `fontfamily=`. None where no
-        installed font has what is missing: then draw something else (an id, a position), because
-        matplotlib would draw empty boxes and warn of each.
+    Raises:
+        MiniBertError: if matplotlib cannot write the format, or the file cannot be written.
+    """
+    suffix = output.suffix.removeprefix(".").lower()
+    supported = sorted(figure.canvas.get_supported_filetypes())
+    if suffix not in supported:
+        raise MiniBertError(
+            f"cannot write {output.name} as a figure; its name must end in one of: "
+            f"{', '.join(f'.{name}' for name in supported)}."
+        )
+    set_fonts(figure)
+    with atomic_file(output) as temporary:
+        figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.1)
+
+
+def set_fonts(figure: "Figure") -> None:
+    """Choose fonts that have all characters of the figure, and draw every "$" as a dollar sign."""
+    from matplotlib.text import Text
+
+    texts = figure.findobj(Text)
+    families = fonts_for(text.get_text() for text in texts if isinstance(text, Text))
+    for text in texts:
+        text.set(parse_math=False, fontfamily=families)
+
+
+def fonts_for(texts: Iterable[str]) -> list[str] | None:
+    """Return the installed font families that together have every character of the texts.
+
+    The list holds the default font and at most one more. It is None if no installed font has the
+    missing characters; draw something else then (ids or positions), because matplotlib would draw
+    an empty box for each of them.
     """
     from matplotlib import font_manager
 
@@ -96,7 +101,7 @@ def families_for(texts: Iterable[str]) -> list[str] | None:
     fonts = {
         font.name: Path(font.fname)
         for font in font_manager.fontManager.ttflist
-        if not font.name.startswith("Last Resort")  # it draws every character as an empty box
+        if not font.name.startswith("Last Resort")  # has every character, as an empty box
     }
     preferred = [name for name in CHINESE_FONTS if name in fonts]
     for name in [*preferred, *sorted(fonts.keys() - preferred)]:
@@ -106,7 +111,7 @@ def families_for(texts: Iterable[str]) -> list[str] | None:
 
 
 def _characters(font: Path) -> set[int]:
-    """The code points that a font file can draw; none if it cannot be read any more."""
+    """Return the code points in a font file; none if the file has been removed or is damaged."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -1,30 +1,29 @@
-"""Vectors of texts as points on a plane, each with its text beside it.
+"""A map of texts: their vectors as points on a plane, each with its text beside it.
 
-The plane is the one that keeps most of the differences: the first two principal components
-(Pearson 1901), by a singular value decomposition. What it leaves out is written on the axes: texts
-that are far apart here are far apart, but neighbours here may differ in what is not seen.
+The plane holds the first two principal components (Pearson 1901), found by a singular value
+decomposition; the axes say which share of the variance they keep. Texts that are far apart on the
+map are far apart. Neighbours may still differ in the components that are not shown.
 
-N texts, E numbers a vector.
+N texts, E numbers in a vector.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
-from minibert.plots import style as drawing
+from minibert.plots import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
-COLOURS = (drawing.BLUE, drawing.ORANGE, drawing.GREEN, drawing.PURPLE)
-LONGEST_LABEL = 36
-# Where a label may stand, in points (1/72 inch) right of and above what it names, and which of its
-# sides is there. The first free place is taken.
+LONGEST_LABEL = 36  # characters
+# Places for a label, best first: its offset from the point, right and up in points (1/72 inch), and
+# which side of the label lies there.
 PLACES = (
     (6, 0, "left", "center"),
     (-6, 0, "right", "center"),
@@ -40,55 +39,53 @@ PLACES = (
 def principal_components(
     vectors: ArrayLike, count: int = 2
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Project vectors onto the directions in which they differ most.
+    """Project vectors onto the directions of largest variance.
 
     Args:
         vectors: (N, E).
-        count: how many directions.
+        count: the number of directions.
 
     Returns:
-        The coordinates (N, count), and for each direction its share of the variance, from 0 to 1.
-        Where there are fewer directions than asked for, the others are 0.
+        The coordinates (N, count), and the share of the variance (count,) that each direction
+        explains, from 0 to 1. Directions that do not exist, because N or E is too small, are 0.
 
     Example:
         >>> points, shares = principal_components([[0, 0, 5], [2, 0, 5], [4, 0, 5]], 1)
         >>> np.abs(points).round(6).tolist(), shares.round(6).tolist()
         ([[2.0], [0.0], [2.0]], [1.0])
     """
-    centred = np.asarray(vectors, dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
-    # centred = left @ diag(sizes) @ directions, the directions sorted by how much they explain
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    centered = np.asarray(vectors, dtype=np.float64)
+    centered = centered - centered.mean(axis=0)
+    # centered = left @ diag(sizes) @ directions, sorted by size
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
     shares = sizes**2 / max(np.sum(sizes**2), np.finfo(np.float64).tiny)
     missing = max(0, count - len(sizes))
     points = np.pad(left * sizes, ((0, 0), (0, missing)))
     return points[:, :count], np.pad(shares, (0, missing))[:count]
 
 
-def vectors_picture(
+def text_map(
     vectors: ArrayLike,
     texts: Sequence[str],
-    output: Path,
     *,
     groups: Sequence[str] | None = None,
     title: str = "",
-) -> None:
-    """Draw the vectors of a few dozen texts.
+) -> "Figure":
+    """Return a figure of the vectors of a few dozen texts.
 
-    Where no installed font has the characters of the texts, their numbers are written instead.
+    Numbers replace the texts if no installed font has their characters.
 
     Args:
-        vectors: (N, E), as `SentenceEncoder.encode` gives.
-        texts: the N texts; long ones are cut.
-        output: the picture, by its suffix a .png, .svg or .pdf.
-        groups: the name of the group of each text, which gives it its colour.
-        title: written above.
+        vectors: (N, E), from `SentenceEncoder.encode`.
+        texts: the N texts; long ones are shortened.
+        groups: the group of each text, shown by its color.
+        title: the heading.
 
     Raises:
-        MiniBertError: there are not as many vectors as texts, or the picture was refused.
+        MiniBertError: if there are not as many vectors as texts or groups, or one is not finite.
 
     Example:
-        >>> vectors_picture(encoder.encode(texts), texts, Path("texts.png"))
+        >>> figure = text_map([[0, 1], [1, 0], [1, 1]], ["a cat", "a dog", "a pet"])
     """
     vectors = np.asarray(vectors, dtype=np.float64)
     groups = [""] * len(texts) if groups is None else groups
@@ -98,72 +95,66 @@ def vectors_picture(
             f"{vectors.shape}; give one vector, one text and one group each."
         )
     if not np.isfinite(vectors).all():
-        raise MiniBertError("a vector holds NaN or infinite values; look for their cause first.")
+        raise MiniBertError("a vector has NaN or infinite values; find their cause first.")
     points, shares = principal_components(vectors)  # (N, E) -> (N, 2)
-    families = drawing.families_for([*texts, *groups, title])
-    if families is None:
+    drawable = style.fonts_for([*texts, *groups, title]) is not None
+    if not drawable:
         texts, title = [str(number) for number in range(1, len(texts) + 1)], ""
-    figure = drawing.new_figure(8.5, 6.5)
+    figure = style.new_figure(8.5, 6.5)
     axes = figure.add_subplot()
     axes.margins(0.18, 0.08)
-    names = list(dict.fromkeys(groups))
-    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
+    names = [*dict.fromkeys(groups)]
+    colors = {name: style.COLORS[i % len(style.COLORS)] for i, name in enumerate(names)}
     for name in names:
         members = points[[group == name for group in groups]]
-        axes.scatter(members[:, 0], members[:, 1], s=26, color=colours[name], label=name)
-    style: dict[str, Any] = {
-        "fontfamily": families or [drawing.DEFAULT_FONT],
-        "parse_math": False,  # a text with two "$" is no formula
-    }
-    axes.set_xlabel(f"first component: {shares[0]:.0%} of the differences", color=drawing.INK)
-    axes.set_ylabel(f"second component: {shares[1]:.0%}", color=drawing.INK)
-    axes.set_title(title, fontsize=11, loc="left", **style)
-    if len(names) > 1 and families:
-        # Above the plane, where no label can lie.
-        axes.legend(
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            ncols=min(len(names), 6),
-            frameon=False,
-            labelcolor=drawing.INK,
-            prop={"family": families, "size": 9},
-        )
-    drawing.plain_axes(axes)
-    axes.set(xticks=[], yticks=[])  # only distances mean something
-    figure.draw_without_rendering()  # from here on it is known where a label would lie
-    figure.set_layout_engine("none")
-    _write_labels(axes, points, texts, [colours[group] for group in groups], style)
-    drawing.save(figure, output)
+        axes.scatter(members[:, 0], members[:, 1], s=26, color=colors[name], label=name)
+    style.style_axes(
+        axes,
+        xlabel=f"first component: {shares[0]:.0%} of the variance",
+        ylabel=f"second component: {shares[1]:.0%}",
+    )
+    axes.set(xticks=[], yticks=[])  # only distances have a meaning
+    axes.set_title(title, fontsize=11, loc="left")
+    if len(names) > 1 and drawable:
+        # Above the axes, where there are no labels.
+        columns = min(len(names), 6)
+        legend = axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False)
+        for entry in legend.get_texts():
+            entry.set(color=style.INK, fontsize=9)
+    _add_labels(figure, axes, points, texts, [colors[group] for group in groups])
+    return figure
 
 
-def _write_labels(
+def _add_labels(
+    figure: "Figure",
     axes: "Axes",
     points: NDArray[np.float64],
     texts: Sequence[str],
-    colours: Sequence[str],
-    style: dict[str, Any],
+    colors: Sequence[str],
 ) -> None:
-    """Write each text where it covers no point and no other text, if there is such a place."""
+    """Write each text in the first place where it covers no point and no other text."""
     from matplotlib.transforms import Bbox
 
-    at = axes.transData.transform(points)  # (N, 2) in pixels
-    taken = [Bbox([[x - 5, y - 5], [x + 5, y + 5]]) for x, y in at]
-    for point, text, colour in zip(points, texts, colours, strict=True):
-        short = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    labels = []
+    for (x, y), text, color in zip(points, texts, colors, strict=True):
+        short = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
         label = axes.annotate(
-            short,
-            (float(point[0]), float(point[1])),
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=8.5,
-            color=colour,
-            **style,
+            short, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=8.5, color=color
         )
+        label.set_in_layout(False)  # a long label must not squeeze the axes
+        labels.append(label)
+    style.set_fonts(figure)
+    figure.draw_without_rendering()  # now the size of each label is known
+    figure.set_layout_engine("none")
+    pixels = axes.transData.transform(points)  # (N, 2)
+    taken = [Bbox([[x - 5, y - 5], [x + 5, y + 5]]) for x, y in pixels]
+    for label in labels:
 
-        def covers(place: tuple[float, float, str, str], label: "Annotation" = label) -> int:
-            """How many points and texts the label would cover in this place."""
+        def covered(place: tuple[float, float, str, str], label: "Annotation" = label) -> int:
+            """Return how many points and labels the label would cover in this place."""
             label.set(position=place[:2], ha=place[2], va=place[3])
-            return sum(label.get_window_extent().overlaps(other) for other in taken)
+            return sum(label.get_window_extent().overlaps(box) for box in taken)
 
-        covers(min(PLACES, key=covers))
+        covered(min(PLACES, key=covered))
         taken.append(label.get_window_extent())
+        label.set_in_layout(True)  # the file is cropped to what is in the layout
