@@ -19,7 +19,8 @@ def main(options: argparse.Namespace) -> None:
     from minibert.data.labelled.batches import describe_lengths
     from minibert.data.labelled.columns import Columns
     from minibert.data.labelled.splits import make_batches, read_task
-    from minibert.evaluation.classification import MAIN_SCORE, evaluate_classifier, scores_to_beat
+    from minibert.evaluation.baselines import baseline_accuracies
+    from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
     from minibert.inference.text_classification import TextClassifier
     from minibert.plots.report import write_report
     from minibert.training.finetune_setup import choose_start, suggested, without_pretraining
@@ -34,14 +35,12 @@ def main(options: argparse.Namespace) -> None:
     files = (options.train, options.dev, options.test)
     task = read_task(*files, columns=columns, limit=options.limit, seed=options.seed)
     print(task.describe())
-    train_set = task.splits["train"]
-    judged = [name for name in task.splits if name != "train"]
-    to_beat = {name: scores_to_beat(train_set, task.splits[name], task.labels) for name in judged}
+    baselines = baseline_accuracies(task)
 
     # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
     start = choose_start(
         task.labels,
-        train_set,
+        task.splits["train"],
         default=bundled("weights/tiny"),
         model=options.model,
         preset=options.preset,
@@ -85,7 +84,7 @@ def main(options: argparse.Namespace) -> None:
             folder=folder,
             device=device,
             evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
-            score=MAIN_SCORE.get(task.labels.problem_type, "accuracy"),
+            score=METRIC_FOR_BEST_MODEL[task.labels.problem_type],
             identity={name: batches[name].fingerprint() for name in ("train", "dev")}
             | {"batch_size": options.batch_size},
             resume=options.resume,
@@ -101,8 +100,8 @@ def main(options: argparse.Namespace) -> None:
 
     # The result: a folder that answers, scores, and pictures of both.
     TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
-    sets = {name: batches[name] for name in judged}
-    print(write_report(output, model, sets, task.labels, to_beat, control=control))
+    sets = {name: batches[name] for name in baselines}
+    print(write_report(output, model, sets, task.labels, baselines, control=control))
     pair = ' --pair "and a second one"' if task.pairs else ""
     print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
 

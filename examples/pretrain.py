@@ -15,9 +15,9 @@ from minibert.data.builtin.library_corpus import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import (
-    EVALUATED_BATCHES,
+    EVAL_BATCH_SIZE,
     HELD_OUT_SHARE,
-    JUDGE_BATCH_SIZE,
+    MAX_EVAL_BATCHES,
     evaluate_pretraining,
 )
 from minibert.files import write_json
@@ -41,7 +41,7 @@ def main() -> None:
 
     # Documents -> pairs of sentences with hidden words: other pairs and words in every epoch.
     batches = PretrainingBatches(documents, max_length=options.max_length, batch_size=32)
-    judge = PretrainingBatches(held_out, max_length=options.max_length, batch_size=JUDGE_BATCH_SIZE)
+    judge = PretrainingBatches(held_out, max_length=options.max_length, batch_size=EVAL_BATCH_SIZE)
     print(f"{documents.token_count:,} tokens, {len(batches):,} batches an epoch")
 
     # A model, and the same loop as for fine-tuning.
@@ -57,7 +57,7 @@ def main() -> None:
         settings,
         folder=output / "training",
         device=device,
-        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=EVALUATED_BATCHES),
+        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), max_batches=MAX_EVAL_BATCHES),
         score=None,
         identity=identity_of(batches),
         resume=options.resume,

@@ -25,7 +25,8 @@ def random_classes(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_accuracy_is_the_share_of_equal_entries():
-    assert metrics.accuracy(PREDICTIONS, LABELS) == pytest.approx(4 / 6)
+    scores = metrics.classification_metrics(PREDICTIONS, LABELS, 3)
+    assert scores["accuracy"] == pytest.approx(4 / 6)
 
 
 def test_confusion_matrix_has_true_classes_as_rows():
@@ -40,26 +41,29 @@ def test_precision_recall_and_f1_by_hand():
     assert f1.tolist() == pytest.approx([2 / 3, 2 / 3])
 
 
-def test_f1_macro_weighs_classes_and_f1_micro_weighs_examples():
-    assert metrics.f1_macro(PREDICTIONS, LABELS, 3) == pytest.approx((2 / 3 + 1 / 2 + 4 / 5) / 3)
-    assert metrics.f1_micro(PREDICTIONS, LABELS, 3) == pytest.approx(4 / 6)
+def test_f1_macro_is_the_mean_over_classes():
+    matrix = metrics.confusion_matrix(PREDICTIONS, LABELS, 3)
+    assert metrics.f1_macro(matrix) == pytest.approx((2 / 3 + 1 / 2 + 4 / 5) / 3)
 
 
-def test_f1_binary_counts_the_positive_class_only():
-    assert metrics.f1_binary([1, 1, 0], [1, 0, 0]) == pytest.approx(2 / 3)
-    assert metrics.f1_binary([1, 1, 0], [1, 0, 0], positive=0) == pytest.approx(2 / 3)
-    assert metrics.f1_binary([0, 0], [0, 0]) == 0
+def test_f1_of_two_classes_counts_class_1_only():
+    scores = metrics.classification_metrics([1, 1, 1, 0], [1, 0, 0, 0], 2)
+    assert scores["f1"] == pytest.approx(2 * 1 / (3 + 1))
+    assert "f1" not in metrics.classification_metrics(PREDICTIONS, LABELS, 3)
 
 
 def test_matthews_correlation_is_one_for_perfect_and_zero_for_a_constant_guess():
-    assert metrics.matthews_correlation([0, 1, 1], [0, 1, 0], 2) == pytest.approx(0.5)
-    assert metrics.matthews_correlation([0, 1, 0], [0, 1, 0], 2) == pytest.approx(1)
-    assert metrics.matthews_correlation([1, 0, 1], [0, 1, 0], 2) == pytest.approx(-1)
-    assert metrics.matthews_correlation([0, 0, 0], [0, 1, 0], 2) == 0
+    def matthews(predictions):
+        return metrics.classification_metrics(predictions, [0, 1, 0], 2)["matthews"]
+
+    assert matthews([0, 1, 1]) == pytest.approx(0.5)
+    assert matthews([0, 1, 0]) == pytest.approx(1)
+    assert matthews([1, 0, 1]) == pytest.approx(-1)
+    assert matthews([0, 0, 0]) == 0
 
 
 def test_a_class_that_never_occurs_is_not_averaged():
-    assert metrics.f1_macro([0, 1], [0, 1], 5) == 1
+    assert metrics.classification_metrics([0, 1], [0, 1], 5)["f1_macro"] == 1
 
 
 def test_one_class_only_gives_numbers_and_no_warning(recwarn):
@@ -74,14 +78,17 @@ def test_ranks_share_the_mean_of_ties():
 
 
 def test_correlations_of_lines_and_constants():
-    assert metrics.pearson([1, 2, 3], [2, 4, 6]) == pytest.approx(1)
-    assert metrics.pearson([1, 2, 3], [6, 4, 2]) == pytest.approx(-1)
-    assert metrics.spearman([1, 2, 900], [1, 2, 3]) == pytest.approx(1)
-    assert metrics.pearson([0.1, 0.1, 0.1], [1, 2, 3]) == 0
+    def score(name, predictions, labels):
+        return metrics.regression_metrics(predictions, labels)[name]
+
+    assert score("pearson", [1, 2, 3], [2, 4, 6]) == pytest.approx(1)
+    assert score("pearson", [1, 2, 3], [6, 4, 2]) == pytest.approx(-1)
+    assert score("pearson", [0.1, 0.1, 0.1], [1, 2, 3]) == 0
+    assert score("spearman", [1, 2, 900], [1, 2, 3]) == pytest.approx(1)
+    assert score("mean_squared_error", [1, 2], [1, 4]) == 2
 
 
-def test_mean_squared_error_and_perplexity():
-    assert metrics.mean_squared_error([1, 2], [1, 4]) == 2
+def test_perplexity_is_the_number_of_equally_likely_words():
     assert metrics.perplexity(math.log(30)) == pytest.approx(30)
     assert metrics.perplexity(1e4) == math.inf
 
@@ -102,9 +109,23 @@ def test_multi_label_scores_by_hand():
         ([0, math.nan], [0, 1], "not a finite number"),
     ],
 )
-def test_impossible_input_is_refused_in_one_sentence(predictions, labels, sentence):
+def test_impossible_classes_are_refused_in_one_sentence(predictions, labels, sentence):
     with pytest.raises(MiniBertError, match=sentence):
         metrics.classification_metrics(predictions, labels, 2)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "sentence"),
+    [
+        ([], [], "at least one"),
+        ([1.5], [1.5, 2.5], "as many predictions as labels"),
+        ([[1.5]], [[1.5]], "one number each"),
+        ([1.5, math.inf], [0, 1], "not a finite number"),
+    ],
+)
+def test_impossible_numbers_are_refused_in_one_sentence(predictions, labels, sentence):
+    with pytest.raises(MiniBertError, match=sentence):
+        metrics.regression_metrics(predictions, labels)
 
 
 def test_multi_label_scores_refuse_probabilities_and_other_shapes():
@@ -143,9 +164,11 @@ def test_class_scores_equal_scikit_learn(seed, classes):
     assert ours["accuracy"] == pytest.approx(sklearn.accuracy_score(labels, predictions))
     assert ours["f1_macro"] == pytest.approx(sklearn.f1_score(labels, predictions, average="macro"))
     assert ours["matthews"] == pytest.approx(sklearn.matthews_corrcoef(labels, predictions))
-    assert metrics.f1_micro(predictions, labels, classes) == pytest.approx(
-        sklearn.f1_score(labels, predictions, average="micro")
-    )
+    # As the docstring says, the F1 of all classes counted together is the accuracy.
+    micro = sklearn.f1_score(labels, predictions, average="micro")
+    assert ours["accuracy"] == pytest.approx(micro)
+    if classes == 2:
+        assert ours["f1"] == pytest.approx(sklearn.f1_score(labels, predictions))
     matrix = metrics.confusion_matrix(predictions, labels, classes)
     assert np.array_equal(
         matrix, sklearn.confusion_matrix(labels, predictions, labels=range(classes))
@@ -165,8 +188,10 @@ def test_correlations_equal_scipy_with_and_without_ties(seed):
     scipy = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(seed)
     for values in (rng.normal(size=(2, 50)), rng.integers(0, 6, size=(2, 50))):
-        assert metrics.pearson(*values) == pytest.approx(scipy.pearsonr(*values).statistic)
-        assert metrics.spearman(*values) == pytest.approx(scipy.spearmanr(*values).statistic)
+        ours = metrics.regression_metrics(*values)
+        assert ours["pearson"] == pytest.approx(scipy.pearsonr(*values).statistic)
+        assert ours["spearman"] == pytest.approx(scipy.spearmanr(*values).statistic)
+        assert ours["mean_squared_error"] == pytest.approx(np.square(values[0] - values[1]).mean())
         assert np.allclose(metrics.ranks(values[0]), scipy.rankdata(values[0]))
 
 

@@ -22,9 +22,9 @@ from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import MiniBertError
 from minibert.evaluation.pretraining import (
-    EVALUATED_BATCHES,
+    EVAL_BATCH_SIZE,
     HELD_OUT_SHARE,
-    JUDGE_BATCH_SIZE,
+    MAX_EVAL_BATCHES,
     evaluate_pretraining,
     next_sentence_majority,
 )
@@ -63,7 +63,7 @@ def main() -> None:
         batches = PretrainingBatches(
             change(documents), max_length=64, batch_size=options.batch_size
         )
-        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=JUDGE_BATCH_SIZE)
+        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=EVAL_BATCH_SIZE)
         runs[name] = FirstBatches(batches, options.updates), judge
     print("text       majority  next-sentence accuracy  loss of masked words")
     for name, (batches, judge) in runs.items():
@@ -107,7 +107,7 @@ def train_on(
             folder=Path(folder) / "training",
             device=options.device,
         )
-    judged = list(islice(judge.fixed(), EVALUATED_BATCHES))
+    judged = list(islice(judge.fixed(), MAX_EVAL_BATCHES))
     labels = torch.cat([batch["next_sentence_label"] for batch in judged])
     return evaluate_pretraining(model, judged), next_sentence_majority(labels)
 

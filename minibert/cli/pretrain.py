@@ -85,9 +85,9 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     from minibert.data.pretraining.batches import PretrainingBatches
     from minibert.data.pretraining.masking import MaskingRates
     from minibert.evaluation.pretraining import (
-        EVALUATED_BATCHES,
+        EVAL_BATCH_SIZE,
         HELD_OUT_SHARE,
-        JUDGE_BATCH_SIZE,
+        MAX_EVAL_BATCHES,
         evaluate_pretraining,
     )
     from minibert.training.loop import train
@@ -136,7 +136,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     judge = PretrainingBatches(
         held_out,
         max_length=length,
-        batch_size=JUDGE_BATCH_SIZE,
+        batch_size=EVAL_BATCH_SIZE,
         next_sentence=pairs,
     )
 
@@ -174,7 +174,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
         settings,
         folder=output / "training",
         device=device,
-        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), most=EVALUATED_BATCHES),
+        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), max_batches=MAX_EVAL_BATCHES),
         score=None,  # the rate ends at 0, so the last weights are the best
         identity=identity_of(batches) | {"dropout": dropout},
         resume=options.resume,

@@ -1,151 +1,135 @@
-"""What a model must beat: the most common class, and a linear model on counted words.
+"""Score what a model must beat: the most common class, and a linear model on word counts.
 
-A trained BERT that does not clearly beat the second has learnt which words occur, and nothing
-more. Left out: regression, several labels per example, and any tuning. The linear model is the one
-of scikit-learn's `CountVectorizer` + `LogisticRegression(C=1)`.
+A BERT that does not clearly beat the second has learned which words occur, and nothing more. The
+linear model is scikit-learn's `CountVectorizer` + `LogisticRegression`. Both are for one class per
+text.
 
-N is the number of texts, V the number of different words, C the number of classes.
+N is the number of texts, V the number of distinct words, C the number of classes.
 """
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from minibert.errors import MiniBertError
+from minibert.data.labelled.examples import Example
+from minibert.data.labelled.splits import TaskData
 from minibert.evaluation.metrics import classification_metrics
+from minibert.problem_types import SINGLE_LABEL
+from minibert.tokenization.normalize import CHINESE_RANGES
 
-Text = str | tuple[str, str | None]  # one text, or a pair
-
-CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # also written without spaces in Japanese
-WORD = re.compile(rf"[{CHINESE}]+|[^\W{CHINESE}]+")
+_CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CHINESE_RANGES)
+_WORD = re.compile(rf"[{_CHINESE}]+|[^\W{_CHINESE}]+")
 
 
-def majority(train_labels: Sequence[int], labels: Sequence[int]) -> dict[str, float]:
-    """Scores on `labels` of always answering the most common class of `train_labels`.
+def baseline_accuracies(task: TaskData) -> dict[str, dict[str, float]]:
+    """Return the accuracy of both baselines, "majority" and "bag_of_words", on dev and on test.
 
-    Args:
-        train_labels: class ids to learn from; among equally common ones the smallest is taken.
-        labels: N class ids to be judged on.
-
-    Returns:
-        What `classification_metrics` gives: accuracy, f1_macro, ...
-
-    Raises:
-        MiniBertError: one of the lists is empty.
-
-    Example:
-        >>> majority([0, 1, 1], [1, 1, 0, 1])["accuracy"]
-        0.75
+    The inner dictionaries are empty if the examples do not have one class each.
     """
-    num_labels = _num_labels(train_labels, labels)
-    answer = int(np.bincount(np.asarray(train_labels)).argmax())
-    return classification_metrics([answer] * len(labels), labels, num_labels)
+    held_out = {name: examples for name, examples in task.splits.items() if name != "train"}
+    if task.labels.problem_type != SINGLE_LABEL:
+        return {name: {} for name in held_out}
+    num_labels = len(task.labels)
+    targets = np.asarray(task.targets["train"])
+    most_common = np.bincount(targets).argmax()
+    model = BagOfWords(task.splits["train"], targets, num_labels)
+    scores = {}
+    for name, examples in held_out.items():
+        predictions = {
+            "majority": np.full(len(examples), most_common),
+            "bag_of_words": model.predict(examples),
+        }
+        scores[name] = {
+            baseline: classification_metrics(predicted, task.targets[name], num_labels)["accuracy"]
+            for baseline, predicted in predictions.items()
+        }
+    return scores
 
 
-def bag_of_words(
-    train_texts: Sequence[Text],
-    train_labels: Sequence[int],
-    texts: Sequence[Text],
-    labels: Sequence[int],
-    *,
-    penalty: float = 1.0,
-) -> dict[str, float]:
-    """Scores on `texts` of a linear model on word counts, trained on `train_texts`.
+class BagOfWords:
+    """A linear classifier of word counts, trained when it is made.
 
     An `nn.EmbeddingBag` that sums is exactly that model: row v holds what one occurrence of word v
-    adds to each class's logit, and no N x V matrix is ever made. The objective is convex, so the
-    result depends on the data alone: no seed, no learning rate.
+    adds to the logit of each class, and no (N, V) matrix is needed. The objective is convex, so the
+    result depends on the data alone.
 
     Args:
-        train_texts: texts, or (text, text_pair) tuples, to learn from.
-        train_labels: their class ids, from 0.
-        texts: N texts or pairs to be judged on; words not seen in training are skipped.
-        labels: their class ids.
-        penalty: strength of the L2 penalty, the 1/C of scikit-learn. 1 = its default.
-
-    Returns:
-        What `classification_metrics` gives: accuracy, f1_macro, ...
-
-    Raises:
-        MiniBertError: a list is empty, or texts and labels differ in number.
+        examples: N texts or pairs.
+        targets: (N,) class ids.
+        num_labels: C.
+        penalty: strength of the L2 penalty, 1/C in scikit-learn.
     """
-    num_labels = _num_labels(train_labels, labels)
-    if len(train_texts) != len(train_labels) or len(texts) != len(labels):
-        raise MiniBertError(
-            f"{len(train_texts)} training texts have {len(train_labels)} labels and {len(texts)} "
-            f"texts have {len(labels)}; give one label per text."
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        targets: NDArray[Any],
+        num_labels: int,
+        *,
+        penalty: float = 1.0,
+    ) -> None:
+        texts = [words(example) for example in examples]
+        found = dict.fromkeys(word for text in texts for word in text)
+        self.vocabulary = {word: index for index, word in enumerate(found)}
+        self.weight = nn.EmbeddingBag(max(1, len(found)), num_labels, mode="sum")  # (V, C)
+        self.bias = nn.Parameter(torch.zeros(num_labels))
+        nn.init.zeros_(self.weight.weight)
+        bags, labels = self._bags(texts), torch.as_tensor(targets, dtype=torch.long)
+        optimizer = torch.optim.LBFGS(
+            [self.weight.weight, self.bias],
+            max_iter=100,
+            tolerance_grad=1e-6,
+            tolerance_change=1e-7,
+            line_search_fn="strong_wolfe",
         )
-    train_words = [words(text) for text in train_texts]
-    vocabulary = {
-        word: i for i, word in enumerate(dict.fromkeys(w for t in train_words for w in t))
-    }
-    bags = _bags(train_words, vocabulary)
-    targets = torch.as_tensor(np.asarray(train_labels), dtype=torch.long)
 
-    weight = nn.EmbeddingBag(max(1, len(vocabulary)), num_labels, mode="sum")
-    nn.init.zeros_(weight.weight)
-    bias = nn.Parameter(torch.zeros(num_labels))
-    optimizer = torch.optim.LBFGS(
-        [weight.weight, bias],
-        max_iter=100,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )
+        def objective() -> Tensor:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(self.weight(*bags) + self.bias, labels)
+            loss = loss + penalty / (2 * len(labels)) * self.weight.weight.square().sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
 
-    def objective() -> Tensor:
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(weight(*bags) + bias, targets)
-        loss = loss + penalty / (2 * len(targets)) * weight.weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        optimizer.step(objective)  # type: ignore[no-untyped-call]
 
-    optimizer.step(objective)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        logits = weight(*_bags([words(text) for text in texts], vocabulary)) + bias  # -> (N, C)
-    return classification_metrics(logits.argmax(dim=1).numpy(), labels, num_labels)
+    @torch.no_grad()
+    def predict(self, examples: Sequence[Example]) -> NDArray[np.int64]:
+        """Return the class ids of N texts, (N,). Unknown words are skipped."""
+        logits = self.weight(*self._bags([words(example) for example in examples])) + self.bias
+        return np.asarray(logits.argmax(dim=1))  # (N, C) -> (N,)
+
+    def _bags(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
+        """Return the known word ids in one row, and where each text begins, for EmbeddingBag."""
+        ids = [[self.vocabulary[w] for w in text if w in self.vocabulary] for text in texts]
+        starts = np.cumsum([0, *map(len, ids)])[:-1]
+        flat = np.fromiter((i for text in ids for i in text), dtype=np.int64)
+        return torch.from_numpy(flat), torch.from_numpy(starts)
 
 
-def words(text: Text) -> list[str]:
-    """The features of a text: its words in lower case, and of Chinese single characters and pairs.
+def words(example: Example) -> list[str]:
+    """Return the words in lower case; of Chinese, single characters and pairs of neighbours.
 
     The words of a pair of texts are marked by their side.
 
     Example:
-        >>> words("Good, 很好看")
+        >>> words(Example("Good, 很好看"))
         ['good', '很', '好', '看', '很好', '好看']
-        >>> words(("Is it?", "It is"))
+        >>> words(Example("Is it?", "It is"))
         ['a:is', 'a:it', 'b:it', 'b:is']
     """
-    if isinstance(text, tuple):
-        first, second = text
-        return [f"a:{w}" for w in words(first)] + [f"b:{w}" for w in words(second or "")]
+    if example.text_pair is not None:
+        sides = (("a", example.text), ("b", example.text_pair))
+        return [f"{side}:{word}" for side, text in sides for word in words(Example(text))]
     found: list[str] = []
-    for run in WORD.findall(text.lower()):
-        if re.match(rf"[{CHINESE}]", run):
+    for run in _WORD.findall(example.text.lower()):
+        if re.match(rf"[{_CHINESE}]", run):
             # Chinese has no spaces, and most of its words are one or two characters long.
             found += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
         else:
             found.append(run)
     return found
-
-
-def _bags(texts: list[list[str]], vocabulary: dict[str, int]) -> tuple[Tensor, Tensor]:
-    """All known word ids in one row, and where in it each text begins: what EmbeddingBag reads."""
-    ids = [[vocabulary[word] for word in text if word in vocabulary] for text in texts]
-    begins = np.cumsum([0, *(len(text) for text in ids)])[:-1]
-    flat = np.fromiter((i for text in ids for i in text), dtype=np.int64)
-    return torch.from_numpy(flat), torch.from_numpy(begins)
-
-
-def _num_labels(train_labels: Sequence[int], labels: Sequence[int]) -> int:
-    if not len(train_labels) or not len(labels):
-        raise MiniBertError("a baseline needs labelled examples to learn from and to be judged on.")
-    if min(train_labels) < 0:
-        raise MiniBertError(
-            f"training label {min(train_labels)} is not a class from 0; drop ignored ones first."
-        )
-    return int(max(*train_labels, *labels)) + 1

@@ -1,4 +1,4 @@
-"""How well masked words are guessed and sentence pairs told apart, on held-out text."""
+"""Score masked-word and next-sentence predictions on held-out text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
 from minibert.tokenization.padding import IGNORE_INDEX
 
 HELD_OUT_SHARE = 0.02  # of the documents
-EVALUATED_BATCHES = 100  # while training; in the end all held-out text is
-JUDGE_BATCH_SIZE = 64
+EVAL_BATCH_SIZE = 64
+MAX_EVAL_BATCHES = 100  # during training; at the end, all held-out text is used
 
 
 @torch.inference_mode()
@@ -24,27 +24,27 @@ def evaluate_pretraining(
     model: BertForPreTraining | BertForMaskedLM,
     batches: Iterable[Batch],
     *,
-    most: int | None = None,
+    max_batches: int | None = None,
 ) -> dict[str, float]:
-    """Losses and accuracies of both tasks.
+    """Return the losses and accuracies of both pretraining tasks.
 
     Args:
         model: on any device; its mode is not changed.
-        batches: with `labels`, and for `BertForPreTraining` with `next_sentence_label`. Give the
-            same batches with the same masks each time, or the scores do not compare.
-        most: use the first so many batches only.
+        batches: with `labels`, and for `BertForPreTraining` with `next_sentence_label`. Scores
+            compare only if the batches and their masks are the same each time.
+        max_batches: use only the first so many batches.
 
     Returns:
-        `loss` (of masked words, a mean over them), `masked_lm_accuracy` and `perplexity`; with
-        pairs also `next_sentence_loss` and `next_sentence_accuracy`, of which the commoner answer
-        alone gives about 0.5.
+        `loss` (the mean over masked words), `masked_lm_accuracy` and `perplexity`; with sentence
+        pairs also `next_sentence_loss` and `next_sentence_accuracy`, which is about 0.5 for a
+        constant prediction.
 
     Raises:
-        MiniBertError: no word was masked.
+        MiniBertError: no word is masked.
     """
     device = model.device
     words, pairs = _Tally(), _Tally()
-    for batch in islice(batches, most):
+    for batch in islice(batches, max_batches):
         moved = {name: tensor.to(device) for name, tensor in batch.items()}
         outputs = model(**moved)
         labels = moved["labels"]
@@ -56,8 +56,8 @@ def evaluate_pretraining(
             pairs.add(outputs.seq_relationship_logits, moved["next_sentence_label"], term)
     if not words.count:
         raise MiniBertError(
-            "no word is masked in the text to evaluate on; give more of it, or text that the "
-            "vocabulary has the characters of."
+            "no word is masked in the text for evaluation; give more text, or text whose "
+            "characters are in the vocabulary."
         )
     scores = {
         "loss": words.loss / words.count,
@@ -71,21 +71,21 @@ def evaluate_pretraining(
 
 
 def next_sentence_majority(labels: Tensor) -> float:
-    """How often the commoner answer is right, of the pairs (N,) that have a label."""
+    """Return the accuracy of the more common answer on (N,) labels; ignored ones do not count."""
     random = labels[labels != IGNORE_INDEX].double().mean().item()
     return max(random, 1 - random)
 
 
 @dataclass
 class _Tally:
-    """What one task has come to so far."""
+    """The sums of one task so far."""
 
     loss: float = 0.0
     count: int = 0
     right: int = 0
 
     def add(self, logits: Tensor, labels: Tensor, term: LossTerm) -> None:
-        """Count N more answers: logits (N, classes) against labels (N,)."""
+        """Add N predictions: logits (N, classes) and labels (N,)."""
         self.loss += term.total.item()
         self.count += int(term.count)
         self.right += int((logits.argmax(dim=-1) == labels).sum())

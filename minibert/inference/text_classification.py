@@ -18,7 +18,7 @@ from minibert.checkpoints.folder import weights_folder
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
-from minibert.evaluation.classification import decide, run_classifier
+from minibert.evaluation.classification import decide, predict
 from minibert.files import TASK_FILE, TOKENIZER_FILES, make_folder, read_json_object, write_json
 from minibert.inference.load import load_for_inference
 from minibert.model.task_heads import BertForSequenceClassification
@@ -111,7 +111,7 @@ class TextClassifier:
         tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
         batches = ClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
         self.model.eval()
-        logits = run_classifier(self.model, batches, batch_size=batch_size).logits  # (N, labels)
+        logits = predict(self.model, batches, batch_size=batch_size).logits  # (N, labels)
         config = self.model.config
         names = [config.id2label[index] for index in range(config.num_labels)]
         kind = config.problem_type or (REGRESSION if len(names) == 1 else SINGLE_LABEL)

@@ -8,7 +8,12 @@ import numpy as np
 
 from minibert.data.labelled.batches import ClassificationBatches
 from minibert.data.labelled.labels import LabelSet
-from minibert.evaluation.classification import MAIN_SCORE, decide, run_classifier, score
+from minibert.evaluation.classification import (
+    METRIC_FOR_BEST_MODEL,
+    compute_metrics,
+    decide,
+    predict,
+)
 from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
 from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
@@ -40,18 +45,18 @@ def write_report(
     """
     metrics: dict[str, Any] = {}
     for split, examples in batches.items():
-        answers = run_classifier(model, examples)
-        scores = score(answers.logits, examples.targets or [], labels)
-        metrics[split] = {"loss": answers.loss, **scores}
-    # From here on, `split`, `examples` and `answers` are those of the last set.
+        predictions = predict(model, examples)
+        scores = compute_metrics(predictions.logits, examples.targets or [], labels)
+        metrics[split] = {"loss": predictions.loss, **scores}
+    # From here on, `split`, `examples` and `predictions` are those of the last set.
     metrics["baselines"] = {**baselines[split], "split": split}
     logs = {"pretrained" if control else "model": output / "training" / "log.jsonl"}
     if control is not None:
-        logits = run_classifier(control, examples).logits
-        metrics["from_random_weights"] = score(logits, examples.targets or [], labels)
+        logits = predict(control, examples).logits
+        metrics["from_random_weights"] = compute_metrics(logits, examples.targets or [], labels)
         logs["random weights"] = output / "training-at-random" / "log.jsonl"
     write_json(output / "metrics.json", metrics)
-    metric = MAIN_SCORE.get(labels.problem_type, "accuracy")
+    metric = METRIC_FOR_BEST_MODEL[labels.problem_type]
     curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
     save_figure(curve, output / "learning_curve.png")
     if labels.problem_type != SINGLE_LABEL:
@@ -60,7 +65,7 @@ def write_report(
             f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in metrics[name].items())
             for name in shown
         )
-    decisions = decide(answers.logits, labels.problem_type)
+    decisions = decide(predictions.logits, labels.problem_type)
     true = np.asarray(examples.targets)
     matrix = confusion_matrix(decisions, true, len(labels))
     figure = confusion_matrix_figure(matrix, labels.names)
