@@ -35,7 +35,7 @@ def main() -> None:
     # Text -> documents as ids; some of them are held out, to judge the model by.
     folder = options.corpus or output / "corpus"
     if options.corpus is None and not folder.exists():
-        print(build_library_corpus(folder).in_words())
+        print(build_library_corpus(folder).summary())
     corpus = Corpus.open(folder)
     documents, held_out = corpus.split(HELD_OUT_SHARE)
 

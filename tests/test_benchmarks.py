@@ -38,7 +38,7 @@ BAD = [
     ("pretraining.py --corpus toy --lengths 513", "--lengths: 513 is out of range"),
     ("pretraining.py --corpus toy --pieces 0", "--pieces: 0 is out of range; give at least 1"),
     ("pretraining.py --corpus toy --pieces 365", "toy has 366 --pieces; give no fewer"),
-    ("pretraining.py --corpus none", "none is no tokenized corpus"),
+    ("pretraining.py --corpus none", "none is not a tokenized corpus"),
     ("preparing.py --megabytes 0", "--megabytes: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 0", "--updates: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 999", "too few for --updates 999; give fewer"),

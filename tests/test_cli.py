@@ -20,7 +20,7 @@ from test_attention_page import embedded
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert.cli.main import COMMANDS, main
-from minibert.data.corpus.tokenize_shards import tokenize_bundles
+from minibert.data.corpus.tokenize_shards import tokenize_shards
 from minibert.errors import MiniBertError
 from minibert.inference.sentence_embeddings import SentenceEncoder
 from minibert.inference.text_classification import TextClassifier
@@ -142,7 +142,7 @@ BAD = [
     ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:3: byte 0xe9 at 8 is not UTF-8"),
     ("train-vocab ../made/pretrained --output v.txt --size 9", "size=9 is too small"),
     ("train-vocab ../made/no_folder --output v.txt", "there is no such file or folder"),
-    ("train-vocab ../made/pretrained/config.json --output v.txt", "cannot tell the format"),
+    ("train-vocab ../made/pretrained/config.json --output v.txt", "rename plain text to .txt"),
     ("train-vocab ../made/empty.txt --output v.txt", "not one word"),
     ("train-vocab ../made/texts.txt --output v.txt --size 9", "size=9 is too small"),
     ("train-vocab ../made/texts.txt", "arguments are required: --output"),
@@ -372,11 +372,11 @@ def test_tokenize_shows_pieces_and_ids(minibert):
 def test_only_much_text_is_shared_among_all_processors(minibert, monkeypatch):
     asked = []
 
-    def spy(bundles, *others, workers):
+    def spy(shards, *others, workers):
         asked.append(workers)
-        return tokenize_bundles(bundles, *others, workers=1)
+        return tokenize_shards(shards, *others, workers=1)
 
-    monkeypatch.setattr("minibert.data.corpus.build.tokenize_bundles", spy)
+    monkeypatch.setattr("minibert.data.corpus.build.tokenize_shards", spy)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
     minibert(*PREPARE.split())
     monkeypatch.setattr("minibert.cli.prepare.MUCH_TEXT", 1)
@@ -411,8 +411,8 @@ def test_train_vocab_reads_what_prepare_reads_and_tells_what_it_left_out(miniber
     code, _, err = minibert(*line)
     assert code == 0
     assert err.splitlines() == [
-        "note: folders left out: 1 (texts/again: a link)",
-        "note: lines that could not be read: 1 (texts/b.jsonl:2: not a JSON object)",
+        "note: folders skipped: 1 (texts/again: a link)",
+        "note: lines skipped: 1 (texts/b.jsonl:2: not a JSON object)",
     ]
     pieces = set(Path("v.txt").read_text(encoding="utf-8").split("\n"))
     assert {"l", "猫", "lower"} <= pieces

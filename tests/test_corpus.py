@@ -1,5 +1,6 @@
-"""What you can rely on: what is in the text is in the corpus, in its order and with its borders,
-for any number of workers; copies are left out and counted; and a damaged corpus is never opened.
+"""The corpus holds the documents and sentences of the text, for any number of workers.
+
+Duplicates are dropped and counted, and a damaged corpus is never opened.
 """
 
 import argparse
@@ -16,11 +17,10 @@ from conftest import shared
 from toy_corpus import toy_corpus
 
 from minibert.cli import prepare
-from minibert.data.corpus import tokenize_shards as tokenize_bundles
-from minibert.data.corpus.build import build_corpus
+from minibert.data.corpus import tokenize_shards
+from minibert.data.corpus.build import SLOTS, DuplicateFilter, build_corpus
 from minibert.data.corpus.corpus import Corpus
-from minibert.data.corpus.documents import Layout
-from minibert.data.corpus.duplicates import NEIGHBOURS, SeenBefore, fingerprint
+from minibert.data.corpus.documents import FormatOptions
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -33,8 +33,8 @@ def build(tmp_path):
     def build(text, name="corpus", **options):
         path = tmp_path / "text.txt"
         path.write_text(text, encoding="utf-8")
-        report = build_corpus([path], TOKENIZER, tmp_path / name, **options)
-        return Corpus.open(tmp_path / name), report
+        stats = build_corpus([path], TOKENIZER, tmp_path / name, **options)
+        return Corpus.open(tmp_path / name), stats
 
     return build
 
@@ -49,14 +49,14 @@ def texts(corpus):
 
 
 def test_documents_and_sentences_come_back_as_they_were(build):
-    corpus, report = build("One. Two?\nThrees four.\n\n我爱北京。爱。\n")
+    corpus, stats = build("One. Two?\nThrees four.\n\n我爱北京。爱。\n")
     assert texts(corpus) == [
         ["one .", "two ?", "three ##s four ."],
         ["我 爱 北 京 。", "爱 。"],
     ]
-    assert (report.documents, report.sentences, report.tokens) == (2, 5, 15)
-    assert (len(corpus), corpus.sentence_count, corpus.token_count) == (2, 5, 15)
-    assert report.unknown_tokens == 0
+    assert (stats.documents, stats.sentences, stats.tokens) == (2, 5, 15)
+    assert (len(corpus), corpus.token_count) == (2, 15)
+    assert stats.unknown_tokens == 0
 
 
 def test_sentences_are_views_of_two_bytes_a_token(build):
@@ -76,9 +76,9 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path):
 
 
 def test_what_has_no_token_is_no_sentence_and_no_document(build):
-    corpus, report = build("one.\n\u200b\n\n\u200b\n\ntwo.")
+    corpus, stats = build("one.\n\u200b\n\n\u200b\n\ntwo.")
     assert texts(corpus) == [["one ."], ["two ."]]
-    assert report.documents == 2
+    assert stats.documents == 2
 
 
 def test_a_last_short_document_is_there(build):
@@ -88,9 +88,9 @@ def test_a_last_short_document_is_there(build):
 
 def test_the_corpus_is_the_same_for_any_number_of_workers(build, tmp_path, monkeypatch):
     text = "\n\n".join(f"one two. three four {'one ' * (n % 7)}." + "\ntwo" * n for n in range(40))
-    build(text, name="alone", segment=str.split)
-    monkeypatch.setattr("minibert.data.corpus.build.BUNDLE", 300)
-    build(text, name="together", segment=str.split, workers=2)
+    build(text, name="alone", segmenter=str.split)
+    monkeypatch.setattr("minibert.data.corpus.build.SHARD_CHARS", 300)
+    build(text, name="together", segmenter=str.split, workers=2)
     files = sorted(path.name for path in (tmp_path / "alone").iterdir())
     assert files == sorted(path.name for path in (tmp_path / "together").iterdir())
     for name in files:
@@ -99,8 +99,8 @@ def test_the_corpus_is_the_same_for_any_number_of_workers(build, tmp_path, monke
         ).read_bytes()
 
 
-def test_only_a_few_bundles_are_under_way_at_a_time(tmp_path, monkeypatch):
-    # Memory stays flat if no more is read than what the workers will soon ask for.
+def test_only_a_few_shards_are_in_progress_at_a_time(tmp_path, monkeypatch):
+    # Memory does not grow if no more is read than the workers will soon ask for.
     class Now:
         def __init__(self, *_, **__): ...
         def __enter__(self):
@@ -111,9 +111,9 @@ def test_only_a_few_bundles_are_under_way_at_a_time(tmp_path, monkeypatch):
             return self
 
         def result(self):
-            return "bundle"
+            return "shard"
 
-    monkeypatch.setattr(tokenize_bundles, "ProcessPoolExecutor", Now)
+    monkeypatch.setattr(tokenize_shards, "ProcessPoolExecutor", Now)
     read = 0
 
     def endless():
@@ -122,41 +122,41 @@ def test_only_a_few_bundles_are_under_way_at_a_time(tmp_path, monkeypatch):
             read += 1
             yield []
 
-    done = tokenize_bundles.tokenize_bundles(endless(), tmp_path, TOKENIZER, None, workers=2)
+    done = tokenize_shards.tokenize_shards(endless(), tmp_path, TOKENIZER, None, workers=2)
     for given in range(1, 20):
         next(done)
         assert read - given <= 4
 
 
-# Copies
+# Duplicates
 
 LONG = "one two three four " * 5
 
 
-def test_copies_are_left_out_and_counted(build):
+def test_duplicates_are_dropped_and_counted(build):
     text = f"one.\n\n{LONG}.\ntwo.\n\none.\n\nthree.\n{LONG}.\ntwo.\n"
-    corpus, report = build(text)
-    # The short "two." comes again: that is language. The document "one." and the long line are not.
+    corpus, stats = build(text)
+    # The short "two." may occur again. The document "one." and the long line are duplicates.
     assert [document[0][:5] for document in texts(corpus)] == ["one .", "one t", "three"]
     assert texts(corpus)[2] == ["three .", "two ."]
-    assert (report.duplicate_documents, report.duplicate_paragraphs) == (1, 1)
-    assert "1 documents, 1 paragraphs" in report.in_words()
+    assert (stats.duplicate_documents, stats.duplicate_paragraphs) == (1, 1)
+    assert "1 documents, 1 paragraphs" in stats.summary()
 
 
-def test_copies_can_be_kept(build):
-    corpus, report = build("one.\n\none.\n\none.", drop_duplicates=False)
+def test_duplicates_can_be_kept(build):
+    corpus, stats = build("one.\n\none.\n\none.", drop_duplicates=False)
     assert len(corpus) == 3
-    assert report.duplicate_documents == 0
+    assert stats.duplicate_documents == 0
 
 
-def test_a_full_memory_of_texts_forgets_but_never_grows_and_never_errs():
-    seen = SeenBefore(places=64)
-    marks = [fingerprint(str(number)) for number in range(5000)]
-    assert not any(map(seen, marks))  # nothing is taken for a copy that is none
-    assert seen(marks[-1])
-    assert len(seen._table) == 64 >= NEIGHBOURS
-    remembered = SeenBefore()
-    assert not any(map(remembered, marks)) and all(map(remembered, marks))
+def test_a_full_duplicate_filter_forgets_but_never_grows_and_is_never_wrong():
+    texts = [str(number) for number in range(5000)]
+    small = DuplicateFilter(size=64)
+    assert not any(map(small.is_duplicate, texts))  # no new text is taken for a duplicate
+    assert small.is_duplicate(texts[-1])
+    assert len(small.table) == 64 >= SLOTS
+    large = DuplicateFilter()
+    assert not any(map(large.is_duplicate, texts)) and all(map(large.is_duplicate, texts))
 
 
 # Held-out documents
@@ -168,16 +168,16 @@ def test_documents_are_held_out_by_seed_and_no_document_is_lost(tmp_path):
     assert 20 <= len(held_out) <= 40 and len(train) + len(held_out) == 300
     assert sorted([*train.chosen, *held_out.chosen]) == list(range(300))
     assert train.token_count + held_out.token_count == corpus.token_count == 600
-    assert train.sentence_count + held_out.sentence_count == 600
+    assert all(len(part.document(0)) == 2 for part in (train, held_out))
     assert held_out.document(4)[1].tolist() == corpus.document(int(held_out.chosen[4]))[1].tolist()
     again, other = corpus.split(0.1, seed=3)[1], corpus.split(0.1, seed=4)[1]
     assert again.chosen.tolist() == held_out.chosen.tolist() != other.chosen.tolist()
     assert len(set(held_out.chosen) & set(other.chosen)) < 15
     assert set(held_out.chosen) < set(corpus.split(0.2, seed=3)[1].chosen)
-    assert train.identity != held_out.identity == again.identity
+    assert train.fingerprint != held_out.fingerprint == again.fingerprint
 
 
-def test_copies_of_a_document_stay_on_one_side(build):
+def test_duplicates_of_a_document_are_on_one_side(build):
     text = "\n\n".join(f"one {'two ' * (n % 20)}" for n in range(200))
     corpus, _ = build(text, drop_duplicates=False)
     for seed in range(20):
@@ -185,7 +185,7 @@ def test_copies_of_a_document_stay_on_one_side(build):
         assert not {str(d) for d in texts(train)} & {str(d) for d in texts(held_out)}
 
 
-def test_a_document_is_held_out_whatever_stands_around_it(build):
+def test_a_document_is_held_out_whatever_is_around_it(build):
     texts_of_documents = [f"one {'two ' * n}." for n in range(100)]
     first, _ = build("\n\n".join(texts_of_documents), name="first")
     second, _ = build("\n\n".join(reversed(texts_of_documents)), name="second")
@@ -214,33 +214,33 @@ def test_holding_out_everything_is_refused(tmp_path):
             corpus.split(share)
 
 
-# Words of a segmenter
+# Segmenters
 
 
 def two_words(text):
     return [text[:2], text[2:]] if text.startswith("我爱") else text.split()
 
 
-def test_a_segmenter_says_where_chinese_words_begin(build):
-    corpus, _ = build("我爱北京。\n\none twos", segment=two_words)
+def test_a_segmenter_tells_where_chinese_words_start(build):
+    corpus, _ = build("我爱北京。\n\none twos", segmenter=two_words)
     assert corpus.word_starts.tolist() == [1, 0, 1, 0, 0, 1, 1, 0]
 
 
 def test_a_segmenter_that_changes_the_text_is_refused(build, tmp_path):
     with pytest.raises(MiniBertError, match="not in the text"):
-        build("我爱北京。", segment=lambda text: ["我", "愛"])
+        build("我爱北京。", segmenter=lambda text: ["我", "愛"])
     assert not (tmp_path / "corpus").exists()
 
 
-def test_a_segmenter_that_cannot_travel_is_refused(build):
+def test_a_segmenter_that_cannot_be_sent_to_workers_is_refused(build):
     with pytest.raises(MiniBertError, match="cannot be sent"):
-        build("one.", segment=lambda text: text.split(), workers=2)
+        build("one.", segmenter=lambda text: text.split(), workers=2)
 
 
-# What can go wrong
+# Refusals
 
 
-def test_a_folder_that_is_there_is_not_touched(build, tmp_path):
+def test_an_existing_folder_is_not_touched(build, tmp_path):
     build("one.")
     with pytest.raises(MiniBertError, match="is there already"):
         build("two.")
@@ -262,9 +262,9 @@ def test_no_text_leaves_no_corpus(build, tmp_path):
         ("a.txt", "天气很好。".encode("gb18030"), "1: byte 0xcc at 1 is not UTF-8"),
     ],
 )
-def test_text_that_cannot_be_read_is_not_called_no_text_at_all(tmp_path, name, content, reason):
+def test_the_refusal_of_unreadable_text_says_why(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(MiniBertError, match=rf"no text .* could not be read: 1 \(.*{reason}\)"):
+    with pytest.raises(MiniBertError, match=rf"no text .* lines skipped: 1 \(.*{reason}\)"):
         build_corpus([tmp_path / name], TOKENIZER, tmp_path / "corpus")
 
 
@@ -288,7 +288,7 @@ def test_a_damaged_corpus_is_not_opened(build, tmp_path):
         Corpus.open(folder)
 
 
-def test_a_script_without_a_main_guard_gets_a_plain_sentence(tmp_path):
+def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     (tmp_path / "a.txt").write_text("one.\n", encoding="utf-8")
     TOKENIZER.save_pretrained(tmp_path / "tokenizer")
     script = tmp_path / "script.py"
@@ -314,20 +314,22 @@ def test_both_languages_at_full_size(tmp_path):
     ]:
         tokenizer = BertTokenizer(shared(f"data/vocab/{vocabulary}-vocab.txt"))
         folder = tmp_path / vocabulary
-        report = build_corpus([shared(name)], tokenizer, folder, layout=Layout(lines=lines))
-        assert report.unknown_tokens < 0.01 * report.tokens
-        assert 10 < report.tokens / report.sentences < 60
-        assert Corpus.open(folder).token_count == report.tokens
+        stats = build_corpus(
+            [shared(name)], tokenizer, folder, format_options=FormatOptions(lines=lines)
+        )
+        assert stats.unknown_tokens < 0.01 * stats.tokens
+        assert 10 < stats.tokens / stats.sentences < 60
+        assert Corpus.open(folder).token_count == stats.tokens
 
 
-def test_an_epoch_of_a_part_is_a_part(tmp_path):
+def test_a_part_numbers_its_own_documents(tmp_path):
     corpus = toy_corpus(tmp_path, [3] * 10)
     part = replace(corpus, chosen=np.array([7, 2]))
     assert len(part) == 2
     assert part.document(0)[0].tolist() == corpus.document(7)[0].tolist()
 
 
-def test_the_page_about_the_format_runs():
+def test_the_page_on_the_format_runs():
     page = (Path(__file__).parents[1] / "docs" / "corpus_format.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert blocks
@@ -335,7 +337,7 @@ def test_the_page_about_the_format_runs():
         exec(compile(block, "corpus_format.md", "exec"), {})
 
 
-def test_the_page_about_the_format_names_all_that_the_command_takes():
+def test_the_page_on_the_format_names_all_options_of_the_command():
     page = (Path(__file__).parents[1] / "docs" / "corpus_format.md").read_text(encoding="utf-8")
     parser = argparse.ArgumentParser(add_help=False)
     prepare.add_arguments(parser)
@@ -346,7 +348,7 @@ def test_the_page_about_the_format_names_all_that_the_command_takes():
     assert [kind for kind in kinds if f"`--lines {kind}`" not in page] == []
 
 
-def test_the_command_prepares_a_corpus_and_says_what_it_did(tmp_path, capsys):
+def test_the_command_prepares_a_corpus_and_prints_a_summary(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text('{"body": "One two.\\nThree."}\n', encoding="utf-8")
     TOKENIZER.save_pretrained(tmp_path / "tokenizer")
     parser = argparse.ArgumentParser()
@@ -364,10 +366,13 @@ def test_the_command_prepares_a_corpus_and_says_what_it_did(tmp_path, capsys):
     assert "1 documents, 2 sentences, 5 tokens" in capsys.readouterr().out
 
 
-def test_a_corpus_is_another_one_if_the_same_text_is_cut_otherwise(build):
+def test_the_fingerprint_depends_on_sentences_and_vocabulary(build):
     text = "One. Two?\nThree four.\n"
     corpus, _ = build(text)
-    assert build(text, "again")[0].identity == corpus.identity
-    assert build(text, "lines", layout=Layout(lines="sentences"))[0].identity != corpus.identity
+    assert build(text, "again")[0].fingerprint == corpus.fingerprint
+    assert (
+        build(text, "lines", format_options=FormatOptions(lines="sentences"))[0].fingerprint
+        != corpus.fingerprint
+    )
     (corpus.folder / "vocab.txt").write_text("\n".join([*WORDS, "more"]) + "\n", encoding="utf-8")
-    assert Corpus.open(corpus.folder).identity != build(text, "new")[0].identity
+    assert Corpus.open(corpus.folder).fingerprint != build(text, "new")[0].fingerprint

@@ -1,5 +1,5 @@
-"""What you can rely on: each way to lay out text gives the documents one sees in it, bad lines are
-passed over and counted, and no document is lost, not even a short one at the end of a file.
+"""Each layout of text gives the documents that one sees in it. Unreadable lines are skipped and
+counted, and no document is lost, not even a short one at the end of a file.
 """
 
 import json
@@ -8,12 +8,12 @@ import pytest
 from conftest import shared
 
 from minibert.data.corpus import documents
-from minibert.data.corpus.documents import Findings, Layout, read_documents
+from minibert.data.corpus.documents import FormatOptions, ReadStats, read_documents
 from minibert.errors import MiniBertError
 
 
-def read(path, findings=None, **layout):
-    found = read_documents([path], Layout(**layout), findings or Findings())
+def read(*paths, stats=None, **options):
+    found = read_documents(paths, FormatOptions(**options), stats or ReadStats())
     return [document.paragraphs for document in found]
 
 
@@ -49,10 +49,10 @@ def test_wrapped_lines_are_joined_and_the_file_is_the_document(write):
     assert read(write("a.txt", TEXT), lines="wrapped") == wrapped
 
 
-def test_only_lines_that_are_sentences_are_not_cut_further(write):
+def test_only_lines_that_are_sentences_are_not_split_further(write):
     path = write("a.txt", TEXT)
     for lines in documents.LINES:
-        for document in read_documents([path], Layout(lines=lines), Findings()):
+        for document in read_documents([path], FormatOptions(lines=lines), ReadStats()):
             assert document.are_sentences == (lines == "sentences")
 
 
@@ -80,17 +80,17 @@ def test_front_matter_is_dropped(write):
     assert read(write("a.md", "---\nText.\n")) == [["Text."]]  # a rule, not front matter
 
 
-def test_marks_go_and_words_stay(write):
+def test_inline_markup_is_dropped_and_its_words_are_kept(write):
     text = "See **the** _big_ [map](a.png) `x` ![pic](b.png) <b>now</b>: a_b_c, 2 * 3 * 4, \\*."
     assert read(write("a.md", text)) == [["See the big map x  now: a_b_c, 2 * 3 * 4, *."]]
 
 
-def test_code_tables_and_rules_go_and_items_become_paragraphs(write):
+def test_code_tables_and_rules_are_dropped_and_list_items_become_paragraphs(write):
     text = "One.\n```\n# code\n```\n| a | b |\n|---|---|\n- two\n  more\n- three\n***\n> Four.\n"
     assert read(write("a.md", text)) == [["One.", "two more", "three", "Four."]]
 
 
-def test_a_line_that_begins_with_code_is_text_and_no_fence(write):
+def test_a_line_that_starts_with_inline_code_is_not_a_fence(write):
     text = "```pip install x``` installs it.\n\nMore.\n\n~~~ a `mark`\ncode\n~~~\n\nThe end.\n"
     assert read(write("a.md", text)) == [["pip install x installs it.", "More.", "The end."]]
 
@@ -105,7 +105,7 @@ def test_code_in_lists_and_quotes_ends_where_it_ends(write):
     assert read(write("a.md", text)) == [["One.", "Two.", "Three."]]
 
 
-def test_addresses_with_brackets_go_as_a_whole(write):
+def test_link_targets_with_brackets_are_dropped_whole(write):
     text = 'A [lamp](https://a.org/lamp_(oil)) ![x](b_(c).png "(d)")here.'
     assert read(write("a.md", text)) == [["A lamp here."]]
 
@@ -114,8 +114,8 @@ HOSTILE = ["[", "![", "[a](", "[a][", "[a](b(", "<!--", "<a", "`", "*", "*a ", "
 
 
 @pytest.mark.parametrize("begin", [*(f"One. {unit}" for unit in HOSTILE), "-|", "- "])
-def test_no_line_takes_longer_than_its_length_explains(write, begin):
-    # A pattern that tries again from every place would not come back from this.
+def test_hostile_markdown_takes_linear_time(write, begin):
+    # A pattern that starts again from every character would take hours.
     line = begin + begin.removeprefix("One. ") * 100_000 + " the end."
     assert read(write("a.md", line))[0][0].endswith(" the end.")
 
@@ -142,29 +142,29 @@ def test_an_object_is_a_document(write):
     assert read(path, lines="wrapped") == [["One. Two.", "Three."], ["四。"]]
 
 
-def test_the_text_may_lie_in_another_field(write):
+def test_the_text_may_be_in_another_field(write):
     assert read(write("a.jsonl", '{"body": "x"}'), text_field="body") == [["x"]]
 
 
-def test_objects_without_text_are_passed_over_and_counted(write):
+def test_objects_without_text_are_skipped_and_counted(write):
     rows = ['{"text": "One."}', "{", '{"text": 3}', "[]", '{"text": "Two."}', '{"text": "\\ud83d"}']
     rows += ['{"text": "Three."}']
-    findings = Findings()
+    stats = ReadStats()
     path = write("a.jsonl", "\n".join(rows))
-    assert read(path, findings) == [["One."], ["Two."], ["\ufffd"], ["Three."]]
-    assert (findings.lines, findings.bad_lines) == (7, 3)
-    assert findings.bad_examples[0] == f"{path}:2: not a JSON object"
+    assert read(path, stats=stats) == [["One."], ["Two."], ["\ufffd"], ["Three."]]
+    assert (stats.lines, stats.bad_lines) == (7, 3)
+    assert stats.bad_examples[0] == f"{path}:2: not a JSON object"
 
 
-# What is bad, long or missing
+# Bad and long lines
 
 
-def test_lines_that_are_not_utf8_are_passed_over_and_counted(write):
-    findings = Findings()
+def test_lines_that_are_not_utf8_are_skipped_and_counted(write):
+    stats = ReadStats()
     path = write("a.txt", b"One.\nna\xefve\nTwo.\nNUL \0 here\nThree.\n")
-    assert read(path, findings) == [["One.", "Two.", "Three."]]
-    assert (findings.files, findings.lines, findings.bad_lines) == (1, 5, 2)
-    assert findings.bad_examples[0] == f"{path}:2: byte 0xef at 3 is not UTF-8"
+    assert read(path, stats=stats) == [["One.", "Two.", "Three."]]
+    assert (stats.files, stats.lines, stats.bad_lines) == (1, 5, 2)
+    assert stats.bad_examples[0] == f"{path}:2: byte 0xef at 3 is not UTF-8"
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
@@ -174,38 +174,38 @@ def test_a_file_in_another_encoding_is_refused(write, encoding):
         read(path)
 
 
-def test_a_document_without_an_end_is_cut(write, monkeypatch):
-    monkeypatch.setattr(documents, "LONGEST_DOCUMENT", 10)
-    findings = Findings()
-    assert read(write("a.txt", "12345\n" * 5), findings) == [
+def test_a_document_that_is_too_long_is_split(write, monkeypatch):
+    monkeypatch.setattr(documents, "MAX_DOCUMENT_CHARS", 10)
+    stats = ReadStats()
+    assert read(write("a.txt", "12345\n" * 5), stats=stats) == [
         ["12345"] * 2,
         ["12345"] * 2,
         ["12345"],
     ]
-    assert findings.cut_documents == 2
+    assert stats.cut_documents == 2
 
 
-def test_a_line_without_an_end_is_passed_over(write, monkeypatch):
-    monkeypatch.setattr(documents, "LONGEST_LINE", 10)
-    findings = Findings()
+def test_a_line_that_is_too_long_is_skipped(write, monkeypatch):
+    monkeypatch.setattr(documents, "MAX_LINE_BYTES", 10)
+    stats = ReadStats()
     path = write("a.txt", "short\n" + "long " * 20 + "\nshort\n" + "exactly 9\n" + "endless" * 9)
-    assert read(path, findings) == [["short", "short", "exactly 9"]]
-    assert findings.bad_lines == 2
+    assert read(path, stats=stats) == [["short", "short", "exactly 9"]]
+    assert stats.bad_lines == 2
 
 
-def test_an_unknown_layout_is_refused():
+def test_an_unknown_value_of_lines_is_refused():
     with pytest.raises(MiniBertError, match="must be one of"):
-        Layout(lines="words")
+        FormatOptions(lines="words")
 
 
-def test_the_refusal_of_a_file_shows_a_line_of_that_file(write, tmp_path):
-    write("a.txt", b"fine.\n" * 9 + b"\xff\n" * 5)
+def test_the_refusal_of_a_file_shows_a_line_of_that_file(write):
+    good = write("a.txt", b"fine.\n" * 9 + b"\xff\n" * 5)
     bad = write("b.txt", "天气很好。\n".encode("gb18030") * 9)
     with pytest.raises(MiniBertError, match=rf"{bad}:9: .* UTF-8: iconv"):
-        read(tmp_path)
+        read(good, bad)
 
 
-def test_a_json_list_is_refused_with_the_way_to_make_lines_of_it(write):
+def test_the_refusal_of_a_json_list_says_how_to_make_lines_of_it(write):
     path = write("a.jsonl", json.dumps([{"text": "One."}, {"text": "Two."}], indent=1))
     with pytest.raises(MiniBertError, match=r"not a JSON object.*jq -c"):
         read(path)

@@ -21,7 +21,7 @@ from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertTokeni
 from minibert.cli.main import main
 from minibert.data.corpus.build import build_corpus
 from minibert.data.corpus.corpus import Corpus
-from minibert.data.corpus.documents import Layout
+from minibert.data.corpus.documents import FormatOptions
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.inference.fill_mask import MaskFiller
@@ -170,7 +170,7 @@ BAD = [
     ("pretrain corpus.txt --output out", "corpus.txt is a file; make a corpus of its text:"),
     ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
     ("pretrain nothing --output out", "there is no folder nothing; make a corpus there:"),
-    ("pretrain model --output out", "model is no tokenized corpus"),
+    ("pretrain model --output out", "model is not a tokenized corpus"),
     ("pretrain corpus --output out --model corpus", "corpus is a corpus, made by minibert prep"),
     ("pretrain corpus --output corpus.txt", "corpus.txt is a file and no folder; choose another"),
     ("pretrain corpus --output corpus.txt/out", "corpus.txt is a file and no folder; choose"),
@@ -383,12 +383,12 @@ def test_next_sentences_are_told_apart_only_where_documents_hang_together(tmp_pa
     pieces = [*special, *(f"t{topic}w{word}" for topic in range(8) for word in range(4))]
     tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
     (tmp_path / "text.txt").write_text(sentences_by_topic(shuffled=shuffled), encoding="utf-8")
-    layout = Layout(lines="sentences")
+    format_options = FormatOptions(lines="sentences")
     build_corpus(
         [tmp_path / "text.txt"],
         tokenizer,
         tmp_path / "corpus",
-        layout=layout,
+        format_options=format_options,
         drop_duplicates=False,
     )
     documents, held_out = Corpus.open(tmp_path / "corpus").split(0.25)
@@ -404,7 +404,7 @@ def test_next_sentences_are_told_apart_only_where_documents_hang_together(tmp_pa
         device=torch.device("cpu"),
     )
     found = evaluate_pretraining(model, judge.fixed())["next_sentence_accuracy"]
-    labels = judge.plan(0).labels
+    labels = judge.sequences(0).labels
     assert labels is not None
     chance = max(labels.mean(), 1 - labels.mean())
     if shuffled:

@@ -1,5 +1,6 @@
-"""What you can rely on: every batch is what `BertForPreTraining` takes, an epoch is a function of
-(seed, epoch), and a run that is resumed in the middle sees exactly what it would have seen.
+"""Every batch is what the pretraining models take, and an epoch is a function of (seed, epoch).
+
+A run that is resumed in the middle of an epoch sees exactly the batches it would have seen.
 """
 
 from itertools import combinations
@@ -56,7 +57,7 @@ def test_a_batch_is_what_the_model_takes(corpus, next_sentence):
     assert torch.isfinite(model(**batch).loss)
 
 
-def test_a_pair_is_framed_and_its_label_is_true(corpus):
+def test_a_pair_has_its_special_tokens_and_a_true_label(corpus):
     document = np.repeat(np.arange(len(corpus)), np.diff(corpus.sentences[corpus.documents]))
     for batch in batches(corpus).epoch(0):
         rows = zip(
@@ -79,7 +80,7 @@ def test_a_pair_is_framed_and_its_label_is_true(corpus):
             # Only a document of one sentence has 3 tokens.
             assert label == (IGNORE_INDEX if lengths == {3} else 0 if same_document else 1)
             if label == 0:
-                # Only a few tokens at the border of A and B may have been cut off.
+                # Only a few tokens at the border of A and B may have been truncated.
                 assert 0 < second[0] - first[-1] <= 3
 
 
@@ -113,20 +114,21 @@ def test_special_tokens_and_padding_are_never_masked(corpus):
         assert (batch["input_ids"][:, 0] == CLS).all()
 
 
-def test_packed_sequences_are_full_and_hold_each_token_once(corpus):
+def test_full_sequences_have_little_padding_and_hold_each_token_once(corpus):
     data = batches(corpus, next_sentence=False)
-    seen = []
+    seen, masks = [], []
     for batch in data.epoch(1):
+        masks.append(batch["attention_mask"].flatten())
         ids = unmasked(batch)
         seen += ids[ids >= FIRST].tolist()
         assert batch["token_type_ids"].sum() == 0
         assert (ids[:, 0] == CLS).all()
     assert sorted(seen) == corpus.tokens.tolist()
-    assert data.padding_share() < 0.1
+    assert torch.cat(masks).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("next_sentence", [True, False])
-def test_every_document_comes_in_every_epoch(corpus, next_sentence):
+def test_every_document_is_in_every_epoch(corpus, next_sentence):
     document = np.repeat(np.arange(len(corpus)), np.diff(corpus.sentences[corpus.documents]))
     data = batches(corpus, next_sentence=next_sentence)
     for epoch in range(3):
@@ -141,7 +143,7 @@ def test_a_resumed_epoch_goes_on_exactly(corpus, options):
         assert same(list(batches(corpus, **options).epoch(2, start=start)), whole[start:])
 
 
-def test_each_epoch_and_seed_has_pairs_and_masks_of_its_own(corpus):
+def test_each_epoch_and_seed_has_its_own_pairs_and_masks(corpus):
     data = batches(corpus)
     first, second = next(data.epoch(0)), next(data.epoch(1))
     assert not same([first], [second])
@@ -184,16 +186,9 @@ def test_the_number_of_batches_is_that_of_epoch_0_and_others_are_close(corpus):
     assert abs(len(list(data.epoch(3))) - len(data)) <= 0.2 * len(data)
 
 
-def test_the_padding_share_is_what_the_batches_have(corpus):
-    data = batches(corpus)
-    masks = [batch["attention_mask"] for batch in data.epoch(0)]
-    real = sum(int(mask.sum()) for mask in masks)
-    assert data.padding_share() == pytest.approx(1 - real / sum(mask.numel() for mask in masks))
-
-
 def test_there_are_few_widths_and_none_above_the_limit(corpus):
     for limit, allowed in ((64, range(8, 65, 8)), (45, (*range(8, 45, 8), 45))):
-        data = batches(corpus, max_length=limit, batch_size=2, short_probability=1.0)
+        data = batches(corpus, max_length=limit, batch_size=2, short_seq_prob=1.0)
         widths = {batch["input_ids"].shape[1] for batch in data.epoch(0)}
         assert widths <= set(allowed)
         assert len(widths) > 2
@@ -209,7 +204,7 @@ def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("\n\n".join("".join(characters[n : n + 30]) for n in (0, 30, 60)), "utf-8")
     tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
-    build_corpus([path], tokenizer, tmp_path / "corpus", segment=every_two)
+    build_corpus([path], tokenizer, tmp_path / "corpus", segmenter=every_two)
     options = {"next_sentence": False, "max_length": 200, "batch_size": 1}
     for whole_word in (True, False):
         data = batches(Corpus.open(tmp_path / "corpus"), whole_word=whole_word, **options)
@@ -226,7 +221,7 @@ def test_chinese_words_of_the_segmenter_are_masked_as_a_whole(tmp_path):
         assert (split_words == 0) == whole_word
 
 
-def test_chinese_words_that_nobody_has_found_are_not_masked_as_a_whole(tmp_path):
+def test_whole_word_masking_of_chinese_without_a_segmenter_is_refused(tmp_path):
     characters = [chr(0x4E00 + n) for n in range(90)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", *characters]
     tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
@@ -238,18 +233,18 @@ def test_chinese_words_that_nobody_has_found_are_not_masked_as_a_whole(tmp_path)
         ("english", english + chinese[:40], False),
     ]:
         (tmp_path / f"{name}.txt").write_text(f"{text}\n\n{text}!", encoding="utf-8")
-        segment = every_two if words else None
-        build_corpus([tmp_path / f"{name}.txt"], tokenizer, tmp_path / name, segment=segment)
+        segmenter = every_two if words else None
+        build_corpus([tmp_path / f"{name}.txt"], tokenizer, tmp_path / name, segmenter=segmenter)
         found = Corpus.open(tmp_path / name)
         batches(found, next_sentence=False)
         if name in ("chinese", "mostly"):
-            with pytest.raises(MiniBertError, match=f"{name} is Chinese .* prepare --segmenter"):
+            with pytest.raises(MiniBertError, match=f"{name} is Chinese.* --segmenter"):
                 batches(found, next_sentence=False, whole_word=True)
         else:
             batches(found, next_sentence=False, whole_word=True)
 
 
-def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):
+def test_fifteen_percent_of_the_words_in_the_batches_are_masked(corpus):
     data = batches(corpus, next_sentence=False, batch_size=64)
     words = picked = 0
     for epoch in range(70):
@@ -260,7 +255,7 @@ def test_fifteen_percent_of_the_words_in_the_batches_are_to_be_guessed(corpus):
     assert binomtest(picked, words, 0.15).pvalue > 0.001
 
 
-def test_masked_places_show_the_mask_token_mostly(corpus):
+def test_most_masked_positions_show_the_mask_token(corpus):
     data = batches(corpus)
     shown = [
         batch["input_ids"][batch["labels"] != IGNORE_INDEX]
@@ -268,3 +263,54 @@ def test_masked_places_show_the_mask_token_mostly(corpus):
         for batch in data.epoch(epoch)
     ]
     assert 0.76 < (torch.cat(shown) == MASK).float().mean() < 0.84
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch size is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"max_length": 4}, "at least 5"),
+        ({"max_length": 2, "next_sentence": False}, "at least 3"),
+        ({"rates": MaskingRates(picked=0)}, "must add up to 1"),
+        ({"rates": MaskingRates(picked=1.5)}, "must add up to 1"),
+        ({"rates": MaskingRates(to_mask=0.9)}, "must add up to 1"),
+        ({"rates": MaskingRates(to_random=-0.1, unchanged=0.3)}, "must add up to 1"),
+    ],
+)
+def test_options_that_are_out_of_range_are_refused(corpus, options, message):
+    with pytest.raises(MiniBertError, match=message):
+        batches(corpus, **options)
+
+
+@pytest.mark.parametrize("documents", [[9], [1, 1, 1], [9, 1, 1]])
+def test_a_corpus_without_two_documents_of_two_sentences_gives_no_pairs(tmp_path, documents):
+    corpus = toy_corpus(tmp_path, documents)
+    have = sum(count > 1 for count in documents)
+    with pytest.raises(
+        MiniBertError, match=f"only {have} of {len(documents)} documents have a sec"
+    ):
+        batches(corpus)
+    assert list(batches(corpus, next_sentence=False).epoch(0))
+
+
+def test_the_refusal_names_the_part_of_the_corpus_that_has_no_pairs(tmp_path):
+    train, held_out = toy_corpus(tmp_path, [1] * 30 + [2] * 2).split(1e-9)
+    batches(train)
+    with pytest.raises(MiniBertError, match="only 0 of 2 held-out documents have"):
+        batches(held_out)
+    train, _ = toy_corpus(tmp_path, [2] * 3, name="small").split(1e-9)
+    with pytest.raises(MiniBertError, match="only 1 of 1 training documents have"):
+        batches(train)
+
+
+def test_a_vocabulary_of_special_tokens_alone_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("one", encoding="utf-8")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]"]
+    tokenizer = BertTokenizer({token: index for index, token in enumerate(special)})
+    build_corpus([tmp_path / "a.txt"], tokenizer, tmp_path / "corpus")
+    with pytest.raises(MiniBertError, match="only special tokens"):
+        batches(Corpus.open(tmp_path / "corpus"), next_sentence=False)

@@ -2,7 +2,7 @@
 
 from minibert.data.corpus.build import build_corpus
 from minibert.data.corpus.corpus import Corpus
-from minibert.data.corpus.documents import Layout
+from minibert.data.corpus.documents import FormatOptions
 from minibert.tokenization.tokenizer import BertTokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -21,5 +21,5 @@ def toy_corpus(folder, sentences_per_document, *, sentence_length=1, name="toy")
     path = folder / "toy.txt"
     path.write_text(text, encoding="utf-8")
     tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
-    build_corpus([path], tokenizer, folder / name, layout=Layout(lines="sentences"))
+    build_corpus([path], tokenizer, folder / name, format_options=FormatOptions(lines="sentences"))
     return Corpus.open(folder / name)

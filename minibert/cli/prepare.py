@@ -61,38 +61,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_folder(options.output, new=True)
-    from minibert.data.corpus.build import Report, build_corpus
-    from minibert.data.corpus.documents import Layout
+    from minibert.data.corpus.build import CorpusStats, build_corpus
+    from minibert.data.corpus.documents import FormatOptions
     from minibert.tokenization.vocab import TOO_MUCH_UNKNOWN
 
     tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
 
-    def show(report: Report) -> None:
+    def show(stats: CorpusStats) -> None:
         if sys.stderr.isatty():
-            print(f"\r{report.tokens:,} tokens", end="\r", file=sys.stderr, flush=True)
+            print(f"\r{stats.tokens:,} tokens", end="\r", file=sys.stderr, flush=True)
 
-    report = build_corpus(
+    stats = build_corpus(
         options.paths,
         tokenizer,
         options.output,
-        layout=Layout(
+        format_options=FormatOptions(
             lines=options.lines, chapters=not options.whole_books, text_field=options.text_field
         ),
         workers=_workers(options) if options.workers is None else options.workers,
-        segment=None if options.segmenter is None else _function(options.segmenter),
+        segmenter=None if options.segmenter is None else _function(options.segmenter),
         drop_duplicates=not options.keep_copies,
         on_progress=show,
     )
-    print(report.in_words())
+    print(stats.summary())
     print(f"the corpus is in {options.output}")
-    if report.unknown_tokens > TOO_MUCH_UNKNOWN * report.tokens:
+    if stats.unknown_tokens > TOO_MUCH_UNKNOWN * stats.tokens:
         print(
             f"note: the vocabulary does not have the characters of this text; make one of it: "
             f"minibert train-vocab {shlex.join(map(str, options.paths))} "
             "--output vocab.txt",
             file=sys.stderr,
         )
-    if report.documents == 1:
+    if stats.documents == 1:
         print(
             "note: this is one document, and pretraining needs many; put a blank line between "
             "documents, or say what a line is: --lines documents.",
@@ -104,9 +104,9 @@ def _workers(options: argparse.Namespace) -> int:
     """All CPUs, if there is text enough."""
     if options.segmenter is not None:
         return 1  # not every function can be sent to another process
-    from minibert.data.corpus.text_files import text_files
+    from minibert.data.corpus.documents import find_text_files
 
-    size = sum(path.stat().st_size for path in text_files(options.paths, []))
+    size = sum(path.stat().st_size for path in find_text_files(options.paths, []))
     return 1 if size < MUCH_TEXT else os.cpu_count() or 1
 
 

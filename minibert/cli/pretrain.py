@@ -205,7 +205,7 @@ def _write_report(
 
     log = output / "training" / "log.jsonl"
     majority = None
-    labels = judge.plan(0).labels
+    labels = judge.sequences(0).labels
     if labels is not None and "next_sentence_accuracy" in scores:
         majority = next_sentence_majority(torch.from_numpy(labels))
         scores = scores | {"next_sentence_majority": majority}

@@ -337,10 +337,16 @@ def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator
     Raises:
         MiniBertError: there is no such file, it cannot be read, or most of its lines are no text.
     """
-    from minibert.data.corpus.documents import Findings, Layout, read_documents
+    from minibert.data.corpus.documents import (
+        FormatOptions,
+        ReadStats,
+        find_text_files,
+        read_documents,
+    )
 
-    findings = Findings()
-    for document in read_documents(paths, Layout(text_field=text_field), findings):
+    stats = ReadStats()
+    files = find_text_files(paths, stats.folders)
+    for document in read_documents(files, FormatOptions(text_field=text_field), stats):
         yield document.text
-    for told in findings.in_words():
-        print(f"note: {told}", file=sys.stderr)
+    for warning in stats.warnings():
+        print(f"note: {warning}", file=sys.stderr)

@@ -1,32 +1,41 @@
-"""Documents -> pairs (A, B) with the question "does B follow A?", as in Google's code.
+"""Google's sentence pairs and masking, draw for draw: the same instances from the same seed.
 
-This is the readable version, sentence by sentence; it draws the same random numbers in the same
-order as Google's `create_pretraining_data.py`, and so makes the same pairs from the same seed.
-`pair_plan.py` makes the pairs for training, faster and without the weaknesses below.
+`data/pretraining/nsp_pairs.py` and `data/pretraining/masking.py` run by default. They handle a
+whole epoch or batch at once, which is faster, and depart from Google's code on purpose.
 
-    pairs = list(sentence_pairs(documents, 0, max_length=128, rng=random.Random(12345)))
+Sentence pairs:
 
-How a pair comes about: sentences are gathered until they fill a sequence. A random number of them
-is A. In half of the cases the others are B ("B follows A"). In the other half B is taken from a
-random place of another document, and the others go back to be used in the next pair.
+- Google: a true B ends with its document, but a random B goes on until the sequence is full. A
+  sentence left over at the end of a document is always the A of a random pair. So the lengths of A
+  and B predict the label better than chance does, and a model learns that first.
+  minibert: random pairs get their Bs by swapping Bs of about the same length with each other, so
+  the lengths say nothing about the label.
+- Google: a sentence may be the random B of several pairs. minibert: it is in one pair per epoch.
+- Google: a document of one sentence only makes random pairs, so more than half of the labels are
+  `IS_RANDOM`. minibert: such sentences make pairs without a label.
+- Google: a random B is drawn up to ten times until it is from another document. With one document
+  it never is, and B may even be the true next sentence. minibert: B is always from another one.
+- Google: a pair that is too long loses one token at a time, each from a random end. minibert: the
+  number of tokens to remove from each end is drawn at once, from the same distribution.
+- Google: five sets of pairs and masks are made, and repeated. minibert: every epoch makes its own.
 
-Known weaknesses, kept because the results must be Google's:
-- The other document is drawn up to ten times until it is another one. With a single document it
-  never is, and then B may come from the same one and even be the real next sentence.
-- A gathering of one sentence always gets a random B, so more than half of the pairs are random.
-- A true B ends with its document at the latest, a random one goes on until the sequence is full. So
-  where documents are short, the length of B tells something of the label.
+Masking:
 
-Source: `create_instances_from_document` and `truncate_seq_pair`; Devlin et al. 2018, section 3.1.
+- Google: a fixed number of tokens is picked. minibert: each is picked with the same probability.
+- Google: [UNK] may be picked. minibert: it is not.
+- Google: a random token may be any entry of the vocabulary, even [CLS], [SEP] or [PAD]. minibert:
+  special and [unused] tokens are excluded.
+
+Source: Google's `create_pretraining_data.py`; Devlin et al. 2018, section 3.1.
 """
 
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from minibert.data.pretraining.masking import google_masking
-from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM, SPECIAL_TOKENS_OF_A_PAIR
+from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM
 from minibert.tokenization.tokenizer import BertTokenizer
+from minibert.tokenization.wordpiece import CONTINUES
 
 Sentence = Sequence[int]
 Document = Sequence[Sentence]
@@ -34,42 +43,102 @@ Document = Sequence[Sentence]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs of sentences, as ids without special tokens.
+    """Two texts as ids, without special tokens."""
 
-    Attributes:
-        first: A.
-        second: B.
-        next_sentence_label: 0 if B follows A, 1 if B is from elsewhere.
-    """
+    first: list[int]  # A
+    second: list[int]  # B
+    next_sentence_label: int  # IS_NEXT or IS_RANDOM
 
-    first: list[int]
-    second: list[int]
+
+@dataclass(frozen=True)
+class Instance:
+    """What Google's script writes for one pair."""
+
+    input_ids: list[int]  # [CLS] A [SEP] B [SEP], masked
+    segment_ids: list[int]  # 0 for [CLS] A [SEP], 1 for B [SEP]
+    masked_lm_positions: list[int]
+    masked_lm_ids: list[int]  # the original ids at these positions
     next_sentence_label: int
 
 
-def sentence_pairs(
+def google_instances(
     documents: Sequence[Document],
-    index: int,
-    *,
-    max_length: int,
+    tokenizer: BertTokenizer,
     rng: random.Random,
-    short_probability: float = 0.1,
-) -> Iterator[Pair]:
-    """The pairs of one document, one at a time: nothing is drawn before it is asked for.
+    *,
+    max_seq_length: int = 128,
+    dupe_factor: int = 5,
+    short_seq_prob: float = 0.1,
+    masked_lm_prob: float = 0.15,
+    max_predictions_per_seq: int = 20,
+) -> list[Instance]:
+    """Return all that Google's script writes for these documents.
 
     Args:
-        documents: all of them; random B come from here.
+        documents: sentences as ids, without special tokens; no document is empty.
+        tokenizer: the tokenizer of these ids.
+        rng: `random.Random(seed)`; Google's default seed is 12345.
+        max_seq_length: the number of tokens in a sequence.
+        dupe_factor: passes over all documents, each with its own pairs and masks.
+        short_seq_prob: see `google_pairs`.
+        masked_lm_prob: see `google_masking`.
+        max_predictions_per_seq: see `google_masking`.
+
+    Source: `create_training_instances`.
+    """
+    documents = list(documents)
+    rng.shuffle(documents)
+    instances = []
+    for index in list(range(len(documents))) * dupe_factor:
+        pairs = google_pairs(
+            documents, index, rng, max_seq_length=max_seq_length, short_seq_prob=short_seq_prob
+        )
+        for pair in pairs:  # masking draws from the same generator, right after each pair
+            ids = tokenizer.build_inputs_with_special_tokens(pair.first, pair.second)
+            segments = tokenizer.create_token_type_ids_from_sequences(pair.first, pair.second)
+            masked, positions = google_masking(
+                ids,
+                tokenizer,
+                rng,
+                masked_lm_prob=masked_lm_prob,
+                max_predictions_per_seq=max_predictions_per_seq,
+            )
+            originals = [ids[position] for position in positions]
+            label = pair.next_sentence_label
+            instances.append(Instance(masked, segments, positions, originals, label))
+    rng.shuffle(instances)
+    return instances
+
+
+def google_pairs(
+    documents: Sequence[Document],
+    index: int,
+    rng: random.Random,
+    *,
+    max_seq_length: int,
+    short_seq_prob: float = 0.1,
+) -> Iterator[Pair]:
+    """Yield the pairs of one document; nothing is drawn before the next pair is asked for.
+
+    Sentences are gathered until they fill a sequence. A random number of them is A. In half of the
+    cases the others are B. In the other half B is taken from a random place of another document,
+    and the others are put back for the next pair.
+
+    Args:
+        documents: all documents; a random B comes from here.
         index: the document to make pairs of.
-        max_length: tokens of a finished sequence, [CLS] and both [SEP] included.
-        rng: where chance comes from.
-        short_probability: how often the pairs of a document are shorter, so that the model also
-            sees short texts.
+        rng: the source of randomness.
+        max_seq_length: the number of tokens in a sequence, [CLS] and both [SEP] included.
+        short_seq_prob: the probability that the pairs of a document are shorter, so that the model
+            also learns short sequences.
+
+    Source: `create_instances_from_document`.
     """
     document = documents[index]
-    longest = max_length - SPECIAL_TOKENS_OF_A_PAIR
-    target = longest
-    if rng.random() < short_probability:
-        target = rng.randint(2, longest)
+    max_num_tokens = max_seq_length - 3  # [CLS], [SEP], [SEP]
+    target = max_num_tokens
+    if rng.random() < short_seq_prob:
+        target = rng.randint(2, max_num_tokens)
 
     gathered: list[Sentence] = []
     position = 0
@@ -77,25 +146,27 @@ def sentence_pairs(
         gathered.append(document[position])
         is_last = position == len(document) - 1
         if is_last or sum(map(len, gathered)) >= target:
-            in_first = rng.randint(1, len(gathered) - 1) if len(gathered) >= 2 else 1
-            first = _joined(gathered[:in_first])
+            a_end = rng.randint(1, len(gathered) - 1) if len(gathered) >= 2 else 1
+            first = [token for sentence in gathered[:a_end] for token in sentence]
             if len(gathered) == 1 or rng.random() < 0.5:
                 label = IS_RANDOM
-                second = _from_another_document(documents, index, target - len(first), rng)
-                position -= len(gathered) - in_first  # put back what was not used
+                second = _random_text(documents, index, target - len(first), rng)
+                position -= len(gathered) - a_end  # put back what was not used
             else:
                 label = IS_NEXT
-                second = _joined(gathered[in_first:])
-            _truncate(first, second, longest, rng)
+                second = [token for sentence in gathered[a_end:] for token in sentence]
+            while len(first) + len(second) > max_num_tokens:  # `truncate_seq_pair`
+                longer = first if len(first) > len(second) else second
+                longer.pop(0 if rng.random() < 0.5 else -1)
             yield Pair(first, second, label)
             gathered = []
         position += 1
 
 
-def _from_another_document(
-    documents: Sequence[Document], index: int, wanted: int, rng: random.Random
+def _random_text(
+    documents: Sequence[Document], index: int, target: int, rng: random.Random
 ) -> list[int]:
-    """Sentences from a random place of a random document until there are `wanted` tokens."""
+    """Return at least `target` tokens from a random place of another document, if it has them."""
     for _ in range(10):
         other = rng.randint(0, len(documents) - 1)
         if other != index:
@@ -105,87 +176,54 @@ def _from_another_document(
     tokens: list[int] = []
     for sentence in document[start:]:
         tokens += sentence
-        if len(tokens) >= wanted:
+        if len(tokens) >= target:
             break
     return tokens
 
 
-def _truncate(first: list[int], second: list[int], longest: int, rng: random.Random) -> None:
-    """Take single tokens from either end of the longer one until both together fit."""
-    while len(first) + len(second) > longest:
-        longer = first if len(first) > len(second) else second
-        if rng.random() < 0.5:
-            del longer[0]
-        else:
-            longer.pop()
-
-
-def _joined(sentences: Sequence[Sentence]) -> list[int]:
-    return [token for sentence in sentences for token in sentence]
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What Google's script writes for one pair.
-
-    Attributes:
-        input_ids: [CLS] a [SEP] b [SEP] with words hidden.
-        segment_ids: 0 for [CLS] a [SEP], 1 for b [SEP].
-        masked_lm_positions: the places that must be guessed.
-        masked_lm_ids: what stood there.
-        next_sentence_label: 0 if B follows A, 1 if B is from elsewhere.
-    """
-
-    input_ids: list[int]
-    segment_ids: list[int]
-    masked_lm_positions: list[int]
-    masked_lm_ids: list[int]
-    next_sentence_label: int
-
-
-def google_instances(
-    documents: Sequence[Document],
+def google_masking(
+    input_ids: Sequence[int],
     tokenizer: BertTokenizer,
     rng: random.Random,
     *,
-    max_length: int = 128,
-    repeats: int = 5,
-    short_probability: float = 0.1,
-    masked_share: float = 0.15,
-    most_masked: int = 20,
-) -> list[Instance]:
-    """All that Google's script writes for these documents.
+    masked_lm_prob: float = 0.15,
+    max_predictions_per_seq: int = 20,
+    whole_word: bool = False,
+) -> tuple[list[int], list[int]]:
+    """Return the masked ids of one sequence, and the positions to predict, ascending.
 
     Args:
-        documents: sentences as ids, without special tokens; no document is empty.
-        tokenizer: of these ids.
-        rng: `random.Random(seed)`; Google's default seed is 12345.
-        max_length: tokens of a sequence.
-        repeats: passes over all documents, each with its own pairs and masks (`dupe_factor`).
-        short_probability: see `sentence_pairs`.
-        masked_share: see `google_masking`.
-        most_masked: see `google_masking`.
+        input_ids: [CLS] A [SEP] B [SEP].
+        tokenizer: the tokenizer of these ids.
+        rng: the source of randomness.
+        masked_lm_prob: the share of all tokens, special ones included, to pick; at least one is.
+        max_predictions_per_seq: the largest number of tokens to pick.
+        whole_word: pick all tokens of a word or none. A word with too many tokens is skipped.
+
+    Source: `create_masked_lm_predictions`.
     """
-    documents = list(documents)
-    rng.shuffle(documents)
-    instances = []
-    for index in list(range(len(documents))) * repeats:
-        pairs = sentence_pairs(
-            documents, index, max_length=max_length, rng=rng, short_probability=short_probability
-        )
-        # Masking draws from the same numbers, right after each pair.
-        for pair in pairs:
-            ids = tokenizer.build_inputs_with_special_tokens(pair.first, pair.second)
-            segments = tokenizer.create_token_type_ids_from_sequences(pair.first, pair.second)
-            masked = google_masking(ids, tokenizer, rng, share=masked_share, most=most_masked)
-            instances.append(
-                Instance(
-                    masked.input_ids,
-                    segments,
-                    masked.positions,
-                    masked.original_ids,
-                    pair.next_sentence_label,
-                )
-            )
-    rng.shuffle(instances)
-    return instances
+    words: list[list[int]] = []  # the positions of each word; without `whole_word`, of each token
+    for position, token in enumerate(tokenizer.convert_ids_to_tokens(input_ids)):
+        if token in (tokenizer.cls_token, tokenizer.sep_token):
+            continue
+        if whole_word and words and token.startswith(CONTINUES):
+            words[-1].append(position)
+        else:
+            words.append([position])
+    rng.shuffle(words)
+
+    masked = list(input_ids)
+    positions: list[int] = []
+    wanted = min(max_predictions_per_seq, max(1, round(len(input_ids) * masked_lm_prob)))
+    for word in words:
+        if len(positions) >= wanted:
+            break
+        if len(positions) + len(word) > wanted:
+            continue
+        for position in word:
+            if rng.random() < 0.8:
+                masked[position] = tokenizer.mask_token_id
+            elif rng.random() >= 0.5:  # half of the other 20 % become a random token
+                masked[position] = rng.randint(0, tokenizer.vocab_size - 1)
+            positions.append(position)
+    return masked, sorted(positions)

@@ -158,11 +158,11 @@ def identity_of(batches: PretrainingBatches) -> dict[str, Any]:
         "masking": None if batches.rates == MaskingRates() else asdict(batches.rates),
     }
     return {
-        "corpus": batches.corpus.identity,
+        "corpus": batches.corpus.fingerprint,
         "batch_size": batches.batch_size,
         "bucket": batches.bucket,
         "max_length": batches.max_length,
-        "short_probability": batches.short_probability,
+        "short_probability": batches.short_seq_prob,
         "next_sentence": batches.next_sentence,
     } | {name: value for name, value in unusual.items() if value is not None}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minibert.data.builtin.library_docs import library_paragraphs, library_sentences
-from minibert.data.corpus.build import Report, build_corpus
+from minibert.data.corpus.build import CorpusStats, build_corpus
 from minibert.files import write_atomic
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
@@ -34,7 +34,7 @@ def write_library_text(path: Path) -> int:
     return len(documents)
 
 
-def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Report:
+def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> CorpusStats:
     """Learn a vocabulary from that text, and tokenize the text with it.
 
     Args:

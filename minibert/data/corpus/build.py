@@ -1,17 +1,16 @@
-"""Raw text -> a tokenized corpus, once, before training; in several processes.
+"""Raw text -> a tokenized corpus on disk, once, before pretraining.
 
-    report = build_corpus(["books"], tokenizer, "my-corpus", workers=4)
-    print(report.in_words())
+    stats = build_corpus(["books"], tokenizer, "my-corpus", workers=4)
+    print(stats.summary())
     corpus = Corpus.open("my-corpus")
 
-One process reads files, leaves out copies, and hands on bundles of documents; the workers cut them
-into sentences and those into tokens; what comes back is written in the order of the text, so the
-corpus is the same for any number of workers. At most a few bundles are under way, so memory does
-not grow with the text: 100 MB and 1 GB of generated English, two workers, took 224 and 236 MB in
-all processes together at most, and 10 and 93 seconds.
+One process reads the files, drops duplicates and groups documents into shards; workers tokenize
+the shards. Only a few are in progress at a time, so memory does not grow with the text: with two
+workers, all processes together took at most 224 MB for 100 MB of English, and 236 MB for 1 GB.
 """
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -26,54 +25,76 @@ from minibert.data.corpus.corpus import (
     SENTENCES,
     TOKENS,
     WORD_STARTS,
-    Array,
 )
-from minibert.data.corpus.documents import Document, Findings, Layout, read_documents
-from minibert.data.corpus.duplicates import SeenBefore, fingerprint
-from minibert.data.corpus.tokenize_shards import Segmenter, TokenizedBundle, tokenize_bundles
+from minibert.data.corpus.documents import (
+    Document,
+    FormatOptions,
+    ReadStats,
+    find_text_files,
+    read_documents,
+)
+from minibert.data.corpus.tokenize_shards import Segmenter, text_fingerprint, tokenize_shards
 from minibert.errors import MiniBertError
 from minibert.files import CORPUS_FILE, atomic_folder, check_folder, write_json
 from minibert.tokenization.tokenizer import BertTokenizer
 
-BUNDLE = 500_000  # characters that a worker gets at once
-# A shorter paragraph that comes again ("Yes.") is language; a longer one is a copy.
-SHORTEST_COPY = 80  # characters
+SHARD_CHARS = 500_000
+# A shorter paragraph may occur again by chance ("Yes."); a longer one is a copy.
+MIN_DUPLICATE_CHARS = 80
+SLOTS = 8  # places in the table of fingerprints that one may take
 
 
 @dataclass
-class Report:
-    """What became of the text.
-
-    Attributes:
-        documents, sentences, tokens: in the corpus.
-        unknown_tokens: of the tokens, those that are [UNK].
-        duplicate_documents: left out, because the same text came before.
-        duplicate_paragraphs: likewise, of at least `SHORTEST_COPY` characters.
-        findings: files and lines; see there.
-        seconds: how long it took.
-    """
+class CorpusStats:
+    """What a corpus contains and what was left out."""
 
     documents: int = 0
     sentences: int = 0
     tokens: int = 0
-    unknown_tokens: int = 0
-    duplicate_documents: int = 0
-    duplicate_paragraphs: int = 0
-    findings: Findings = field(default_factory=Findings)
+    unknown_tokens: int = 0  # those of the tokens that are [UNK]
+    duplicate_documents: int = 0  # dropped, because the same text came before
+    duplicate_paragraphs: int = 0  # likewise, of at least `MIN_DUPLICATE_CHARS` characters
+    findings: ReadStats = field(default_factory=ReadStats)
     seconds: float = 0.0
 
-    def in_words(self) -> str:
-        """A few lines for people."""
-        found = self.findings
-        told = [
-            f"{found.files:,} files, {found.lines:,} lines: {self.documents:,} documents, "
-            f"{self.sentences:,} sentences, {self.tokens:,} tokens, of which "
-            f"{self.unknown_tokens / max(self.tokens, 1):.2%} are unknown to the vocabulary; "
-            f"{self.seconds:.0f} s",
-            f"left out as exact copies: {self.duplicate_documents:,} documents, "
+    def summary(self) -> str:
+        """Return a few lines of text for the user."""
+        unknown = self.unknown_tokens / max(self.tokens, 1)
+        lines = [
+            f"{self.findings.files:,} files, {self.findings.lines:,} lines: {self.documents:,} "
+            f"documents, {self.sentences:,} sentences, {self.tokens:,} tokens ({unknown:.2%} "
+            f"unknown to the vocabulary); {self.seconds:.0f} s",
+            f"dropped exact duplicates: {self.duplicate_documents:,} documents, "
             f"{self.duplicate_paragraphs:,} paragraphs",
         ]
-        return "\n".join(told + found.in_words())
+        return "\n".join(lines + self.findings.warnings())
+
+
+class DuplicateFilter:
+    """Recognize texts that came before, in a fixed amount of memory.
+
+    Each text leaves a 64-bit fingerprint in a table. When the table is full, new fingerprints
+    replace old ones, so duplicates that are millions of texts apart are missed.
+
+    Example:
+        >>> duplicates = DuplicateFilter()
+        >>> [duplicates.is_duplicate(text) for text in ("a", "b", "a")]
+        [False, False, True]
+    """
+
+    def __init__(self, size: int = 1 << 22) -> None:  # 32 MB
+        self.table = array("Q", bytes(8 * size))
+
+    def is_duplicate(self, text: str) -> bool:
+        """Return whether the text came before, and remember it."""
+        fingerprint = text_fingerprint(text)
+        start = fingerprint % (len(self.table) - SLOTS + 1)
+        slots = self.table[start : start + SLOTS]
+        if fingerprint in slots:
+            return True
+        slot = slots.index(0) if 0 in slots else (fingerprint >> 32) % SLOTS
+        self.table[start + slot] = fingerprint
+        return False
 
 
 def build_corpus(
@@ -81,25 +102,25 @@ def build_corpus(
     tokenizer: BertTokenizer,
     folder: Path | str,
     *,
-    layout: Layout | None = None,
+    format_options: FormatOptions | None = None,
     workers: int = 1,
-    segment: Segmenter | None = None,
+    segmenter: Segmenter | None = None,
     drop_duplicates: bool = True,
-    on_progress: Callable[[Report], None] | None = None,
-) -> Report:
+    on_progress: Callable[[CorpusStats], None] | None = None,
+) -> CorpusStats:
     """Tokenize text and write it as a corpus.
 
     Args:
-        paths: files, and folders of files; see `documents.py`.
-        tokenizer: goes into the folder, too.
-        folder: where the corpus goes; it must not exist yet. It is there when all is done.
-        layout: how documents lie in the files.
-        workers: processes that tokenize; 1 starts none. With more, a script must call this under
-            `if __name__ == "__main__":`.
-        segment: text -> words, for whole-word masking in Chinese (see `word_starts.py`); with
-            several workers a function that an imported module defines.
-        drop_duplicates: leave out exact copies of documents, and of long paragraphs.
-        on_progress: called now and then with what there is so far.
+        paths: text files, and folders of text files.
+        tokenizer: saved in the same folder.
+        folder: where the corpus goes; it must not exist yet. It appears when it is complete.
+        format_options: how documents are laid out in the files.
+        workers: the number of processes that tokenize; 1 starts none. With more, a script must
+            call this function under `if __name__ == "__main__":`.
+        segmenter: text -> words, for whole-word masking in Chinese. With several workers, it must
+            be defined in an importable module.
+        drop_duplicates: drop exact duplicates of documents, and of long paragraphs.
+        on_progress: called after each shard.
 
     Raises:
         MiniBertError: the text cannot be read or is empty, or the folder cannot be written.
@@ -109,92 +130,76 @@ def build_corpus(
         raise MiniBertError(f"workers is {workers}; it must be at least 1.")
     folder = Path(folder)
     check_folder(folder, new=True)
-    report = Report()
-    documents = read_documents(paths, layout or Layout(), report.findings)
+    stats = CorpusStats()
+    text_files = find_text_files(paths, stats.findings.folders)
+    documents = read_documents(text_files, format_options or FormatOptions(), stats.findings)
     if drop_duplicates:
-        documents = _without_copies(documents, report)
+        documents = _drop_duplicates(documents, stats)
+    names = [TOKENS, SENTENCES, DOCUMENTS, FINGERPRINTS] + [WORD_STARTS] * (segmenter is not None)
     with atomic_folder(folder) as temporary:
         tokenizer.save_pretrained(temporary)
-        with ExitStack() as files:
-            writer = _Writer(temporary, files, words=segment is not None)
-            for bundle in tokenize_bundles(
-                _bundles(documents), temporary, tokenizer, segment, workers=workers
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((temporary / name).open("wb")) for name in names}
+            files[SENTENCES].write(bytes(8))
+            files[DOCUMENTS].write(bytes(8))
+            for shard in tokenize_shards(
+                _shards(documents), temporary, tokenizer, segmenter, workers=workers
             ):
-                writer.write(bundle)
-                report.documents += len(bundle.document_lengths)
-                report.sentences += len(bundle.sentence_lengths)
-                report.tokens += len(bundle.tokens)
-                report.unknown_tokens += int((bundle.tokens == tokenizer.unk_token_id).sum())
+                sentence_starts = stats.tokens + np.cumsum(shard.sentence_lengths)
+                document_starts = stats.sentences + np.cumsum(shard.document_lengths)
+                files[TOKENS].write(shard.tokens.tobytes())
+                files[SENTENCES].write(sentence_starts.astype("<i8").tobytes())
+                files[DOCUMENTS].write(document_starts.astype("<i8").tobytes())
+                files[FINGERPRINTS].write(shard.fingerprints.astype("<u8").tobytes())
+                if shard.word_starts is not None:
+                    files[WORD_STARTS].write(shard.word_starts.tobytes())
+                stats.documents += len(shard.document_lengths)
+                stats.sentences += len(shard.sentence_lengths)
+                stats.tokens += len(shard.tokens)
+                stats.unknown_tokens += int((shard.tokens == tokenizer.unk_token_id).sum())
                 if on_progress is not None:
-                    on_progress(report)
-        if not report.tokens:
-            told = "there is no text in these files, so there is nothing to learn"
-            raise MiniBertError("; ".join([told, *report.findings.in_words()]) + ".")
-        about = {
+                    on_progress(stats)
+        if not stats.tokens:
+            reasons = ["there is no text in these files to learn from", *stats.findings.warnings()]
+            raise MiniBertError("; ".join(reasons) + ".")
+        description = {
             "format": FORMAT,
             "vocab_size": tokenizer.vocab_size,
-            "word_starts": segment is not None,
-            **asdict(report),
+            "word_starts": segmenter is not None,
+            **asdict(stats),
         }
-        del about["seconds"]  # so that the same text gives the same files
-        write_json(temporary / CORPUS_FILE, about)
-    report.seconds = time.monotonic() - started
-    return report
+        del description["seconds"]  # so that the same text gives the same files
+        write_json(temporary / CORPUS_FILE, description)
+    stats.seconds = time.monotonic() - started
+    return stats
 
 
-def _without_copies(documents: Iterable[Document], report: Report) -> Iterator[Document]:
-    """Leave out what came before, word for word."""
-    document_seen, paragraph_seen = SeenBefore(), SeenBefore()
+def _drop_duplicates(documents: Iterable[Document], stats: CorpusStats) -> Iterator[Document]:
+    """Drop documents, and long paragraphs, that came before word for word."""
+    seen_documents, seen_paragraphs = DuplicateFilter(), DuplicateFilter()
     for document in documents:
-        if document_seen(fingerprint(document.text)):
-            report.duplicate_documents += 1
+        if seen_documents.is_duplicate(document.text):
+            stats.duplicate_documents += 1
             continue
         kept = [
             paragraph
             for paragraph in document.paragraphs
-            if len(paragraph) < SHORTEST_COPY or not paragraph_seen(fingerprint(paragraph))
+            if len(paragraph) < MIN_DUPLICATE_CHARS or not seen_paragraphs.is_duplicate(paragraph)
         ]
-        report.duplicate_paragraphs += len(document.paragraphs) - len(kept)
+        stats.duplicate_paragraphs += len(document.paragraphs) - len(kept)
         if kept:
             yield Document(kept, document.are_sentences)
 
 
-def _bundles(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Enough documents at a time to be worth sending to another process."""
-    bundle: list[Document] = []
+def _shards(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Group documents into shards of `SHARD_CHARS` characters or a little more."""
+    shard: list[Document] = []
     characters = 0
     for document in documents:
-        bundle.append(document)
+        shard.append(document)
         characters += sum(map(len, document.paragraphs))
-        if characters >= BUNDLE:
-            yield bundle
-            bundle, characters = [], 0
-    if bundle:
-        yield bundle
-
-
-class _Writer:
-    """Appends bundles to the files of a corpus."""
-
-    def __init__(self, folder: Path, files: ExitStack, *, words: bool) -> None:
-        names = (TOKENS, SENTENCES, DOCUMENTS, FINGERPRINTS, *((WORD_STARTS,) if words else ()))
-        self._files = {name: files.enter_context((folder / name).open("wb")) for name in names}
-        self._tokens = self._sentences = 0
-        self._append(SENTENCES, np.zeros(1, "<i8"))
-        self._append(DOCUMENTS, np.zeros(1, "<i8"))
-
-    def write(self, bundle: TokenizedBundle) -> None:
-        """Append a bundle's tokens, and the places where its sentences and documents end."""
-        sentence_ends = self._tokens + np.cumsum(bundle.sentence_lengths)
-        document_ends = self._sentences + np.cumsum(bundle.document_lengths)
-        self._append(TOKENS, bundle.tokens)
-        self._append(SENTENCES, sentence_ends.astype("<i8"))
-        self._append(DOCUMENTS, document_ends.astype("<i8"))
-        self._append(FINGERPRINTS, bundle.fingerprints.astype("<u8"))
-        if bundle.word_starts is not None:
-            self._append(WORD_STARTS, bundle.word_starts)
-        self._tokens += len(bundle.tokens)
-        self._sentences += len(bundle.sentence_lengths)
-
-    def _append(self, name: str, numbers: Array) -> None:
-        self._files[name].write(numbers.tobytes())
+        if characters >= SHARD_CHARS:
+            yield shard
+            shard, characters = [], 0
+    if shard:
+        yield shard

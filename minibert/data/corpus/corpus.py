@@ -1,15 +1,14 @@
-"""A tokenized corpus: flat arrays on disk, of which only what is used is in memory.
+"""A tokenized corpus: memory-mapped arrays of token ids, sentences and documents.
 
-    tokens      [ 2023 2003 1037 ... | 1996 ... | 2016 ... ]     every token of every document
-    sentences   [ 0, 12, 31, ... ]                               where each sentence begins
-    documents   [ 0, 7, 19, ... ]                                which sentence each document
-                                                                 begins with
-So a sentence, a run of sentences and a document are each one slice of `tokens`. There are no
-special tokens in it. `build_corpus.py` writes it; `docs/corpus_format.md` is the format.
+    tokens      [ 2023 2003 1037 ... | 1996 ... | 2016 ... ]   the ids of all documents
+    sentences   [ 0, 12, 31, ... ]   where each sentence starts in `tokens`
+    documents   [ 0, 7, 19, ... ]    where each document starts in `sentences`
+
+A sentence, a run of sentences and a document are each one slice of `tokens`. There are no special
+tokens in it. `build.py` writes the files; `docs/corpus_format.md` describes them.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -29,53 +28,36 @@ FINGERPRINTS, WORD_STARTS = "fingerprints.bin", "word_starts.bin"
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def token_type(vocab_size: int) -> str:
-    """The numbers that tokens are stored as: two bytes where that is enough, else four."""
+def token_dtype(vocab_size: int) -> str:
+    """Return the dtype of token ids on disk: two bytes if the vocabulary allows it, else four."""
     return "<u2" if vocab_size < 65_536 else "<u4"
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents as ids, all of a folder or a part of them.
-
-    Attributes:
-        folder: where it lies.
-        tokens: all ids of the folder, in the order of the text.
-        sentences: (sentences + 1,) where in `tokens` each sentence begins; last, where all ends.
-        documents: (documents + 1,) likewise, where in `sentences` each document begins.
-        fingerprints: (documents,) the same text has the same number.
-        word_starts: as long as `tokens`, 1 where a word begins; None if no segmenter was used.
-        chosen: the numbers of the documents that belong to this corpus.
-        about: what `corpus.json` says.
-        part: which documents these are, in words.
-
-    Example:
-        >>> corpus = Corpus.open("my-corpus")
-        >>> corpus.document(0)[0]  # the ids of the first sentence of the first document
-    """
+    """All documents of a corpus folder, or a part of them."""
 
     folder: Path
-    tokens: Array
-    sentences: Array
-    documents: Array
-    fingerprints: Array
-    word_starts: Array | None
-    chosen: Array
-    about: Mapping[str, Any]
-    part: str = "in it"
+    tokens: Array  # all ids in the folder, in the order of the text
+    sentences: Array  # (sentences + 1,) where each starts in `tokens`; last, where all end
+    documents: Array  # (documents + 1,) where each starts in `sentences`; last, where all end
+    fingerprints: Array  # (documents,) a hash of each document's text
+    word_starts: Array | None  # as long as `tokens`, 1 where a word starts; needs a segmenter
+    chosen: Array  # indices of the documents that belong to this part
+    part: str = ""  # how error messages call this part, such as "held-out"
 
     @classmethod
     def open(cls, folder: Path | str) -> "Corpus":
-        """Open what `build_corpus` wrote. Nothing is read yet but what a file's length tells.
+        """Open a folder that `build_corpus` wrote. Tokens are read from disk when they are used.
 
         Raises:
-            MiniBertError: the folder is no corpus, or a file in it is missing, short or damaged.
+            MiniBertError: the folder is not a corpus, or a file in it is missing or damaged.
         """
         folder = Path(folder)
         if not (folder / CORPUS_FILE).is_file():
             raise MiniBertError(
-                f"{folder} is no tokenized corpus (it has no {CORPUS_FILE}); make one from "
-                "text with minibert prepare."
+                f"{folder} is not a tokenized corpus (it has no {CORPUS_FILE}); make one "
+                "from text with minibert prepare."
             )
         about = read_json_object(folder / CORPUS_FILE)
         names = ("tokens", "sentences", "documents", "vocab_size")
@@ -83,49 +65,44 @@ class Corpus:
         if about.get("format") != FORMAT or len(counts) < len(names):
             raise MiniBertError(
                 f"{folder / CORPUS_FILE} does not describe a corpus of format {FORMAT}; "
-                "make the corpus anew from its text."
+                "rebuild the corpus from its text."
             )
         tokens, sentences, documents, vocab_size = counts
-        words = about.get("word_starts") is True
+        segmented = about.get("word_starts") is True
         corpus = cls(
             folder=folder,
-            tokens=_map(folder / TOKENS, token_type(vocab_size), tokens),
-            sentences=_map(folder / SENTENCES, "<i8", sentences + 1),
-            documents=_map(folder / DOCUMENTS, "<i8", documents + 1),
-            fingerprints=_map(folder / FINGERPRINTS, "<u8", documents),
-            word_starts=_map(folder / WORD_STARTS, "<u1", tokens) if words else None,
+            tokens=_map_array(folder / TOKENS, token_dtype(vocab_size), tokens),
+            sentences=_map_array(folder / SENTENCES, "<i8", sentences + 1),
+            documents=_map_array(folder / DOCUMENTS, "<i8", documents + 1),
+            fingerprints=_map_array(folder / FINGERPRINTS, "<u8", documents),
+            word_starts=_map_array(folder / WORD_STARTS, "<u1", tokens) if segmented else None,
             chosen=np.arange(documents),
-            about=about,
         )
-        _check_starts(folder / SENTENCES, corpus.sentences, tokens)
-        _check_starts(folder / DOCUMENTS, corpus.documents, sentences)
+        for starts, total in (corpus.sentences, tokens), (corpus.documents, sentences):
+            if starts[0] != 0 or starts[-1] != total:
+                raise MiniBertError(f"{folder} is damaged; copy it again, or rebuild it.")
         return corpus
 
     def __len__(self) -> int:
         return len(self.chosen)
 
     def document(self, index: int) -> list[Array]:
-        """The sentences of a document, each the ids of its tokens; views, not copies."""
-        start = self.documents[self.chosen[index]]
-        end = self.documents[self.chosen[index] + 1]
+        """Return the sentences of a document, each as a view of its token ids."""
+        document = self.chosen[index]
+        start, end = self.documents[document : document + 2]
         starts = self.sentences[start : end + 1].tolist()
         return [self.tokens[a:b] for a, b in pairwise(starts)]
 
     @cached_property
     def token_count(self) -> int:
-        """Tokens of the chosen documents."""
-        starts = self.sentences[self.documents]
-        return int(np.diff(starts)[self.chosen].sum())
+        """The number of tokens in the documents of this part."""
+        return int(np.diff(self.sentences[self.documents])[self.chosen].sum())
 
     @cached_property
-    def sentence_count(self) -> int:
-        """Sentences of the chosen documents."""
-        return int(np.diff(self.documents)[self.chosen].sum())
+    def fingerprint(self) -> str:
+        """A hash of the texts, of their sentences and of the tokenizer.
 
-    @cached_property
-    def identity(self) -> str:
-        """The same for the same texts, cut into the same sentences and pieces: what a run that
-        resumes must find.
+        A run can only be resumed on a corpus with the same fingerprint.
         """
         digest = hashlib.blake2b(self.fingerprints[self.chosen].tobytes(), digest_size=8)
         digest.update(self.sentences.data)
@@ -136,63 +113,56 @@ class Corpus:
 
     @cached_property
     def tokenizer(self) -> BertTokenizer:
-        """The tokenizer that made the ids; its files lie in the same folder."""
+        """The tokenizer that made the ids, saved in the same folder."""
         return BertTokenizer.from_pretrained(self.folder)
 
-    def split(self, share: float, *, seed: int = 0) -> tuple["Corpus", "Corpus"]:
-        """Hold out documents for evaluation.
+    def split(self, fraction: float, *, seed: int = 0) -> tuple["Corpus", "Corpus"]:
+        """Return a training part and a held-out part for evaluation.
 
-        A document's place is decided by its text and the seed alone: copies of a document stay on
-        one side, and so does each document when text is added. A larger share holds out the same
-        documents and more.
+        The text of a document and the seed alone decide which side it is on. So copies of a
+        document are on the same side, and no document changes sides when text is added. A larger
+        fraction holds out the same documents and more.
 
         Args:
-            share: how likely a document is held out, between 0 and 1; at least two are, since a
-                random next sentence needs another document.
-            seed: another seed holds out others.
-
-        Returns:
-            (to train on, held out).
+            fraction: the probability that a document is held out, between 0 and 1. At least two
+                are, since a random next sentence needs another document.
+            seed: another seed holds out other documents.
 
         Raises:
-            MiniBertError: the share is not between 0 and 1, or nothing would be left.
+            MiniBertError: the fraction is out of range, or no training document would be left.
         """
-        if not 0 < share < 1:
-            raise MiniBertError(f"the share to hold out is {share}; it must be between 0 and 1.")
+        if not 0 < fraction < 1:
+            raise MiniBertError(
+                f"the fraction to hold out is {fraction}; it must be between 0 and 1."
+            )
         factor = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | np.uint64(1)
-        rank = self.fingerprints[self.chosen] * factor  # modulo 2^64: shuffles the fingerprints
-        border = np.uint64(share * 2.0**64)
+        rank = self.fingerprints[self.chosen] * factor  # modulo 2^64, a bijection
+        threshold = np.uint64(fraction * 2.0**64)
         if len(self) > 1:
-            held_out = rank <= max(border, np.partition(rank, 1)[1])
+            held_out = rank <= max(threshold, np.partition(rank, 1)[1])
             if not held_out.all():
-                return self._only(~held_out, "to train on"), self._only(held_out, "held out")
+                return (
+                    replace(self, chosen=self.chosen[~held_out], part="training"),
+                    replace(self, chosen=self.chosen[held_out], part="held-out"),
+                )
         raise MiniBertError(
-            f"{self.folder}: holding out a share of {share:g} of {len(self)} documents, and at "
-            "least two, leaves none to train on; add documents. (A blank line ends one; minibert "
-            "prepare --lines says otherwise.)"
+            f"{self.folder} has {len(self)} documents; holding out a fraction of {fraction:g}, and "
+            "at least two of them, leaves none to train on. Add documents. A blank line ends a "
+            "document unless minibert prepare --lines says otherwise."
         )
 
-    def _only(self, wanted: Array, part: str) -> "Corpus":
-        return replace(self, chosen=self.chosen[wanted], part=part)
 
-
-def _map(path: Path, kind: str, length: int) -> Array:
-    """A file of `length` numbers as an array that is read where it is looked at."""
-    expected = length * np.dtype(kind).itemsize
+def _map_array(path: Path, dtype: str, length: int) -> Array:
+    """Map a file of `length` numbers into memory."""
     try:
-        found = path.stat().st_size
-        if found == expected:
-            # As a plain array: a view of a `memmap` takes ten times as long to make.
-            return np.asarray(np.memmap(path, dtype=kind, mode="r", shape=(length,)))
-    except OSError as error:
-        raise MiniBertError(f"could not read {path}: {error.strerror}.") from error
-    raise MiniBertError(
-        f"{path} has {found:,} bytes where {CORPUS_FILE} says {expected:,}; the corpus is "
-        "damaged: copy it again, or make it anew from its text."
-    )
-
-
-def _check_starts(path: Path, starts: Array, end: int) -> None:
-    """A list of beginnings begins at 0 and ends where the numbers it points into end."""
-    if starts[0] != 0 or starts[-1] != end:
-        raise MiniBertError(f"{path} is damaged; copy the corpus again, or make it anew.")
+        array = np.memmap(path, dtype=dtype, mode="r")
+    except (OSError, ValueError) as error:  # ValueError: it is empty, or ends within a number
+        raise MiniBertError(
+            f"could not read {path}: {error}; copy the corpus again, or rebuild it from its text."
+        ) from error
+    if len(array) != length:
+        raise MiniBertError(
+            f"{path} holds {len(array):,} numbers, but {CORPUS_FILE} says {length:,}. The "
+            "corpus is damaged; copy it again, or rebuild it from its text."
+        )
+    return np.asarray(array)  # slicing a `memmap` is ten times as slow

@@ -1,50 +1,54 @@
-"""Files of raw text -> documents, one at a time, so that memory does not grow with the files.
+"""Text files and folders -> documents, streamed so that memory does not grow with the text.
 
-    for document in read_documents(["books", "news.jsonl"], Layout(), findings := Findings()):
-        ...
-
-- Text (.txt): `Layout.lines` says what a line is.
-- Markdown (.md): a document is what stands between two headings, or the file (`markdown.py`).
-- JSONL (.jsonl, .ndjson): one object a line, one document an object, in the field "text".
-
-A folder stands for all such files in it (`text_files.py`). Lines that are not UTF-8, or not the
-JSON they should be, are passed over and counted; in a crawl of millions of lines there are always
-some. A file of which most lines are like that is an error. `docs/corpus_format.md` tells all this
-at length.
+`FormatOptions` says how documents are laid out in .txt, .md and .jsonl files. Lines that are not
+UTF-8, or not JSON where they should be, are skipped and counted: a web crawl always has some. A
+file of mostly such lines is an error. `docs/corpus_format.md` has the details.
 """
 
 import codecs
+import fnmatch
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, groupby
 from pathlib import Path
 
 from minibert.data.corpus.markdown import markdown_paragraphs
-from minibert.data.corpus.text_files import JSONL, MARKDOWN, text_files
 from minibert.errors import MiniBertError
+from minibert.files import CORPUS_FILE
 
-LONGEST_LINE = 16_000_000  # bytes; no text has such lines, and each must be held in memory
-LONGEST_DOCUMENT = 4_000_000  # characters, more than "War and Peace"; longer ones are cut
+TEXT, MARKDOWN, JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
+LINES = ("sentences", "paragraphs", "documents", "wrapped")
+MAX_LINE_BYTES = 16_000_000  # each line must fit in memory
+MAX_DOCUMENT_CHARS = 4_000_000  # more than "War and Peace"; longer documents are split
 EXAMPLES_SHOWN = 5
 
-LINES = ("sentences", "paragraphs", "documents", "wrapped")
+# Subfolders with files of all these names were written by a program. They are not searched, since
+# vocabularies and logs also end in .txt and .jsonl.
+PROGRAM_FOLDERS = (
+    ("a corpus", (CORPUS_FILE, "tokens.bin")),
+    ("a model", ("*.safetensors",)),
+    ("a model", ("pytorch_model*.bin",)),
+    ("a model", ("*.ckpt.index",)),
+    ("a tokenizer", ("vocab.txt", "tokenizer_config.json")),
+    ("a training run", ("log.jsonl", ".lock")),
+)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How documents lie in files.
+class FormatOptions:
+    """How documents are laid out in files.
 
     Attributes:
-        lines: what a line of text is:
-            "sentences": one sentence; a blank line ends a document (Google's format);
-            "paragraphs": running text of one or more sentences; a blank line ends a document;
-            "documents": a whole document;
-            "wrapped": a piece of a line, as in e-mails and old e-books; a blank line ends a
+        lines: what a line of text is. A blank line ends a document, unless noted otherwise.
+            "sentences": one sentence (Google's format).
+            "paragraphs": one or more sentences.
+            "documents": a whole document.
+            "wrapped": part of a paragraph, as in e-mails and old e-books. A blank line ends a
             paragraph, and the file is one document.
-        chapters: a Markdown heading begins a new document; False makes a file one document.
-        text_field: the field of a JSONL object that holds the text. Its lines are read as above,
-            but a blank line does not end it.
+        chapters: whether a Markdown heading starts a new document; if not, the file is one.
+        text_field: the field of a JSONL object that holds the text of one document.
     """
 
     lines: str = "paragraphs"
@@ -58,202 +62,204 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text whose sentences belong together.
+    """A text whose sentences belong together."""
 
-    Attributes:
-        paragraphs: in order, none blank.
-        are_sentences: each paragraph is one sentence, and is not to be cut further.
-    """
-
-    paragraphs: list[str]
-    are_sentences: bool = False
+    paragraphs: list[str]  # none of them blank
+    are_sentences: bool = False  # whether each paragraph is one sentence already
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text, one paragraph per line."""
         return "\n".join(self.paragraphs)
 
 
 @dataclass
-class Findings:
-    """What was met on the way.
+class ReadStats:
+    """What was read and what was skipped."""
 
-    Attributes:
-        files: read to their end.
-        folders: that were left out, each with the reason.
-        lines: that were not blank.
-        bad_lines: of these, the ones that had to be passed over.
-        bad_examples: the first of them and the last, with file, line and reason.
-        cut_documents: documents that were cut because they are longer than `LONGEST_DOCUMENT`.
-    """
+    files: int = 0  # read to the end
+    folders: list[str] = field(default_factory=list)  # skipped, each with the reason
+    lines: int = 0  # that are not blank
+    bad_lines: int = 0  # those of them that were skipped
+    bad_examples: list[str] = field(default_factory=list)  # the first of them and the last one
+    cut_documents: int = 0  # how often `MAX_DOCUMENT_CHARS` split a document
 
-    files: int = 0
-    folders: list[str] = field(default_factory=list)
-    lines: int = 0
-    bad_lines: int = 0
-    bad_examples: list[str] = field(default_factory=list)
-    cut_documents: int = 0
-
-    def bad(self, path: Path, line: int, reason: str) -> None:
-        """Note a line (from 1) that is passed over."""
+    def skip_line(self, path: Path, number: int, reason: str) -> None:
+        """Count a line that is skipped; `number` starts at 1."""
         self.bad_lines += 1
-        self.bad_examples[EXAMPLES_SHOWN - 1 :] = [f"{path}:{line}: {reason}"]
+        self.bad_examples[EXAMPLES_SHOWN - 1 :] = [f"{path}:{number}: {reason}"]
 
-    def in_words(self) -> list[str]:
-        """What was left out, a line each; nothing if nothing was."""
-        told = []
+    def warnings(self) -> list[str]:
+        """Return a phrase for each kind of input that was skipped or split."""
+        warnings = []
         if self.folders:
             examples = "; ".join(self.folders[:EXAMPLES_SHOWN])
-            told.append(f"folders left out: {len(self.folders):,} ({examples})")
+            warnings.append(f"folders skipped: {len(self.folders):,} ({examples})")
         if self.bad_lines:
-            examples = "; ".join(self.bad_examples)
-            told.append(f"lines that could not be read: {self.bad_lines:,} ({examples})")
+            warnings.append(f"lines skipped: {self.bad_lines:,} ({'; '.join(self.bad_examples)})")
         if self.cut_documents:
-            told.append(f"documents cut because of their length: {self.cut_documents:,}")
-        return told
+            warnings.append(f"splits of documents that are too long: {self.cut_documents:,}")
+        return warnings
+
+
+def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Path]:
+    """Return the given files and the text files in the given folders, in a fixed order.
+
+    Args:
+        paths: files, and folders to search recursively. Hidden files and folders are ignored.
+        skipped: the subfolders that are not searched are added here, each with the reason.
+
+    Raises:
+        MiniBertError: a path cannot be read, is not text and holds none, or is a corpus itself.
+    """
+    suffixes = (*TEXT, *MARKDOWN, *JSONL)
+    files: list[Path] = []
+    try:
+        for path in map(Path, paths):
+            if not path.is_file() and not path.is_dir():
+                raise MiniBertError(f"{path}: there is no such file or folder.")
+            if (path / CORPUS_FILE).is_file() and (path / "tokens.bin").is_file():
+                raise MiniBertError(f"{path} is a tokenized corpus; give the text itself.")
+            here: list[str] = []
+            found = _visible_files(path, here) if path.is_dir() else [path]
+            texts = sorted(file for file in found if file.suffix.lower() in suffixes)
+            if not texts:
+                note = f" (skipped {here[0]})" if here else ""
+                raise MiniBertError(
+                    f"{path}: no file ends in {', '.join(suffixes)}{note}; unpack archives, and "
+                    "rename plain text to .txt."
+                )
+            files += texts
+            skipped += here
+    except OSError as error:
+        raise MiniBertError(
+            f"could not read {error.filename}: {error.strerror}; give another file or folder."
+        ) from error
+    if not files:
+        raise MiniBertError("there are no text files to read; give at least one.")
+    return files
+
+
+def _visible_files(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_symlink() and path.is_dir():
+            skipped.append(f"{path}: a link")  # it may lead back to a folder above it
+        elif path.is_dir():
+            names = [child.name for child in path.iterdir()]
+            for kind, patterns in PROGRAM_FOLDERS:
+                if all(fnmatch.filter(names, pattern) for pattern in patterns):
+                    skipped.append(f"{path}: {kind}")
+                    break
+            else:
+                yield from _visible_files(path, skipped)
 
 
 def read_documents(
-    paths: Sequence[Path | str], layout: Layout, findings: Findings
+    files: Iterable[Path], options: FormatOptions, stats: ReadStats
 ) -> Iterator[Document]:
-    """All documents, in the order of the files, which are looked for at once.
-
-    Args:
-        paths: files and folders.
-        layout: how documents lie in them.
-        findings: what is met on the way is added here.
+    """Yield the documents of files, and add to `stats` what was read and skipped.
 
     Raises:
-        MiniBertError: a file cannot be found or read, or most of its lines are bad.
+        MiniBertError: a file, or most of its lines, cannot be read.
     """
-    return _documents(text_files(paths, findings.folders), layout, findings)
-
-
-def _documents(files: Sequence[Path], layout: Layout, findings: Findings) -> Iterator[Document]:
     for path in files:
-        lines_before, bad_before = findings.lines, findings.bad_lines
-        paragraphs = _paragraphs(path, layout, findings)
-        are_sentences = layout.lines == "sentences" and path.suffix.lower() not in MARKDOWN
+        lines_before, bad_before = stats.lines, stats.bad_lines
+        are_sentences = options.lines == "sentences" and path.suffix.lower() not in MARKDOWN
+        document: list[str] = []
+        length = 0
         try:
-            for document in _gathered(paragraphs, findings):
-                yield Document(document, are_sentences)
+            for paragraph in chain(_paragraphs(path, options, stats), [None]):
+                too_long = paragraph is not None and length + len(paragraph) > MAX_DOCUMENT_CHARS
+                if document and (paragraph is None or too_long):
+                    stats.cut_documents += too_long
+                    yield Document(document, are_sentences)
+                    document, length = [], 0
+                if paragraph is not None:
+                    document.append(paragraph)
+                    length += len(paragraph)
         except OSError as error:
-            raise MiniBertError(f"{path} could not be read: {error.strerror or error}.") from error
-        findings.files += 1
-        bad, seen = findings.bad_lines - bad_before, findings.lines - lines_before
-        if bad > 2 and bad * 2 > seen:
+            raise MiniBertError(f"could not read {path}: {error.strerror or error}.") from error
+        stats.files += 1
+        bad, total = stats.bad_lines - bad_before, stats.lines - lines_before
+        if bad > 2 and bad * 2 > total:
+            with path.open("rb") as file:
+                has_nul = b"\0" in file.read(1000)
             remedy = "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
-            if b"\0" in _beginning(path):
+            if has_nul:
                 remedy = "if it is UTF-16: iconv -f UTF-16 -t UTF-8 OLD > NEW; else leave it out"
             elif path.suffix.lower() in JSONL:
-                remedy = "a line must be an object, in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
+                remedy = "each line must be a JSON object in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
             raise MiniBertError(
-                f"{path}: {bad:,} of {seen:,} lines cannot be read ({findings.bad_examples[-1]}); "
+                f"{path}: {bad:,} of {total:,} lines cannot be read ({stats.bad_examples[-1]}); "
                 f"{remedy}"
             )
 
 
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(1000)
+def _paragraphs(path: Path, options: FormatOptions, stats: ReadStats) -> Iterator[str | None]:
+    """Yield the paragraphs of a file, and None where a document ends."""
+    lines = _read_lines(path, stats)
+    if path.suffix.lower() in MARKDOWN:
+        paragraphs = markdown_paragraphs(text for _, text in lines)
+        yield from (p for p in paragraphs if p is not None or options.chapters)
+    elif path.suffix.lower() in JSONL:
+        for number, line in lines:
+            if not line:
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                stats.skip_line(path, number, "not a JSON object")
+                continue
+            text = row.get(options.text_field) if isinstance(row, dict) else None
+            if not isinstance(text, str):
+                reason = f"no object with a text in the field '{options.text_field}'"
+                stats.skip_line(path, number, reason)
+                continue
+            # JSON can spell half of a surrogate pair, which is not a character.
+            text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+            inner = [part.strip() for part in text.split("\n")]
+            yield from _unwrap(inner) if options.lines == "wrapped" else filter(None, inner)
+            yield None
+    elif options.lines == "wrapped":
+        yield from _unwrap(text for _, text in lines)
+    else:
+        for _, line in lines:
+            if line:
+                yield line
+            if not line or options.lines == "documents":
+                yield None
 
 
-def _paragraphs(path: Path, layout: Layout, findings: Findings) -> Iterator[str | None]:
-    """The paragraphs of a file, and None wherever a document ends."""
-    lines = _lines(path, findings)
-    if path.suffix.lower() in JSONL:
-        return _jsonl_paragraphs(path, lines, layout, findings)
-    texts = (text for _, text in lines)
-    if path.suffix.lower() not in MARKDOWN:
-        return _text_paragraphs(texts, layout.lines)
-    return (p for p in markdown_paragraphs(texts) if p is not None or layout.chapters)
+def _unwrap(lines: Iterable[str]) -> Iterator[str]:
+    """Join the lines between blank lines."""
+    return (" ".join(group) for is_text, group in groupby(lines, key=bool) if is_text)
 
 
-def _gathered(paragraphs: Iterable[str | None], findings: Findings) -> Iterator[list[str]]:
-    """Paragraphs with a None wherever a document ends -> documents."""
-    document: list[str] = []
-    characters = 0
-    for paragraph in paragraphs:
-        too_long = paragraph is not None and characters + len(paragraph) > LONGEST_DOCUMENT
-        if document and (paragraph is None or too_long):
-            findings.cut_documents += too_long
-            yield document
-            document, characters = [], 0
-        if paragraph is not None:
-            document.append(paragraph)
-            characters += len(paragraph)
-    if document:
-        yield document
-
-
-def _lines(path: Path, findings: Findings) -> Iterator[tuple[int, str]]:
-    """The good lines of a file with their numbers from 1; blank ones are "" and are kept."""
+def _read_lines(path: Path, stats: ReadStats) -> Iterator[tuple[int, str]]:
+    """Yield the readable lines of a file, stripped, with their numbers from 1."""
     with path.open("rb") as file:
         number = 0
-        while data := file.readline(LONGEST_LINE):
+        while data := file.readline(MAX_LINE_BYTES):
             number += 1
             if number == 1:
                 data = data.removeprefix(codecs.BOM_UTF8)
             if not data.strip():
                 yield number, ""
                 continue
-            findings.lines += 1
-            if len(data) == LONGEST_LINE and not data.endswith(b"\n"):
-                findings.bad(path, number, f"a line of more than {LONGEST_LINE:,} bytes")
-                while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
+            stats.lines += 1
+            if len(data) == MAX_LINE_BYTES and not data.endswith(b"\n"):
+                stats.skip_line(path, number, f"a line of more than {MAX_LINE_BYTES:,} bytes")
+                while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
                     pass
             elif b"\0" in data:
-                findings.bad(path, number, "a NUL character, which no text has")
+                stats.skip_line(path, number, "a NUL character, which no text has")
             else:
                 try:
                     yield number, data.decode("utf-8").strip()
                 except UnicodeDecodeError as error:
                     byte = f"0x{data[error.start]:02x}"
-                    findings.bad(path, number, f"byte {byte} at {error.start + 1} is not UTF-8")
-
-
-def _text_paragraphs(lines: Iterable[str], meaning: str) -> Iterator[str | None]:
-    if meaning == "wrapped":
-        yield from _unwrapped(lines)
-        return
-    for line in lines:
-        if line:
-            yield line
-        if not line or meaning == "documents":
-            yield None
-
-
-def _unwrapped(lines: Iterable[str]) -> Iterator[str]:
-    paragraph: list[str] = []
-    for line in lines:
-        if line:
-            paragraph.append(line)
-        elif paragraph:
-            yield " ".join(paragraph)
-            paragraph = []
-    if paragraph:
-        yield " ".join(paragraph)
-
-
-def _jsonl_paragraphs(
-    path: Path, lines: Iterable[tuple[int, str]], layout: Layout, findings: Findings
-) -> Iterator[str | None]:
-    for number, line in lines:
-        if not line:
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            findings.bad(path, number, "not a JSON object")
-            continue
-        text = found.get(layout.text_field) if isinstance(found, dict) else None
-        if not isinstance(text, str):
-            findings.bad(path, number, f"no object with a text in the field '{layout.text_field}'")
-            continue
-        # Half a pair of UTF-16 code units can be spelled in JSON, but is no character.
-        inner = [part.strip() for part in _LONE_SURROGATE.sub("\ufffd", text).split("\n")]
-        yield from _unwrapped(inner) if layout.lines == "wrapped" else filter(None, inner)
-        yield None
-
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+                    stats.skip_line(path, number, f"byte {byte} at {error.start + 1} is not UTF-8")

@@ -1,24 +1,23 @@
-"""Lines of Markdown -> paragraphs of plain text, and the borders that headings are.
+"""Markdown -> paragraphs of plain text, separated where headings are.
 
-Front matter, headings, code, tables, pictures and HTML tags go; of links the words stay. Good
-enough for books, notes and READMEs; it leaves out the rarer corners of CommonMark (nested lists,
-indented code, which cannot be told from a poem).
+Front matter, headings, code, tables, pictures and HTML tags are dropped; of a link the text is
+kept. This is enough for books, notes and READMEs. It does not cover nested lists and indented code.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-LONGEST_FRONT_MATTER = 100  # lines; a rule that opens a text is no front matter
+MAX_FRONT_MATTER_LINES = 100  # if it is longer, the `---` on the first line is a rule
 
 _HEADING = re.compile(r"#{1,6}(\s|$)")
 _RULE = re.compile(r"([-*_=])(\s*\1){2,}$")
 _UNDERLINE = re.compile(r"(=+|-+)$")
-# What follows the opening backticks names a language; with a backtick in it, it is code in a text.
+# A language may follow opening backticks. If another backtick follows, it is inline code.
 _FENCE = re.compile(r"`{3,}(?=[^`]*$)|~{3,}")
 _TABLE = re.compile(r"\||(?=[-:| ]+$).*-\|")
 _BULLET = re.compile(r"([-*+]|\d{1,3}[.)])\s+")
-# Each pattern stops where it could begin anew: else a text of nothing but "[" takes forever.
+# Each pattern stops where it could start again, so that a text of "[[[[..." takes linear time.
 _TARGET = r"\([^()]*(?:\([^()]*\)[^()]*)*+\)"  # (https://a.org/b_(c))
 _INLINE = (
     (re.compile(r"<!--(?:(?!<!--).)*?-->|</?[A-Za-z][^<>]*>"), ""),
@@ -32,25 +31,32 @@ _INLINE = (
 
 
 def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
-    r"""The paragraphs of a file, and None where a heading was.
+    r"""Yield the paragraphs of a file, and None where a heading was.
 
     Args:
-        lines: without their ends.
+        lines: without line ends.
 
     Example:
         >>> list(markdown_paragraphs(["# Emma", "", "Emma was *clever*", "and rich."]))
         [None, 'Emma was clever and rich.']
     """
+    lines = iter(lines)
+    head = list(islice(lines, 1))
+    if head and head[0].strip() == "---":
+        head += islice(lines, MAX_FRONT_MATTER_LINES)
+        ends = [i for i, line in enumerate(head) if i and line.strip() in ("---", "...")]
+        head = head[ends[0] + 1 :] if ends else head
+
     paragraph: list[str] = []
     fence = ""
-    for line in chain(_without_front_matter(iter(lines)), [""]):
+    for line in chain(head, lines, [""]):
         text = line.strip()
         text = text.lstrip("> ") if text.startswith(">") else text
         if fence:
             if text.startswith(fence) and not text.strip(fence[0]):
                 fence = ""
             continue
-        if paragraph and _UNDERLINE.match(text):  # what came before it was a heading
+        if paragraph and _UNDERLINE.match(text):  # the lines before it are a heading
             paragraph = []
             yield None
             continue
@@ -59,7 +65,11 @@ def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
         heading = _HEADING.match(text)
         dropped = opening or heading or _RULE.match(text) or _TABLE.match(text)
         if paragraph and (not text or dropped or bullet):
-            yield from _plain(paragraph)
+            plain = " ".join(paragraph)
+            for pattern, replacement in _INLINE:
+                plain = pattern.sub(replacement, plain)
+            if plain.strip():
+                yield plain.strip()
             paragraph = []
         if heading:
             yield None
@@ -67,22 +77,3 @@ def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
             fence = opening.group()
         elif text and not dropped:
             paragraph.append(text[bullet.end() :] if bullet else text)
-
-
-def _without_front_matter(lines: Iterator[str]) -> Iterator[str]:
-    """Drop what stands between `---` on the first line and the next `---`."""
-    head = list(islice(lines, 1))
-    if head and head[0].strip() == "---":
-        head += islice(lines, LONGEST_FRONT_MATTER)
-        ends = [i for i, line in enumerate(head) if i and line.strip() in ("---", "...")]
-        head = head[ends[0] + 1 :] if ends else head
-    return chain(head, lines)
-
-
-def _plain(lines: list[str]) -> Iterator[str]:
-    """A paragraph without marks, if anything is left of it."""
-    text = " ".join(lines)
-    for pattern, replacement in _INLINE:
-        text = pattern.sub(replacement, text)
-    if text.strip():
-        yield text.strip()

@@ -1,156 +1,106 @@
-"""Slices of a corpus -> one rectangle of rows [CLS] piece [SEP] piece [SEP], padded.
+"""A tokenized corpus -> padded and masked batches for pretraining.
 
-    frame = Frame([[(0, 3), (7, 9)], [(3, 5)]])      two pieces in the first row, one in the second
-    frame.fill(tokens, 8, cls=2, sep=3, pad=0)
+    train, held_out = Corpus.open("my-corpus").split(0.01)
+    data = PretrainingBatches(train, max_length=128, batch_size=32, seed=1)
+    for batch in data.epoch(3, start=100):  # epoch 3 from batch 100
+        loss = model(**batch).loss          # of BertForPreTraining
 
-        2  t0 t1 t2 3  t7 t8 3
-        2  t3 t4 3  0  0  0  0
+The sequences of an epoch are a function of (seed, epoch), and the masks of a batch are one of
+(seed, epoch, number of the batch). So a run resumes exactly, and needs only integers for it.
 
-Where a token comes from and where it goes is computed for the whole batch at once, without a loop
-over rows, and the tokens are then moved by one indexing operation. With that, batches of 32 rows of
-128 tokens are made 4.6 times as fast as row by row, which is what a GPU needs.
+Google trained 90 % of the steps with 128 tokens and the rest with 512. That takes two of these
+objects, one after the other.
 
-B batch, S tokens of a sequence, P pieces in a batch, T tokens in them.
+On one core this makes about 8 million tokens per second with 32 rows of 128 tokens, and 17 million
+with 512. In memory are 33 bytes for each pair of an epoch, 12 for their order, and 105 while the
+pairs are made: about 1 GB for a billion tokens. Tokens are read from disk with their batch.
+
+Letters: B batch, S sequence length, P spans, T tokens in them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from minibert.data.corpus.corpus import Array, Corpus
 from minibert.data.labelled.batches import Batch
-from minibert.data.pretraining.full_sentences import plan_packed
+from minibert.data.pretraining.full_sentences import make_full_sentences
 from minibert.data.pretraining.masking import MaskingRates, MaskingVocabulary, mask_tokens
-from minibert.data.pretraining.nsp_pairs import plan_pairs
+from minibert.data.pretraining.nsp_pairs import make_sentence_pairs
 from minibert.data.sampler import length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import is_chinese
 
-Pieces = Sequence[tuple[int, int]]
-
-
-class Frame:
-    """Where the tokens of a batch come from, and where they go.
-
-    Args:
-        pieces: of each of B rows the slices (start, stop), in the order in which they stand there;
-            at least one a row.
-
-    Attributes:
-        lengths: (B,) tokens of each row with [CLS] and every [SEP].
-    """
-
-    def __init__(self, pieces: Sequence[Pieces]) -> None:
-        per_row = np.array([len(of_row) for of_row in pieces])
-        start, stop = np.array(list(chain.from_iterable(pieces)), dtype=np.int64).T  # (P,) each
-        size = stop - start
-        taken = np.cumsum(size + 1)  # places that the pieces up to here take, each with its [SEP]
-        last = np.cumsum(per_row) - 1  # the last piece of each row
-        before = np.concatenate(([0], taken[last[:-1]]))  # places that the earlier rows take
-        self.lengths = taken[last] - before + 1
-        self._last = last
-        self._row = np.repeat(np.arange(len(pieces)), per_row)  # (P,)
-        self._column = taken - (size + 1) - before[self._row] + 1  # (P,) behind [CLS]
-        self._size = size
-        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)  # 0, 1, 2, 0, 1
-        self._source = within + np.repeat(start, size)  # (T,)
-        self._token_row = np.repeat(self._row, size)
-        self._token_column = within + np.repeat(self._column, size)
-
-    def fill(self, numbers: Array, width: int, *, cls: int, sep: int, pad: int) -> Array:
-        """The rectangle (B, width) of the numbers at these slices, in 64 bits."""
-        filled: Array = np.full((len(self.lengths), width), pad, dtype=np.int64)
-        filled[:, 0] = cls
-        filled[self._token_row, self._token_column] = numbers[self._source]
-        filled[self._row, self._column + self._size] = sep
-        return filled
-
-    def mask(self, width: int) -> Array:
-        """1 for real tokens and 0 for padding, (B, width)."""
-        mask: Array = np.arange(width) < self.lengths[:, None]
-        return mask.astype(np.int64)
-
-    def segments(self, width: int) -> Array:
-        """0 for [CLS] a [SEP] and 1 for b [SEP], (B, width); of rows of two pieces."""
-        second = self._column[self._last]
-        behind: Array = np.arange(width) >= second[:, None]
-        return self.mask(width) * behind
-
-
-# A tokenized corpus -> batches for pretraining, as the loop takes them.
-#
-#     train, held_out = Corpus.open("my-corpus").split(0.01)
-#     data = PretrainingBatches(train, max_length=128, batch_size=32, seed=1)
-#     for batch in data.epoch(3, start=100):  # epoch 3 from batch 100 on
-#         loss = model(**batch).loss          # of BertForPreTraining
-#
-# The pairs (or, without next sentences, the sequences) of an epoch are a function of (seed, epoch),
-# the masks of a batch one of (seed, epoch, number of the batch); so a resumed run goes on exactly
-# where it was, and nothing but the integers must be kept.
-#
-# Short sequences are cheap and teach most of what there is to learn: Google trained 90 % of the
-# updates with 128 tokens and the rest with 512. That is two of these objects, one after the other.
-#
-# On one core this makes about 8 million tokens a second, masked and padded, with 128 tokens a row
-# and
-# 32 rows a batch, and 17 million with 512 rows: hundreds of times what a small model can learn from
-# there on a CPU, and enough for a GPU. Google's way, in `sentence_pairs.py`, makes 1.7 million.
-#
-# Tokens are read when their batch is made. In memory are the plan of an epoch, 33 bytes a pair, and
-# its order, 12; and 105 while the plan is made, a gigabyte for a thousand million tokens.
-#
-# B batch, S tokens of a sequence.
-
-
-# Widths are multiples of this, so there are few of them: in bfloat16 on a CPU, PyTorch keeps code
-# for each shape of a matrix product. A tiny model needs a quarter less memory, and is 5 % faster.
+# Batch widths are multiples of this. With fewer different shapes, bfloat16 on a CPU takes a quarter
+# less memory and is 5 % faster, since PyTorch keeps code for each shape of a matrix product.
 WIDTH_STEP = 8
-SAMPLE = 1000  # tokens that tell whether a corpus is Chinese
+CHINESE_SAMPLE = 1000  # tokens to look at
 
 
-class Plan(Protocol):
-    """What an epoch consists of, before any token is read."""
+class Sequences(Protocol):
+    """The sequences of an epoch, before any token is read."""
 
     @property
     def lengths(self) -> Array:
-        """Tokens of each sequence."""
+        """The number of tokens in each sequence."""
 
     @property
     def labels(self) -> Array | None:
-        """0, 1 or, for no label, -100 for each pair; None where there are no pairs."""
+        """The next-sentence label of each pair; None if the sequences are not pairs."""
 
-    def __len__(self) -> int:
-        """How many sequences there are."""
+    def spans(self, rows: Array) -> tuple[Array, Array]:
+        """Return the slices of the corpus's tokens in some sequences, and the row of each."""
 
-    def pieces(self, row: int) -> list[tuple[int, int]]:
-        """The slices of the corpus's tokens in a sequence; a [SEP] follows each."""
+
+def collate(
+    numbers: Array, spans: Array, row: Array, width: int, *, cls: int, sep: int, pad: int
+) -> Array:
+    """Return rows of [CLS] span [SEP] span [SEP] ..., padded, as 64-bit integers, (B, width).
+
+    Args:
+        numbers: the array that the spans are slices of.
+        spans: (P, 2) the start and stop of each span.
+        row: (P,) the row of each span, ascending; no row is without one.
+        width: the number of columns.
+        cls: what stands for [CLS].
+        sep: what stands for [SEP].
+        pad: what stands for padding.
+    """
+    start, size = spans[:, 0], spans[:, 1] - spans[:, 0]
+    column = np.cumsum(size + 1) - size  # (P,) of the first token, if all spans were in one row
+    first = np.flatnonzero(np.diff(row, prepend=-1))  # (B,) the first span of each row
+    column -= column[first][row] - 1
+    offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)  # (T,) 0 1 2 0 1
+    filled: Array = np.full((len(first), width), pad, dtype=np.int64)
+    filled[:, 0] = cls
+    source = np.repeat(start, size) + offset  # (T,)
+    filled[np.repeat(row, size), np.repeat(column, size) + offset] = numbers[source]
+    filled[row, column + size] = sep
+    return filled
 
 
 class PretrainingBatches:
-    """Batches of masked sequences, with or without the question "does B follow A?".
+    """Batches of masked sequences, for both pretraining tasks or for masked tokens alone.
 
     Args:
         corpus: the documents.
-        max_length: tokens of a sequence, special tokens included.
-        batch_size: sequences a batch.
-        seed: another seed makes other pairs, another order and other masks.
-        next_sentence: make pairs (`pair_plan.py`), for `BertForPreTraining`; False packs the text
-            into full sequences (`packed_plan.py`), for `BertForMaskedLM`.
-        short_probability: how often the pairs of a document are shorter than `max_length`.
-        rates: how much is masked, and how; the paper's if not given.
-        whole_word: mask whole words; in Chinese they are those of the segmenter that the corpus was
-            made with.
+        max_length: the number of tokens in a sequence, special tokens included.
+        batch_size: the number of sequences in a batch.
+        seed: another seed gives other pairs, another order and other masks.
+        next_sentence: make sentence pairs, for `BertForPreTraining`; otherwise full sequences, for
+            `BertForMaskedLM`.
+        short_seq_prob: the probability that the pairs of a document are shorter.
+        rates: how much is masked, and how; the paper's by default.
+        whole_word: mask whole words. In Chinese, the corpus must have been made with a segmenter.
         bucket: see `length_grouped_batches`.
-        device: where masking is done and the batches lie.
+        device: where the batches are masked and stay.
 
     Raises:
-        MiniBertError: the corpus is too small, an option makes no sense, or nothing tells where the
-            words of a Chinese corpus begin.
+        MiniBertError: the corpus is too small, an option is out of range, or the words of a Chinese
+            corpus are unknown.
     """
 
     def __init__(
@@ -161,125 +111,146 @@ class PretrainingBatches:
         batch_size: int,
         seed: int = 0,
         next_sentence: bool = True,
-        short_probability: float = 0.1,
+        short_seq_prob: float = 0.1,
         rates: MaskingRates | None = None,
         whole_word: bool = False,
         bucket: int = 50,
         device: torch.device | str = "cpu",
     ) -> None:
-        if batch_size < 1:
-            raise MiniBertError(f"the batch size is {batch_size}; it must be at least 1.")
-        if not 0 <= seed < 2**31:
-            raise MiniBertError(f"the seed is {seed}; it must be from 0 to {2**31 - 1}.")
-        if whole_word:
-            _check_words(corpus)
         self.corpus = corpus
         self.max_length, self.batch_size, self.seed = max_length, batch_size, seed
-        self.next_sentence, self.short_probability = next_sentence, short_probability
+        self.next_sentence, self.short_seq_prob = next_sentence, short_seq_prob
         self.rates, self.whole_word = rates or MaskingRates(), whole_word
         self.bucket, self.device = bucket, torch.device(device)
-        self.vocabulary = MaskingVocabulary(corpus.tokenizer).to(self.device)
-        self._planned: tuple[int, Plan] | None = None
-        self._length = math.ceil(len(self.plan(0)) / batch_size)
+        self.vocabulary = MaskingVocabulary(corpus.tokenizer, self.device)
+        self._check_options()
+        self._latest: tuple[int, Sequences] | None = None
+        self._length = math.ceil(len(self.sequences(0).lengths) / batch_size)
 
     def __len__(self) -> int:
-        """Batches of epoch 0; chance makes other epochs a percent or two longer or shorter."""
-        return self.length(0)
+        """Return the number of batches in epoch 0; other epochs differ by a percent or two."""
+        return self._length
 
     def length(self, epoch: int) -> int:
-        """Batches of an epoch."""
-        return math.ceil(len(self.plan(epoch)) / self.batch_size) if epoch else self._length
+        """Return the number of batches in an epoch."""
+        if epoch == 0:
+            return self._length
+        return math.ceil(len(self.sequences(epoch).lengths) / self.batch_size)
 
-    def plan(self, epoch: int) -> Plan:
-        """The sequences of an epoch; that of the last epoch asked for is kept."""
-        if self._planned is None or self._planned[0] != epoch:
-            self._planned = None  # so that there never are two of them
-            self._planned = epoch, self._make_plan(epoch)
-        return self._planned[1]
+    def sequences(self, epoch: int) -> Sequences:
+        """Return the sequences of an epoch. The latest epoch's are kept."""
+        if self._latest is None or self._latest[0] != epoch:
+            self._latest = None  # so that two epochs are never in memory together
+            options = {"max_length": self.max_length, "seed": self.seed, "epoch": epoch}
+            self._latest = (
+                epoch,
+                (
+                    make_sentence_pairs(self.corpus, **options, short_seq_prob=self.short_seq_prob)
+                    if self.next_sentence
+                    else make_full_sentences(self.corpus, **options)
+                ),
+            )
+        return self._latest[1]
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
-        """Batches start, start + step, ... of an epoch: what a run, or one process, has to do.
+        """Yield the batches start, start + step, ... of an epoch.
 
         Yields:
-            input_ids, attention_mask, token_type_ids and labels, (B, S); and next_sentence_label,
-            (B,), 0 where B follows A, 1 where it does not, -100 where nobody asks.
+            input_ids, attention_mask, token_type_ids and labels, each (B, S), and for pairs also
+            next_sentence_label, (B,): 0 if B follows A, 1 if not, -100 for no label.
         """
-        plan = self.plan(epoch)
-        order = self._order(epoch)
-        for number in range(start, len(order), step):
-            batch, word_starts = self._batch(plan, order[number])
-            batch["input_ids"], batch["labels"] = mask_tokens(
-                batch["input_ids"],
-                self.vocabulary,
-                generator=self._generator(epoch, number),
-                rates=self.rates,
-                whole_word=self.whole_word,
-                word_starts=word_starts,
-            )
-            yield batch
-
-    def fixed(self) -> Iterator[Batch]:
-        """The same batches with the same masks at every call: for evaluation on held-out text."""
-        return self.epoch(0)
-
-    def padding_share(self, epoch: int = 0) -> float:
-        """The share of all positions of an epoch that is padding, from 0 to 1."""
-        lengths = self.plan(epoch).lengths
-        positions = [self._width(lengths[rows]) * len(rows) for rows in self._order(epoch)]
-        return 1 - int(lengths.sum()) / sum(positions)
-
-    def _make_plan(self, epoch: int) -> Plan:
-        options = {"max_length": self.max_length, "seed": self.seed, "epoch": epoch}
-        if self.next_sentence:
-            return plan_pairs(self.corpus, **options, short_probability=self.short_probability)
-        return plan_packed(self.corpus, **options)
-
-    def _order(self, epoch: int) -> list[Array]:
-        return length_grouped_batches(
-            self.plan(epoch).lengths,
+        sequences = self.sequences(epoch)
+        order = length_grouped_batches(
+            sequences.lengths,
             batch_size=self.batch_size,
             seed=self.seed,
             epoch=epoch,
             bucket=self.bucket,
         )
+        for number in range(start, len(order), step):
+            entropy = np.random.SeedSequence((self.seed, epoch, number))
+            seed = int(entropy.generate_state(1, np.uint64)[0])
+            batch, word_starts = self._collate(sequences, order[number])
+            batch["input_ids"], batch["labels"] = mask_tokens(
+                batch["input_ids"],
+                self.vocabulary,
+                generator=torch.Generator(self.device).manual_seed(seed),
+                rates=self.rates,
+                word_starts=word_starts,
+            )
+            yield batch
 
-    def _width(self, lengths: Array) -> int:
-        return min(math.ceil(int(lengths.max()) / WIDTH_STEP) * WIDTH_STEP, self.max_length)
+    def fixed(self) -> Iterator[Batch]:
+        """Return the same batches with the same masks every time, for evaluation."""
+        return self.epoch(0)
 
-    def _generator(self, epoch: int, number: int) -> torch.Generator:
-        entropy = np.random.SeedSequence((self.seed, epoch, number))
-        seed = int(entropy.generate_state(1, np.uint64)[0])
-        return torch.Generator(self.device).manual_seed(seed)
-
-    def _batch(self, plan: Plan, rows: Array) -> tuple[Batch, Tensor | None]:
-        """The sequences before they are masked, and where their words begin if that is known."""
-        frame = Frame([plan.pieces(row) for row in rows])
-        width = self._width(frame.lengths)
+    def _collate(self, sequences: Sequences, rows: Array) -> tuple[Batch, torch.Tensor | None]:
+        """Return a batch before masking, and where its words start, for whole-word masking."""
+        spans, row = sequences.spans(rows)  # (P, 2), (P,)
+        size = spans[:, 1] - spans[:, 0]
+        lengths = np.bincount(row, size + 1).astype(np.int64) + 1  # (B,)
+        width = min(math.ceil(lengths.max() / WIDTH_STEP) * WIDTH_STEP, self.max_length)
         tokenizer = self.corpus.tokenizer
         special = {"cls": tokenizer.cls_token_id, "sep": tokenizer.sep_token_id}
-        ids = frame.fill(self.corpus.tokens, width, pad=tokenizer.pad_token_id, **special)
-        mask = frame.mask(width)
-        segments = np.zeros_like(ids) if plan.labels is None else frame.segments(width)
-        numbers = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
-        if plan.labels is not None:
-            numbers["next_sentence_label"] = plan.labels[rows].astype(np.int64)
-        batch = {name: torch.from_numpy(of_it).to(self.device) for name, of_it in numbers.items()}
-        starts = self.corpus.word_starts
-        if not self.whole_word or starts is None:
+        ids = collate(self.corpus.tokens, spans, row, width, pad=tokenizer.pad_token_id, **special)
+        columns = np.arange(width)
+        mask = columns < lengths[:, None]  # (B, S)
+        arrays = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": np.zeros_like(ids),
+        }
+        if sequences.labels is not None:
+            # 0 for [CLS] A [SEP] and 1 for B [SEP]; the spans are A, B, A, B, ...
+            arrays["token_type_ids"] = mask & (columns >= size[::2, None] + 2)
+            arrays["next_sentence_label"] = sequences.labels[rows]
+        batch = {
+            name: torch.from_numpy(array.astype(np.int64)).to(self.device)
+            for name, array in arrays.items()
+        }
+        if not self.whole_word:
             return batch, None
-        words = torch.from_numpy(frame.fill(starts, width, cls=1, sep=1, pad=1))
-        return batch, words.to(self.device, torch.bool)
+        if self.corpus.word_starts is None:
+            return batch, self.vocabulary.starts_word[batch["input_ids"]]
+        starts = collate(self.corpus.word_starts, spans, row, width, cls=1, sep=1, pad=1)
+        return batch, torch.from_numpy(starts).to(self.device, torch.bool)
 
-
-def _check_words(corpus: Corpus) -> None:
-    """In Chinese a segmenter must have told where words begin, or each character would be one."""
-    if corpus.word_starts is not None:
-        return
-    sample = corpus.tokens[:: max(1, len(corpus.tokens) // SAMPLE)].tolist()
-    pieces = corpus.tokenizer.convert_ids_to_tokens(sample)
-    if 2 * sum(len(piece) == 1 and is_chinese(piece) for piece in pieces) >= len(pieces):
-        raise MiniBertError(
-            f"{corpus.folder} is Chinese and does not tell where words begin, so whole ones cannot "
-            "be masked; make it anew with minibert prepare --segmenter MODULE:FUNCTION, such as "
-            "jieba:lcut, or mask single characters."
-        )
+    def _check_options(self) -> None:
+        if self.batch_size < 1:
+            raise MiniBertError(f"the batch size is {self.batch_size}; it must be at least 1.")
+        if not 0 <= self.seed < 2**31:
+            raise MiniBertError(f"the seed is {self.seed}; it must be from 0 to {2**31 - 1}.")
+        rates = self.rates
+        shares = (rates.to_mask, rates.to_random, rates.unchanged)
+        if not 0 < rates.picked <= 1 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+            raise MiniBertError(
+                f"the masking rates are picked={rates.picked} and, of the picked tokens, to_mask="
+                f"{rates.to_mask}, to_random={rates.to_random}, unchanged={rates.unchanged}. The "
+                "first must be above 0 and at most 1; the other three must add up to 1."
+            )
+        if not len(self.vocabulary.words):
+            raise MiniBertError("the vocabulary has only special tokens, so nothing can be masked.")
+        shortest = "[CLS] A [SEP] B [SEP]" if self.next_sentence else "[CLS] text [SEP]"
+        if self.max_length < len(shortest.split()):
+            raise MiniBertError(
+                f"max_length is {self.max_length}; {shortest} needs at least "
+                f"{len(shortest.split())}."
+            )
+        part = f"{self.corpus.part} documents".strip()
+        sentences = np.diff(self.corpus.documents)[self.corpus.chosen]
+        if self.next_sentence and (sentences > 1).sum() < 2:
+            raise MiniBertError(
+                f"{self.corpus.folder}: only {(sentences > 1).sum()} of {len(sentences):,} {part} "
+                "have a second sentence, and sentence pairs need two such documents. Add text, "
+                "hold out another fraction, prepare the corpus with another --lines, or train "
+                "without next sentences."
+            )
+        if self.whole_word and self.corpus.word_starts is None:
+            sample = self.corpus.tokens[:: max(1, len(self.corpus.tokens) // CHINESE_SAMPLE)]
+            tokens = self.corpus.tokenizer.convert_ids_to_tokens(sample.tolist())
+            if 2 * sum(len(t) == 1 and is_chinese(t) for t in tokens) >= len(tokens):
+                raise MiniBertError(
+                    f"{self.corpus.folder} is Chinese, and it is unknown where words start in it, "
+                    "so whole words cannot be masked. Prepare it again with --segmenter "
+                    "MODULE:FUNCTION, such as jieba:lcut, or mask single characters."
+                )

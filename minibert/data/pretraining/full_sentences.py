@@ -1,11 +1,13 @@
-"""An epoch of full sequences for the masked words alone, without pairs and nearly without padding.
+"""Full sequences for masked language modeling without next-sentence pairs.
 
-The documents of an epoch, shuffled, are one long stream, with a [SEP] after each; the stream is cut
-into pieces, and each piece becomes [CLS] piece [SEP]. So a sequence may hold the end of one
-document and the beginning of another, and a cut may go through a sentence.
+The documents of an epoch, shuffled, form one stream with a [SEP] after each of them. The stream is
+cut into pieces of equal length, and each piece becomes [CLS] piece [SEP]. So there is almost no
+padding, and a sequence may hold the end of one document and the start of the next.
 
-Source: Liu et al. 2019 (RoBERTa), section 4.2, "FULL-SENTENCES", but for the cut, which there is
-made between sentences.
+Source: Liu et al. 2019 (RoBERTa), section 4.2, "FULL-SENTENCES". Unlike there, a cut may fall
+inside a sentence.
+
+Letters: N sequences, P spans.
 """
 
 from dataclasses import dataclass
@@ -13,77 +15,59 @@ from dataclasses import dataclass
 import numpy as np
 
 from minibert.data.corpus.corpus import Array, Corpus
-from minibert.errors import MiniBertError
 
-SPECIAL_TOKENS_OF_A_TEXT = 2  # [CLS] text [SEP]
+SPECIAL_TOKENS = 2  # [CLS] text [SEP]
 
 
 @dataclass(frozen=True)
-class PackedPlan:
-    """Which part of the stream makes up which sequence.
-
-    Attributes:
-        corpus: where the tokens are.
-        order: (documents,) the documents in the order of the stream.
-        ends: (documents,) where in the stream each of them ends, its [SEP] included.
-        starts: (sequences,) where in the stream sequences begin, never at a [SEP].
-        stops: (sequences,) where they end, never behind one: each gets a last [SEP] of its own.
-        labels: none; pairs have them.
-    """
+class FullSentences:
+    """The sequences of an epoch, as pieces of the stream of documents."""
 
     corpus: Corpus
-    order: Array
-    ends: Array
-    starts: Array
-    stops: Array
-    labels: None = None
-
-    def __len__(self) -> int:
-        return len(self.starts)
+    order: Array  # (documents,) the documents in the order of the stream
+    ends: Array  # (documents,) where each of them ends in the stream, behind its [SEP]
+    starts: Array  # (N,) where the sequences start in the stream, never at a [SEP]
+    stops: Array  # (N,) where they end, never behind a [SEP]
+    labels: None = None  # only sentence pairs have labels
 
     @property
     def lengths(self) -> Array:
-        """Tokens of each sequence with [CLS] and [SEP]."""
-        return self.stops - self.starts + SPECIAL_TOKENS_OF_A_TEXT
+        """The number of tokens in each sequence with [CLS] and [SEP], (N,)."""
+        return self.stops - self.starts + SPECIAL_TOKENS
 
-    def pieces(self, row: int) -> list[tuple[int, int]]:
-        """The slices of the corpus's tokens in a sequence, one a document; a [SEP] follows each."""
-        start, stop = int(self.starts[row]), int(self.stops[row])
-        number = int(np.searchsorted(self.ends, start, side="right"))
-        found = []
-        while start < stop:
-            text_end = int(self.ends[number]) - 1  # where its [SEP] stands
-            document = self.corpus.chosen[self.order[number]]
-            offset = int(self.corpus.sentences[self.corpus.documents[document + 1]]) - text_end
-            found.append((start + offset, min(stop, text_end) + offset))
-            start, number = text_end + 1, number + 1
-        return found
+    def spans(self, rows: Array) -> tuple[Array, Array]:
+        """Return the spans of some sequences (P, 2), one per document, and the row of each (P,)."""
+        start, stop = self.starts[rows], self.stops[rows]
+        first = np.searchsorted(self.ends, start, side="right")  # the document of the first token
+        last = np.searchsorted(self.ends, stop - 1, side="right")  # and that of the last one
+        row = np.repeat(np.arange(len(rows)), last - first + 1)  # (P,)
+        number = np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)])
+        document = self.corpus.chosen[self.order[number]]  # (P,)
+        begin, end = (self.corpus.sentences[self.corpus.documents[document + i]] for i in (0, 1))
+        offset = end - (self.ends[number] - 1)  # from places in the stream to places in the corpus
+        spans = np.maximum(start[row] + offset, begin), np.minimum(stop[row] + offset, end)
+        return np.stack(spans, axis=1), row
 
 
-def plan_packed(corpus: Corpus, *, max_length: int, seed: int, epoch: int) -> PackedPlan:
-    """Plan an epoch: each token of each document is in exactly one sequence.
+def make_full_sentences(corpus: Corpus, *, max_length: int, seed: int, epoch: int) -> FullSentences:
+    """Return the sequences of an epoch. Each token is in exactly one of them.
 
     Args:
         corpus: the documents.
-        max_length: tokens of a sequence, [CLS] and [SEP] included.
-        seed: the same (seed, epoch) gives the same plan on any machine.
+        max_length: the number of tokens in a sequence, [CLS] and [SEP] included; at least 3.
+        seed: the same (seed, epoch) gives the same sequences on any machine.
         epoch: from 0.
-
-    Raises:
-        MiniBertError: `max_length` has no room for a token.
     """
-    if max_length <= SPECIAL_TOKENS_OF_A_TEXT:
-        raise MiniBertError(f"max_length is {max_length}; [CLS] text [SEP] takes at least 3.")
-    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
-    order = rng.permutation(len(corpus))
+    random = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = random.permutation(len(corpus))
     lengths = np.diff(corpus.sentences[corpus.documents])[corpus.chosen[order]]
     ends = np.cumsum(lengths + 1)
-    width = max_length - SPECIAL_TOKENS_OF_A_TEXT
     separators = ends - 1
-    # The first piece is shorter, so that each epoch cuts in other places; what fits is not cut.
-    first = int(rng.integers(1, width + 1)) if separators[-1] > width else width + 1
-    cuts = np.concatenate(([0], np.arange(first, int(ends[-1]), width), ends[-1:]))
+    size = max_length - SPECIAL_TOKENS
+    # The first piece is shorter, so that each epoch has other cuts; a stream that fits is not cut.
+    first = int(random.integers(1, size + 1)) if separators[-1] > size else size + 1
+    cuts = np.concatenate(([0], np.arange(first, ends[-1], size), ends[-1:]))
     starts = cuts[:-1] + np.isin(cuts[:-1], separators)
     stops = cuts[1:] - np.isin(cuts[1:] - 1, separators)
-    filled = starts < stops
-    return PackedPlan(corpus, order, ends, starts[filled], stops[filled])
+    is_text = starts < stops
+    return FullSentences(corpus, order, ends, starts[is_text], stops[is_text])

@@ -1,157 +1,109 @@
-"""An epoch of pairs (A, B), planned over a corpus without touching a token.
+"""Next-sentence prediction: the pairs (A, B) of an epoch.
 
-The twin of `sentence_pairs.py` for training. In a corpus a run of sentences is one slice, so a pair
-is four places and a label, and only the lengths of sentences are looked at. First every pair is a
-true one: sentences are gathered until they fill a sequence, and a random number of them is A, the
-rest B. Then a coin is tossed for each pair, and those that shall be random exchange their Bs, each
-with a pair of another document whose B is as long. That is unlike Google's script on purpose:
+In half of the pairs B follows A (`IS_NEXT`); in the other half it is from another document
+(`IS_RANDOM`). First, all pairs are true ones: sentences are gathered until they fill a sequence,
+and a random number of them is A, the rest B. Then half of the pairs swap their Bs.
 
-- There a true B at the end of a document is shorter than a random one, and what is left over at the
-  end is always A of a random pair. So the lengths alone tell the label better than chance does, and
-  a model learns that first. After an exchange both labels have the same lengths.
-- Each sentence is in one pair an epoch, and none is a random B more often than it is a true one.
-- Documents of one sentence, which would only ever be in random pairs, make pairs without a label.
-- A random B always comes from another document; Google's script tries ten times.
-- The tokens that do not fit are cut off at once, and not one by one; the ends from which they are
-  taken are drawn in the same way.
-- Each epoch has pairs of its own; Google's script makes five sets and repeats them.
+`reference/google_pretraining.py` has Google's procedure, and the reasons why this one differs.
+
+Source: Devlin et al. 2018, section 3.1 and appendix A.2. Letters: N pairs.
 """
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from minibert.data.corpus.corpus import Array, Corpus
-from minibert.errors import MiniBertError
 from minibert.tokenization.padding import IGNORE_INDEX
 
-# Google: `next_sentence_label = 1 if is_random_next else 0`.
-IS_NEXT = 0
-IS_RANDOM = 1
-
-SPECIAL_TOKENS_OF_A_PAIR = 3  # [CLS] a [SEP] b [SEP]
+IS_NEXT, IS_RANDOM = 0, 1  # as in Google's code
+SPECIAL_TOKENS = 3  # [CLS] A [SEP] B [SEP]
 
 
 @dataclass(frozen=True)
-class PairPlan:
-    """Which tokens make up which pair.
+class SentencePairs:
+    """The pairs of an epoch, as slices of the corpus's tokens."""
 
-    Attributes:
-        places: (pairs, 4) where in the corpus's tokens A begins and ends, and B begins and ends.
-        labels: (pairs,) 0 if B follows A, 1 if B is from another document, -100 for no label.
-    """
-
-    places: Array
-    labels: Array
-
-    def __len__(self) -> int:
-        return len(self.labels)
+    places: Array  # (N, 4) start of A, end of A, start of B, end of B
+    labels: Array  # (N,) IS_NEXT, IS_RANDOM, or -100 for pairs without a label
 
     @property
     def lengths(self) -> Array:
-        """Tokens of each pair with [CLS] and both [SEP]."""
-        first_start, first_end, second_start, second_end = self.places.T
-        text: Array = first_end - first_start + second_end - second_start
-        return text + SPECIAL_TOKENS_OF_A_PAIR
+        """The number of tokens in each pair with its special tokens, (N,)."""
+        return self.places @ [-1, 1, -1, 1] + SPECIAL_TOKENS
 
-    def pieces(self, row: int) -> list[tuple[int, int]]:
-        """A and B as slices of the corpus's tokens; a [SEP] follows each."""
-        first_start, first_end, second_start, second_end = self.places[row].tolist()
-        return [(first_start, first_end), (second_start, second_end)]
+    def spans(self, rows: Array) -> tuple[Array, Array]:
+        """Return A, B, A, B, ... of R pairs, (2 R, 2), and the row of each, (2 R,)."""
+        return self.places[rows].reshape(-1, 2), np.arange(len(rows)).repeat(2)
 
 
-def plan_pairs(
-    corpus: Corpus, *, max_length: int, seed: int, epoch: int, short_probability: float = 0.1
-) -> PairPlan:
-    """Plan an epoch: each sentence is in one pair, as part of A or of B.
+def make_sentence_pairs(
+    corpus: Corpus, *, max_length: int, seed: int, epoch: int, short_seq_prob: float = 0.1
+) -> SentencePairs:
+    """Return the pairs of an epoch. Each sentence is in one of them.
 
-    What makes a pair longer than `max_length` is cut off. Pairs that find nobody to exchange with
-    stay true. They are all of one document; so of many documents, half of the pairs are random.
-
-    A document of one sentence has no next one. Such sentences are paired with each other, for the
-    masked words alone (of an odd number one sits the epoch out).
+    In a document of one sentence there is no next one. Such sentences are paired with each other,
+    without a label, for the masked tokens only. (If their number is odd, one is left out.)
 
     Args:
-        corpus: at least two documents of two sentences.
-        max_length: tokens of a finished sequence, [CLS] and both [SEP] included.
+        corpus: at least two documents of two sentences or more.
+        max_length: the number of tokens in a sequence, [CLS] and both [SEP] included.
         seed: the same (seed, epoch) gives the same pairs on any machine.
         epoch: from 0.
-        short_probability: how often the pairs of a document are shorter.
-
-    Raises:
-        MiniBertError: fewer than two documents have two sentences, or `max_length` has no room for
-            a pair.
+        short_seq_prob: the probability that the pairs of a document are shorter.
     """
-    alone = np.diff(corpus.documents)[corpus.chosen] == 1
-    if len(alone) - alone.sum() < 2:
-        raise MiniBertError(
-            f"{corpus.folder}: of the documents {corpus.part} too few have a second sentence "
-            f"({len(alone) - alone.sum()} of {len(alone):,}; a random next one comes from another "
-            "document, so it takes two); add text, hold out another share, say otherwise what a "
-            "line is when making the corpus, or train without next sentences."
-        )
-    if max_length < SPECIAL_TOKENS_OF_A_PAIR + 2:
-        raise MiniBertError(f"max_length is {max_length}; [CLS] a [SEP] b [SEP] takes at least 5.")
-    random = np.random.Generator(np.random.PCG64([seed, epoch]))
-    longest = max_length - SPECIAL_TOKENS_OF_A_PAIR
-    places, document = _true_pairs(corpus, longest, short_probability, random)
+    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+    max_tokens = max_length - SPECIAL_TOKENS
+    places = _true_pairs(corpus, max_tokens, short_seq_prob, rng)
+    document = np.searchsorted(corpus.sentences[corpus.documents], places[:, 0], side="right")
     labels = np.full(len(places), IS_NEXT, dtype=np.int8)
-    _exchange(places[:, 2:], labels, document, random)
+    _swap_second(places[:, 2:], labels, document, rng)
 
-    single = corpus.documents[corpus.chosen[alone]]
-    single = random.permutation(corpus.sentences[np.stack([single, single + 1], axis=1)])
-    first, second = single[: len(single) // 2 * 2].reshape(2, -1, 2)
-    places = np.concatenate([places, np.concatenate([first, second], axis=1)])
-    labels = np.append(labels, np.full(len(first), IGNORE_INDEX, dtype=np.int8))
-    _truncate(places[:, :2], places[:, 2:], longest, random)
-    return PairPlan(places, labels)
+    is_single = np.diff(corpus.documents)[corpus.chosen] == 1
+    single = corpus.documents[corpus.chosen[is_single]]
+    single = rng.permutation(corpus.sentences[np.stack([single, single + 1], axis=1)])
+    half = len(single) // 2
+    places = np.concatenate([places, np.hstack([single[:half], single[half : 2 * half]])])
+    labels = np.append(labels, np.full(half, IGNORE_INDEX, dtype=np.int8))
+    _truncate(places[:, :2], places[:, 2:], max_tokens, rng)
+    return SentencePairs(places, labels)
 
 
 def _true_pairs(
-    corpus: Corpus, longest: int, short_probability: float, random: np.random.Generator
-) -> tuple[Array, Array]:
-    """Runs of sentences, cut in two: their places (pairs, 4), and the document of each (pairs,)."""
-    gathered = _gather(corpus, longest, short_probability, random)
-    runs = np.fromiter(gathered, np.dtype((np.int64, 3)))  # without a Python list of them all
-    document, begin, end = runs.T
-    middle = random.integers(begin + 1, end)  # A and B have at least one sentence each
-    places = corpus.sentences[np.stack([begin, middle, middle, end], axis=1)]
-    return places, document.copy()
+    corpus: Corpus, max_tokens: int, short_seq_prob: float, rng: np.random.Generator
+) -> Array:
+    """Return pairs in which B follows A, (N, 4).
 
-
-def _gather(
-    corpus: Corpus, longest: int, short_probability: float, random: np.random.Generator
-) -> Iterator[tuple[int, int, int]]:
-    """Yield the runs of sentences that become pairs: document, first sentence, end.
-
-    A run has `longest` tokens or more (fewer in a document whose pairs shall be short, or at the
-    end of one) and at least two sentences. The last sentence of a document is never left alone.
+    A and B together are a run of sentences with `max_tokens` or more, but fewer in a document with
+    short pairs and at the end of a document. The last sentence of a document is never left alone.
     """
-    for index in range(len(corpus)):
-        document = corpus.chosen[index]
-        begin, end = corpus.documents[document : document + 2].tolist()
-        starts: list[int] = corpus.sentences[begin : end + 1].tolist()
-        count = len(starts) - 1
-        short = random.random() < short_probability
-        target = int(random.integers(2, longest + 1)) if short else longest
-        run = 0
-        while run + 2 <= count:
-            stop = min(count, bisect_left(starts, starts[run] + target, lo=run + 2))
-            stop += stop == count - 1
-            yield index, begin + run, begin + stop
-            run = stop
+    runs = array("q")  # start, end, start, end, ... of each run
+    for document in corpus.chosen:
+        first, last = corpus.documents[document : document + 2].tolist()
+        starts = corpus.sentences[first : last + 1].tolist()
+        is_short = rng.random() < short_seq_prob
+        target = int(rng.integers(2, max_tokens + 1)) if is_short else max_tokens
+        start, count = 0, last - first
+        while start + 2 <= count:
+            end = min(count, bisect_left(starts, starts[start] + target, lo=start + 2))
+            end += end == count - 1
+            runs.extend((first + start, first + end))
+            start = end
+    begin, end = np.asarray(runs).reshape(-1, 2).T
+    middle = rng.integers(begin + 1, end)  # A and B have at least one sentence each
+    places: Array = corpus.sentences[np.stack([begin, middle, middle, end], axis=1)]
+    return places
 
 
-def _exchange(second: Array, labels: Array, document: Array, random: np.random.Generator) -> None:
-    """Make half of the pairs random, in place: each swaps its B with one of another document.
+def _swap_second(second: Array, labels: Array, document: Array, rng: np.random.Generator) -> None:
+    """Make half of the pairs random, in place: each swaps its B with a pair of another document.
 
-    Those whose Bs are equally long are neighbours when sorted, in an order of chance among them. A
-    pair that meets a waiting one of another document swaps with it, else it waits, too; so all that
-    wait are of one document.
+    Pairs are visited by the length of B, so both labels have Bs of the same lengths. A pair swaps
+    with a waiting pair of another document, or waits itself. Those that never swap stay true.
     """
-    candidates = random.permutation(np.flatnonzero(random.random(len(labels)) < 0.5))
+    candidates = rng.permutation(np.flatnonzero(rng.random(len(labels)) < 0.5))
     lengths = second[candidates, 1] - second[candidates, 0]
     waiting: list[int] = []
     for pair in candidates[np.argsort(lengths, kind="stable")]:
@@ -163,17 +115,16 @@ def _exchange(second: Array, labels: Array, document: Array, random: np.random.G
             waiting.append(pair)
 
 
-def _truncate(first: Array, second: Array, longest: int, random: np.random.Generator) -> None:
-    """Shorten the longer one until both fit; each token goes from the front or from the end.
+def _truncate(first: Array, second: Array, max_tokens: int, rng: np.random.Generator) -> None:
+    """Shorten the longer text of each pair, and of equal ones B, until both fit, in place.
 
-    One by one: the difference goes first, then both lose in turn, and of equal ones Google's code
-    shortens B.
+    Each removed token comes from the front or from the end, with equal probability.
     """
-    length_of_first, length_of_second = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0]
-    excess = np.maximum(length_of_first + length_of_second - longest, 0)
-    difference = np.clip(length_of_first - length_of_second, -excess, excess)
-    from_first = (excess + difference) // 2
-    for run, tokens in ((first, from_first), (second, excess - from_first)):
-        front = random.binomial(tokens, 0.5)
-        run[:, 0] += front
-        run[:, 1] -= tokens - front
+    length_a, length_b = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0]
+    excess = np.maximum(length_a + length_b - max_tokens, 0)
+    difference = np.clip(length_a - length_b, -excess, excess)
+    from_a = (excess + difference) // 2
+    for text, removed in ((first, from_a), (second, excess - from_a)):
+        from_front = rng.binomial(removed, 0.5)
+        text[:, 0] += from_front
+        text[:, 1] -= removed - from_front

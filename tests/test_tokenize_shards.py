@@ -1,4 +1,4 @@
-"""What you can rely on: workers end with the process that started them, however that ends."""
+"""Worker processes end with the process that started them, however it ends."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ from minibert.tokenization.tokenizer import BertTokenizer
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
 
-# Each process that is asked for words leaves a file with its number. A worker waits until the other
-# one is there too, or a busy machine might give both texts to one; the slow text takes its time.
+# Each process that calls the segmenter leaves a file named by its process id. A worker waits until
+# the other one has done so, or both texts might go to one worker. The slow text takes its time.
 SEGMENTER = """
 import os, time
 from pathlib import Path
@@ -28,7 +28,7 @@ def words(text):
     return text.split()
 """
 
-# What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
+# A process that a shell starts in the background ignores Ctrl-C, and so would its children.
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,21 +39,23 @@ main()
 
 @pytest.fixture
 def prepare(tmp_path: Path):
-    """Start `minibert prepare` with two workers; give it when both are at work."""
+    """Start `minibert prepare` with two workers, and return when both are working."""
     started = []
     pieces = "[PAD] [UNK] [CLS] [SEP] [MASK] quick slow".split()
     tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
     tokenizer.save_pretrained(tmp_path / "vocabulary")
     (tmp_path / "seen").mkdir()
     (tmp_path / "segmenter.py").write_text(SEGMENTER, encoding="utf-8")
-    text = "\n\n".join(f"{word} " * 100_000 for word in ("quick", "slow"))  # two bundles
+    text = "\n\n".join(f"{word} " * 100_000 for word in ("quick", "slow"))  # two shards
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     line = "prepare text.txt --vocabulary vocabulary --output corpus --workers 2"
+
+    search_path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def start(seconds: float) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, *line.split(), "--segmenter", "segmenter:words"],
-            env={**os.environ, "PYTHONPATH": str(tmp_path), "SECONDS": str(seconds)},
+            env={**os.environ, "PYTHONPATH": search_path, "SECONDS": str(seconds)},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -63,7 +65,7 @@ def prepare(tmp_path: Path):
         started.append(process)
         while len(list((tmp_path / "seen").iterdir())) < 3 and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(0.5)  # until the quick one waits for more to do
+        time.sleep(0.5)  # until the quick worker has finished
         return process
 
     yield start
@@ -75,12 +77,12 @@ def prepare(tmp_path: Path):
 def test_no_worker_outlives_a_killed_parent(prepare):
     process = prepare(seconds=60)
     process.kill()
-    # The pipes are open as long as one process is alive that has them.
+    # The pipes stay open as long as a process that has them is alive.
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGKILL
 
 
-def test_ctrl_c_to_all_processes_is_answered_by_one(prepare):
+def test_only_the_parent_answers_ctrl_c(prepare):
     process = prepare(seconds=4)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=20)
