@@ -160,7 +160,7 @@ BAD = [
     ("convert ../made/corpus new", "is a corpus, made by minibert prepare"),
     (
         "train-vocab ../made/corpus --output v.txt",
-        "corpus is a corpus, made of text; give the text",
+        "corpus is a tokenized corpus; give the text itself",
     ),
     ("prepare ../made/texts.txt --vocabulary v.txt --output new", "there is no file v.txt; give"),
     ("tokenize v.txt text", "there is no file v.txt; give the vocab.txt of a model"),

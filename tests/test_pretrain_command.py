@@ -187,7 +187,7 @@ BAD = [
     ("pretrain corpus --output out --epochs 0", "epochs is 0"),
     ("pretrain corpus --output out --learning-rate 0", "learning_rate is 0.0"),
     ("pretrain corpus --output out --mask-rate 1.1", "picked=1.1"),
-    ("pretrain corpus --output out --held-out 0", "the share to hold out is 0.0"),
+    ("pretrain corpus --output out --held-out 0", "the fraction to hold out is 0.0"),
     ("pretrain corpus --output out --held-out 0.999", "leaves none to train"),
     ("pretrain corpus --output out --device gpu", "'gpu' cannot be used"),
     ("pretrain corpus --output out --precision int8", "precision is 'int8'"),

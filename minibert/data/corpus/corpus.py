@@ -147,8 +147,8 @@ class Corpus:
                 )
         raise MiniBertError(
             f"{self.folder} has {len(self)} documents; holding out a fraction of {fraction:g}, and "
-            "at least two of them, leaves none to train on. Add documents. A blank line ends a "
-            "document unless minibert prepare --lines says otherwise."
+            "at least two, leaves none to train on; add documents. (A blank line ends one, unless "
+            "minibert prepare --lines says otherwise.)"
         )
 
 
@@ -162,7 +162,7 @@ def _map_array(path: Path, dtype: str, length: int) -> Array:
         ) from error
     if len(array) != length:
         raise MiniBertError(
-            f"{path} holds {len(array):,} numbers, but {CORPUS_FILE} says {length:,}. The "
-            "corpus is damaged; copy it again, or rebuild it from its text."
+            f"{path} holds {len(array):,} numbers, but {CORPUS_FILE} says {length:,}; copy the "
+            "corpus again, or rebuild it from its text."
         )
     return np.asarray(array)  # slicing a `memmap` is ten times as slow

@@ -154,8 +154,8 @@ def tokenize_shards(
                 yield pending.popleft().result()
         except BrokenProcessPool as error:
             raise MiniBertError(
-                "a worker process could not start or was killed. In a script, call build_corpus "
-                'under `if __name__ == "__main__":`. If memory is short, use fewer workers.'
+                "a worker process could not start or was killed; in a script, call build_corpus "
+                'under `if __name__ == "__main__":`, and if memory is short, use fewer workers.'
             ) from error
 
 

@@ -225,8 +225,8 @@ class PretrainingBatches:
         if not 0 < rates.picked <= 1 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
             raise MiniBertError(
                 f"the masking rates are picked={rates.picked} and, of the picked tokens, to_mask="
-                f"{rates.to_mask}, to_random={rates.to_random}, unchanged={rates.unchanged}. The "
-                "first must be above 0 and at most 1; the other three must add up to 1."
+                f"{rates.to_mask}, to_random={rates.to_random}, unchanged={rates.unchanged}; the "
+                "first must be above 0 and at most 1, and the other three must add up to 1."
             )
         if not len(self.vocabulary.words):
             raise MiniBertError("the vocabulary has only special tokens, so nothing can be masked.")
@@ -241,7 +241,7 @@ class PretrainingBatches:
         if self.next_sentence and (sentences > 1).sum() < 2:
             raise MiniBertError(
                 f"{self.corpus.folder}: only {(sentences > 1).sum()} of {len(sentences):,} {part} "
-                "have a second sentence, and sentence pairs need two such documents. Add text, "
+                "have a second sentence, and sentence pairs need two such documents; add text, "
                 "hold out another fraction, prepare the corpus with another --lines, or train "
                 "without next sentences."
             )
@@ -251,6 +251,6 @@ class PretrainingBatches:
             if 2 * sum(len(t) == 1 and is_chinese(t) for t in tokens) >= len(tokens):
                 raise MiniBertError(
                     f"{self.corpus.folder} is Chinese, and it is unknown where words start in it, "
-                    "so whole words cannot be masked. Prepare it again with --segmenter "
+                    "so whole words cannot be masked; prepare it again with --segmenter "
                     "MODULE:FUNCTION, such as jieba:lcut, or mask single characters."
                 )
