@@ -42,11 +42,11 @@ class CountedBatches(PretrainingBatches):
     read: list[list[int]]
     hook: Callable[[int], None] | None = None
 
-    def _collate(self, sequences: Any, rows: Any) -> tuple[Batch, torch.Tensor | None]:
+    def _unmasked_batch(self, sequences: Any, rows: Any) -> tuple[Batch, torch.Tensor | None]:
         self.read = [*getattr(self, "read", []), rows.tolist()]
         if self.hook is not None:
             self.hook(len(self.read))
-        return super()._collate(sequences, rows)
+        return super()._unmasked_batch(sequences, rows)
 
 
 def new_batches(folder: Path) -> CountedBatches:

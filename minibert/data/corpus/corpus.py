@@ -78,9 +78,12 @@ class Corpus:
             word_starts=_map_array(folder / WORD_STARTS, "<u1", tokens) if segmented else None,
             chosen=np.arange(documents),
         )
-        for starts, total in (corpus.sentences, tokens), (corpus.documents, sentences):
+        for name, starts, total in (
+            (SENTENCES, corpus.sentences, tokens),
+            (DOCUMENTS, corpus.documents, sentences),
+        ):
             if starts[0] != 0 or starts[-1] != total:
-                raise MiniBertError(f"{folder} is damaged; copy it again, or rebuild it.")
+                raise MiniBertError(f"{folder / name} is damaged; copy the corpus again.")
         return corpus
 
     def __len__(self) -> int:

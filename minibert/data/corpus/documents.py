@@ -161,11 +161,7 @@ def _visible_files(folder: Path, skipped: list[str]) -> Iterator[Path]:
 def read_documents(
     files: Iterable[Path], options: FormatOptions, stats: ReadStats
 ) -> Iterator[Document]:
-    """Yield the documents of files, and add to `stats` what was read and skipped.
-
-    Raises:
-        MiniBertError: a file, or most of its lines, cannot be read.
-    """
+    """Yield the documents of files, and add to `stats` what was read and skipped."""
     for path in files:
         lines_before, bad_before = stats.lines, stats.bad_lines
         are_sentences = options.lines == "sentences" and path.suffix.lower() not in MARKDOWN

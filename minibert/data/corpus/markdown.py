@@ -1,7 +1,8 @@
 """Markdown -> paragraphs of plain text, separated where headings are.
 
-Front matter, headings, code, tables, pictures and HTML tags are dropped; of a link the text is
-kept. This is enough for books, notes and READMEs. It does not cover nested lists and indented code.
+Front matter, headings, code, tables, rules, pictures and HTML tags are dropped. Of a link the text
+is kept, and each list item is a paragraph. This is enough for books, notes and READMEs; nested
+lists and indented code are not covered.
 """
 
 import re

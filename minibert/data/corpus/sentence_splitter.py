@@ -1,8 +1,13 @@
 """Paragraphs -> sentences, by rules for English and Chinese.
 
-The rules are heuristics, not a parser: pretraining only needs borders that are mostly right. Other
-languages' punctuation is not covered. A sentence that ends in an abbreviation is joined with the
-next one ("at 5 p.m. She left"). No text is lost but the space between sentences.
+- Chinese: 。！？； and …… end a sentence.
+- English: . ! ? and … end one before a space, unless a small letter or a comma follows. A full stop
+  does not after an abbreviation ("Mr."), an initial ("J. Smith") or in a number ("3.5").
+- Closing quotes and brackets belong to the sentence before them.
+
+The rules are heuristics: pretraining only needs borders that are mostly right. A sentence that ends
+in an abbreviation is joined with the next one ("at 5 p.m. She left"). The punctuation of other
+languages is not covered. No text is lost but the space between sentences.
 """
 
 import re
@@ -18,7 +23,7 @@ _ABBREVIATIONS = frozenset(
 _BEFORE_NUMBERS = frozenset("no nos fig figs eq vol vols ch chap sec pp".split())
 
 _CHINESE = "一-鿿“「『"
-_CLOSING = "\"'”’」』）)】》〉\\]"  # closing quotes and brackets belong to the sentence before them
+_CLOSING = "\"'”’」』）)】》〉\\]"
 _OPENING = "\"'“‘(«[_*¿¡—–- "
 _CANDIDATE = re.compile(
     rf"""
@@ -34,10 +39,13 @@ _MAX_ABBREVIATION = 20  # characters
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split a paragraph into sentences, stripped and none of them empty.
+    """Return the sentences of a paragraph.
 
     Args:
         text: one paragraph; a line end counts as a space.
+
+    Returns:
+        The sentences, without the space around them; none is empty.
 
     Example:
         >>> split_sentences('Mr. Hall rose. "Is it 3.5 km?" he asked. 他说：“好。”我们走吧！')

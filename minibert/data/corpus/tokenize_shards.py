@@ -75,6 +75,7 @@ def tokenize_shard(
         ids, starts = _encode_with_word_starts(sentences, tokenizer, segmenter)
         word_starts = np.fromiter(starts, np.uint8)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    # kept_before[n] is how many of the first n sentences have tokens.
     kept_before = np.concatenate(([0], np.cumsum(lengths > 0)))
     document_lengths = np.diff(kept_before[[0, *document_ends]])
     fingerprints = np.array([text_fingerprint(d.text) for d in documents], dtype=np.uint64)
@@ -126,10 +127,7 @@ def tokenize_shards(
 ) -> Iterator[TokenizedShard]:
     """Yield the tokenized shards in their order, with at most 2 x `workers` + 1 in progress.
 
-    One worker means this process. Others load the tokenizer from `folder`.
-
-    Raises:
-        MiniBertError: a worker died, or the segmenter cannot be sent to it.
+    With one worker this process does the work. Other processes load the tokenizer from `folder`.
     """
     if workers == 1:
         yield from (tokenize_shard(shard, tokenizer, segmenter) for shard in shards)

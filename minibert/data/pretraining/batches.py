@@ -6,13 +6,13 @@
         loss = model(**batch).loss          # of BertForPreTraining
 
 The sequences of an epoch are a function of (seed, epoch), and the masks of a batch are one of
-(seed, epoch, number of the batch). So a run resumes exactly, and needs only integers for it.
+(seed, epoch, number of the batch). So a run needs only these integers to resume exactly.
 
-Google trained 90 % of the steps with 128 tokens and the rest with 512. That takes two of these
-objects, one after the other.
+Google trained 90 % of the steps with sequences of 128 tokens and the rest with 512. Use two of
+these objects for that, one after the other.
 
-On one core this makes about 8 million tokens per second with 32 rows of 128 tokens, and 17 million
-with 512. In memory are 33 bytes for each pair of an epoch, 12 for their order, and 105 while the
+One core makes about 8 million tokens per second with 32 rows of 128 tokens, and 17 million with
+rows of 512. Memory holds 33 bytes for each pair of an epoch, 12 for their order, and 105 while
 pairs are made: about 1 GB for a billion tokens. Tokens are read from disk with their batch.
 
 Letters: B batch, S sequence length, P spans, T tokens in them.
@@ -20,16 +20,15 @@ Letters: B batch, S sequence length, P spans, T tokens in them.
 
 import math
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from minibert.data.corpus.corpus import Array, Corpus
 from minibert.data.labelled.batches import Batch
-from minibert.data.pretraining.full_sentences import make_full_sentences
+from minibert.data.pretraining.full_sentences import FullSentences, make_full_sentences
 from minibert.data.pretraining.masking import MaskingRates, MaskingVocabulary, mask_tokens
-from minibert.data.pretraining.nsp_pairs import make_sentence_pairs
+from minibert.data.pretraining.nsp_pairs import SentencePairs, make_sentence_pairs
 from minibert.data.sampler import length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import is_chinese
@@ -38,21 +37,7 @@ from minibert.tokenization.normalize import is_chinese
 # less memory and is 5 % faster, since PyTorch keeps code for each shape of a matrix product.
 WIDTH_STEP = 8
 CHINESE_SAMPLE = 1000  # tokens to look at
-
-
-class Sequences(Protocol):
-    """The sequences of an epoch, before any token is read."""
-
-    @property
-    def lengths(self) -> Array:
-        """The number of tokens in each sequence."""
-
-    @property
-    def labels(self) -> Array | None:
-        """The next-sentence label of each pair; None if the sequences are not pairs."""
-
-    def spans(self, rows: Array) -> tuple[Array, Array]:
-        """Return the slices of the corpus's tokens in some sequences, and the row of each."""
+Sequences = SentencePairs | FullSentences  # of an epoch
 
 
 def collate(
@@ -63,7 +48,7 @@ def collate(
     Args:
         numbers: the array that the spans are slices of.
         spans: (P, 2) the start and stop of each span.
-        row: (P,) the row of each span, ascending; no row is without one.
+        row: (P,) the row of each span, ascending; each row has at least one.
         width: the number of columns.
         cls: what stands for [CLS].
         sep: what stands for [SEP].
@@ -138,18 +123,17 @@ class PretrainingBatches:
         return math.ceil(len(self.sequences(epoch).lengths) / self.batch_size)
 
     def sequences(self, epoch: int) -> Sequences:
-        """Return the sequences of an epoch. The latest epoch's are kept."""
+        """Return the sequences of an epoch, and keep them until another epoch is asked for."""
         if self._latest is None or self._latest[0] != epoch:
             self._latest = None  # so that two epochs are never in memory together
             options = {"max_length": self.max_length, "seed": self.seed, "epoch": epoch}
-            self._latest = (
-                epoch,
-                (
-                    make_sentence_pairs(self.corpus, **options, short_seq_prob=self.short_seq_prob)
-                    if self.next_sentence
-                    else make_full_sentences(self.corpus, **options)
-                ),
-            )
+            if self.next_sentence:
+                pairs = make_sentence_pairs(
+                    self.corpus, **options, short_seq_prob=self.short_seq_prob
+                )
+                self._latest = epoch, pairs
+            else:
+                self._latest = epoch, make_full_sentences(self.corpus, **options)
         return self._latest[1]
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
@@ -170,7 +154,7 @@ class PretrainingBatches:
         for number in range(start, len(order), step):
             entropy = np.random.SeedSequence((self.seed, epoch, number))
             seed = int(entropy.generate_state(1, np.uint64)[0])
-            batch, word_starts = self._collate(sequences, order[number])
+            batch, word_starts = self._unmasked_batch(sequences, order[number])
             batch["input_ids"], batch["labels"] = mask_tokens(
                 batch["input_ids"],
                 self.vocabulary,
@@ -184,8 +168,10 @@ class PretrainingBatches:
         """Return the same batches with the same masks every time, for evaluation."""
         return self.epoch(0)
 
-    def _collate(self, sequences: Sequences, rows: Array) -> tuple[Batch, torch.Tensor | None]:
-        """Return a batch before masking, and where its words start, for whole-word masking."""
+    def _unmasked_batch(
+        self, sequences: Sequences, rows: Array
+    ) -> tuple[Batch, torch.Tensor | None]:
+        """Return a batch before masking, and for whole-word masking where its words start."""
         spans, row = sequences.spans(rows)  # (P, 2), (P,)
         size = spans[:, 1] - spans[:, 0]
         lengths = np.bincount(row, size + 1).astype(np.int64) + 1  # (B,)
@@ -195,11 +181,7 @@ class PretrainingBatches:
         ids = collate(self.corpus.tokens, spans, row, width, pad=tokenizer.pad_token_id, **special)
         columns = np.arange(width)
         mask = columns < lengths[:, None]  # (B, S)
-        arrays = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "token_type_ids": np.zeros_like(ids),
-        }
+        arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         if sequences.labels is not None:
             # 0 for [CLS] A [SEP] and 1 for B [SEP]; the spans are A, B, A, B, ...
             arrays["token_type_ids"] = mask & (columns >= size[::2, None] + 2)
@@ -230,12 +212,9 @@ class PretrainingBatches:
             )
         if not len(self.vocabulary.words):
             raise MiniBertError("the vocabulary has only special tokens, so nothing can be masked.")
-        shortest = "[CLS] A [SEP] B [SEP]" if self.next_sentence else "[CLS] text [SEP]"
-        if self.max_length < len(shortest.split()):
-            raise MiniBertError(
-                f"max_length is {self.max_length}; {shortest} needs at least "
-                f"{len(shortest.split())}."
-            )
+        shortest = 5 if self.next_sentence else 3  # [CLS] A [SEP] B [SEP], or [CLS] text [SEP]
+        if self.max_length < shortest:
+            raise MiniBertError(f"max_length is {self.max_length}; it must be at least {shortest}.")
         part = f"{self.corpus.part} documents".strip()
         sentences = np.diff(self.corpus.documents)[self.corpus.chosen]
         if self.next_sentence and (sentences > 1).sum() < 2:

@@ -1,8 +1,13 @@
 """Full sequences for masked language modeling without next-sentence pairs.
 
-The documents of an epoch, shuffled, form one stream with a [SEP] after each of them. The stream is
-cut into pieces of equal length, and each piece becomes [CLS] piece [SEP]. So there is almost no
-padding, and a sequence may hold the end of one document and the start of the next.
+    documents   a a a a   b b b   c c c c c                  (shuffled)
+    stream      a a a a [SEP] b b b [SEP] c c c c c [SEP]    a [SEP] after each document
+    sequences   [CLS] a a a a [SEP] b [SEP]                  pieces of equal length
+                [CLS] b b [SEP] c c c [SEP]
+                [CLS] c c [SEP]
+
+There is almost no padding, and a sequence may hold the end of one document and the start of the
+next. The first piece is shorter, so that each epoch has other cuts.
 
 Source: Liu et al. 2019 (RoBERTa), section 4.2, "FULL-SENTENCES". Unlike there, a cut may fall
 inside a sentence.
@@ -21,7 +26,10 @@ SPECIAL_TOKENS = 2  # [CLS] text [SEP]
 
 @dataclass(frozen=True)
 class FullSentences:
-    """The sequences of an epoch, as pieces of the stream of documents."""
+    """The sequences of an epoch, as pieces of the stream of documents.
+
+    A place in the stream counts the tokens and the [SEP] before it.
+    """
 
     corpus: Corpus
     order: Array  # (documents,) the documents in the order of the stream
@@ -58,16 +66,16 @@ def make_full_sentences(corpus: Corpus, *, max_length: int, seed: int, epoch: in
         seed: the same (seed, epoch) gives the same sequences on any machine.
         epoch: from 0.
     """
-    random = np.random.Generator(np.random.PCG64([seed, epoch]))
-    order = random.permutation(len(corpus))
+    rng = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = rng.permutation(len(corpus))
     lengths = np.diff(corpus.sentences[corpus.documents])[corpus.chosen[order]]
     ends = np.cumsum(lengths + 1)
     separators = ends - 1
     size = max_length - SPECIAL_TOKENS
-    # The first piece is shorter, so that each epoch has other cuts; a stream that fits is not cut.
-    first = int(random.integers(1, size + 1)) if separators[-1] > size else size + 1
+    # A stream that fits into one sequence is not cut.
+    first = int(rng.integers(1, size + 1)) if separators[-1] > size else size + 1
     cuts = np.concatenate(([0], np.arange(first, ends[-1], size), ends[-1:]))
     starts = cuts[:-1] + np.isin(cuts[:-1], separators)
     stops = cuts[1:] - np.isin(cuts[1:] - 1, separators)
-    is_text = starts < stops
+    is_text = starts < stops  # a piece may be nothing but a [SEP]
     return FullSentences(corpus, order, ends, starts[is_text], stops[is_text])

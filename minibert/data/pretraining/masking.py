@@ -1,7 +1,7 @@
 """Masked language modeling: pick 15 % of the tokens, hide them, and keep the originals as labels.
 
-Every epoch masks a text anew, RoBERTa's "dynamic masking". `reference/google_pretraining.py` shows
-Google's own masking and how it differs.
+A text is masked anew in every epoch, which RoBERTa calls dynamic masking. Google's own masking, and
+how it differs, is in `reference/google_pretraining.py`.
 
 Source: Devlin et al. 2018, section 3.1 and appendix A.1; Liu et al. 2019 (RoBERTa), section 4.1.
 
@@ -40,13 +40,14 @@ class MaskingVocabulary:
 
     def __init__(self, tokenizer: BertTokenizer, device: torch.device | str = "cpu") -> None:
         tokens = tokenizer.convert_ids_to_tokens(range(tokenizer.vocab_size))
-        special, unused = set(tokenizer.all_special_ids), "[unused"
-        words = [i for i, t in enumerate(tokens) if i not in special and not t.startswith(unused)]
+        special_ids = set(tokenizer.all_special_ids)
+        special = [i in special_ids for i in range(len(tokens))]
+        starts_word = [not token.startswith(CONTINUES) for token in tokens]
+        unused = [token.startswith("[unused") for token in tokens]
+        words = [i for i in range(len(tokens)) if not special[i] and not unused[i]]
         self.mask_id = tokenizer.mask_token_id
-        self.special = torch.tensor([i in special for i in range(len(tokens))], device=device)
-        self.starts_word = torch.tensor(
-            [not t.startswith(CONTINUES) for t in tokens], device=device
-        )
+        self.special = torch.tensor(special, device=device)
+        self.starts_word = torch.tensor(starts_word, device=device)
         self.words = torch.tensor(words, device=device)
 
 
@@ -65,20 +66,20 @@ def mask_tokens(
         vocabulary: the vocabulary of these ids, on their device.
         generator: the source of randomness, on their device.
         rates: the paper's by default.
-        word_starts: (B, S) True where a word starts; given for whole-word masking, which picks all
-            tokens of a word or none. A word is picked with a probability of 15 %, so as many
-            tokens are. Each token of a picked word is hidden on its own.
+        word_starts: (B, S) True where a word starts. If given, whole words are masked: all tokens
+            of a word are picked, with a probability of 15 %, or none of them. Each token of a
+            picked word is then hidden independently of the others.
     """
     rates = rates or MaskingRates()
     # "The training data generator chooses 15% of the token positions at random for prediction."
-    # One uniform number per token decides about the choice; a picked token's, scaled to 0 ... 1,
-    # is its `fate` below.
+    # `draw` tells whether a token is picked. For a picked one, draw / 0.15 is uniform between 0 and
+    # 1 again: its `fate`, which tells below how it is hidden.
     draw = torch.rand(input_ids.shape, generator=generator, device=input_ids.device)  # (B, S)
     if word_starts is None:
         picked, fate = draw < rates.picked, draw / rates.picked
     else:
-        # Each token is picked by the number of the first token of its word. A truncated text may
-        # begin with "##ing"; that goes by the number of [CLS].
+        # All tokens of a word are picked by the draw of its first token. If a truncated text
+        # begins with "##ing", that goes by the draw of [CLS].
         position = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
         first = position.masked_fill(~word_starts, 0).cummax(dim=1).values  # (B, S)
         picked = draw.gather(1, first) < rates.picked
