@@ -43,7 +43,8 @@ def small_model(
 ):
     """A model in which no weight is 0 or 1, so that nothing can be left out unseen."""
     torch.manual_seed(0)
-    model = getattr(minibert, name)(small_config(**changes), attention=attention)
+    model = getattr(minibert, name)(small_config(**changes))
+    model.attention = attention
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

@@ -12,14 +12,9 @@ import torch
 from small_models import small_batch, small_config, small_model
 from torch import Tensor
 
-from minibert import BertModel, MiniBertError
-from minibert.model.attention import (
-    ATTENTIONS,
-    SelfAttention,
-    choose_attention,
-    eager_attention,
-    fused_attention,
-)
+from minibert import BertForMaskedLM, MiniBertError
+from minibert.model.attention import SelfAttention, eager_attention
+from minibert.model.fused_attention import ATTENTIONS, choose_attention, fused_attention
 
 KINDS = tuple(ATTENTIONS)
 # Rows of 5 tokens; one text has nothing but padding where the name says so.
@@ -207,13 +202,14 @@ def test_fused_attention_says_that_it_has_no_probabilities():
         model(torch.tensor([[1, 2]]), output_attentions=True)
 
 
-def test_an_unknown_attention_is_refused_when_the_model_is_made_and_when_it_is_changed():
-    with pytest.raises(MiniBertError, match="'flash'; choose one of 'auto', 'eager', 'fused'"):
-        BertModel(small_config(), attention="flash")
+def test_an_unknown_attention_is_refused_when_it_is_set_and_when_a_model_is_loaded(tmp_path):
     model = small_model("BertForMaskedLM")
-    model.attention = "flash"
+    with pytest.raises(MiniBertError, match="'flash'; choose one of 'auto', 'eager', 'fused'"):
+        model.attention = "flash"
+    assert model.attention == "auto"
+    model.save_pretrained(tmp_path)
     with pytest.raises(MiniBertError, match="'flash'"):
-        model(torch.tensor([[1, 2]]))
+        BertForMaskedLM.from_pretrained(tmp_path, attention="flash", quiet=True)
 
 
 def test_the_attention_of_a_model_may_be_changed_at_any_time():

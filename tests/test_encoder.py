@@ -9,13 +9,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from small_models import small_batch, small_config, small_labels, small_model
+from small_models import small_batch, small_config, small_model
 
 from minibert import BertModel
 from minibert.model.attention import eager_attention
 from minibert.model.encoder import ACTIVATIONS
-
-FIRST = torch.zeros(1, 1, dtype=torch.long)  # [CLS] of every row
 
 
 def double(*numbers: float) -> torch.Tensor:
@@ -212,56 +210,3 @@ def test_names_of_parameters_are_those_that_the_readme_and_the_table_of_names_us
         "masked_lm.bias",
     ]
     assert {name.replace("layer.0.", "layer.1.") for name in names} == set(parts)
-
-
-@pytest.mark.parametrize("attention", ["eager", "fused"])
-@pytest.mark.parametrize("positions", [[[0]], [[0, 5, 2], [0, 1, 2], [0, 0, 0], [5, 4, 3]]])
-def test_the_vectors_at_some_positions_are_those_of_all(attention, positions):
-    model, batch = small_model("BertModel", attention=attention), small_batch("BertModel")
-    wanted = torch.tensor(positions)
-    everything = model(**batch)
-    found = model(**batch, positions=wanted)
-    rows = torch.arange(4)[:, None]
-    expected = everything.last_hidden_state[rows, wanted]
-    torch.testing.assert_close(found.last_hidden_state, expected)
-    torch.testing.assert_close(found.pooler_output[:3], everything.pooler_output[:3])  # [CLS] first
-    # and they teach the same
-    names = [name for name, _ in model.named_parameters() if not name.startswith("pooler")]
-    parameters = [dict(model.named_parameters())[name] for name in names]
-    weights = torch.randn_like(expected)
-    for one, two in zip(
-        torch.autograd.grad((expected * weights).sum(), parameters),
-        torch.autograd.grad((found.last_hidden_state * weights).sum(), parameters),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, two, atol=1e-12, rtol=1e-9)
-
-
-def test_hidden_states_and_probabilities_are_of_all_positions_also_where_few_are_read():
-    model, batch = small_model("BertModel"), small_batch("BertModel")
-    asked = {"output_hidden_states": True, "output_attentions": True}
-    all_read, one_read = model(**batch, **asked), model(**batch, **asked, positions=FIRST)
-    assert torch.equal(one_read.last_hidden_state, all_read.last_hidden_state[:, :1])
-    for name in ("hidden_states", "attentions"):
-        for one, two in zip(all_read[name], one_read[name], strict=True):
-            assert torch.equal(one, two)
-
-
-@pytest.mark.parametrize(
-    ("head", "vectors"),
-    [
-        ("BertForSequenceClassification", 4),  # [CLS] of four texts
-        ("BertForNextSentencePrediction", 4),
-        ("BertForMultipleChoice", 12),
-        ("BertForPreTraining", 4 * 2),  # two words with labels in each text, the first is [CLS]
-        ("BertForTokenClassification", 4 * 6),
-    ],
-)
-def test_the_last_layer_computes_only_what_the_head_reads(head, vectors):
-    model, seen = small_model(head), []
-    for layer in model.bert.encoder.layer:
-        layer.output.register_forward_hook(
-            lambda _module, _inputs, output: seen.append(output.shape[:-1].numel())
-        )
-    model(**small_batch(head), **small_labels(head))
-    assert seen == [12 * 6 if head == "BertForMultipleChoice" else 4 * 6, vectors]

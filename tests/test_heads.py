@@ -17,12 +17,6 @@ import minibert
 from minibert import BertForMaskedLM
 from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM
 
-MASKED_LM = ["BertForMaskedLM", "BertForPreTraining"]
-
-
-def all_word_logits(outputs):
-    return outputs.logits if hasattr(outputs, "logits") else outputs.prediction_logits
-
 
 def encoded(model, batch):
     return model.bert(**batch)
@@ -81,8 +75,8 @@ def test_labels_change_the_loss_and_no_answer(head):
     model, batch = small_model(head), small_batch(head)
     without, with_labels = model(**batch), model(**batch, **small_labels(head))
     for field in ANSWERS[head]:
-        if with_labels[field] is not None:  # the same sums, but maybe in another order
-            torch.testing.assert_close(without[field], with_labels[field], atol=1e-12, rtol=0)
+        # The same sums, but maybe in another order.
+        torch.testing.assert_close(without[field], with_labels[field], atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -105,53 +99,6 @@ def test_two_steps_along_the_gradient_lower_the_loss(head):
         losses[-1].backward()
         optimizer.step()
     assert losses[0] > losses[1] > losses[2]
-
-
-@pytest.mark.parametrize("head", MASKED_LM)
-def test_with_labels_only_labelled_positions_are_scored(head):
-    model, batch, labels = small_model(head), small_batch(head), small_labels(head)
-    labelled = labels["labels"] != -100
-    everywhere = all_word_logits(model(**batch))
-    outputs = model(**batch, **labels)
-    assert all_word_logits(outputs) is None
-    assert outputs.labelled_logits.shape == (8, 50)  # 8 of the 24 positions
-    torch.testing.assert_close(outputs.labelled_logits, everywhere[labelled])
-
-
-@pytest.mark.parametrize("head", MASKED_LM)
-def test_all_logits_are_there_if_asked_for(head):
-    model, batch, labels = small_model(head), small_batch(head), small_labels(head)
-    sparse, full = model(**batch, **labels), model(**batch, **labels, all_logits=True)
-    assert all_word_logits(full).shape == (4, 6, 50)
-    torch.testing.assert_close(all_word_logits(full), all_word_logits(model(**batch)))
-    torch.testing.assert_close(full.labelled_logits, sparse.labelled_logits)
-    torch.testing.assert_close(full.loss, sparse.loss)
-    nothing = model(**batch, all_logits=False)
-    assert all_word_logits(nothing) is None and nothing.labelled_logits is None
-
-
-@pytest.mark.parametrize("head", MASKED_LM)
-def test_scoring_few_positions_teaches_what_scoring_all_does(head):
-    gradients = []
-    for all_logits in (True, False):
-        model = small_model(head)
-        model(**small_batch(head), **small_labels(head), all_logits=all_logits).loss.backward()
-        gradients.append([parameter.grad for parameter in model.parameters()])
-    for one, two in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-12, rtol=1e-9)
-
-
-@pytest.mark.parametrize("all_logits", [True, False])
-def test_no_labelled_position_is_a_loss_of_0_and_teaches_nothing(all_logits):
-    model = small_model("BertForMaskedLM")
-    batch = small_batch("BertForMaskedLM")
-    nothing = torch.full_like(batch["input_ids"], -100)
-    outputs = model(**batch, labels=nothing, all_logits=all_logits)
-    assert outputs.loss.item() == 0.0
-    assert outputs.labelled_logits.shape == (0, 50)
-    outputs.loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is None or (parameter.grad == 0).all(), name
 
 
 def test_the_masked_word_head_by_hand():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from small_models import ANSWERS, HEADS, small_batch, small_labels, small_model
 
-from minibert.model.outputs import LossTerm, TaskOutput
+from minibert.model.losses import LossTerm
+from minibert.model.outputs import TaskOutput
 
 
 def test_a_mean_is_the_sum_over_the_count_and_0_over_nothing():
@@ -28,8 +29,9 @@ def test_the_first_field_is_the_loss_when_there_are_labels_and_the_answer_when_n
     model, batch = small_model(head), small_batch(head)
     with_labels = model(**batch, **small_labels(head))
     assert with_labels[0] is with_labels.loss is not None
+    assert with_labels[1] is with_labels[ANSWERS[head][0]] is not None
     without = model(**batch)
-    assert without.loss is None and without.loss_terms is None
+    assert without.loss is None and not without.loss_terms
     assert without[0] is without[ANSWERS[head][0]]
 
 
@@ -51,3 +53,30 @@ def test_an_output_refuses_to_be_unpacked_and_names_its_fields(head):
 def test_a_sum_and_a_count_cannot_be_changed():
     with pytest.raises(AttributeError):
         LossTerm(torch.tensor(6.0), torch.tensor(3)).count = torch.tensor(1)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_an_output_is_used_as_in_transformers(head):
+    model, batch = small_model(head), small_batch(head)
+    without, outputs = model(**batch), model(**batch, **small_labels(head), output_attentions=True)
+    assert "loss" in outputs and "loss" not in without
+    assert outputs.keys() == ["loss", *ANSWERS[head], "attentions"]
+    assert without.keys() == [*ANSWERS[head]]
+    for value, name in zip(outputs.to_tuple(), outputs.keys(), strict=True):
+        assert value is outputs[name]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_terms_of_a_loss_are_there_for_the_training_loop_and_are_no_output(head):
+    outputs = small_model(head)(**small_batch(head), **small_labels(head))
+    assert set(outputs.loss_terms) == set(small_labels(head))
+    assert "loss_terms" not in outputs
+
+
+def test_the_loss_of_two_tasks_is_the_sum_of_their_means():
+    six, one = (
+        LossTerm(torch.tensor(6.0), torch.tensor(3)),
+        LossTerm(torch.tensor(1.0), torch.tensor(2)),
+    )
+    assert TaskOutput().with_loss(labels=six, next_sentence_label=one).loss == 2.5
+    assert TaskOutput().with_loss(labels=None).loss is None

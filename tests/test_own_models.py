@@ -11,20 +11,21 @@ from small_models import small_batch, small_config, small_labels
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, BertModel, MiniBertError
-from minibert.model.bert import ModelWithHead
 from minibert.model.losses import cross_entropy
 from minibert.model.outputs import TaskOutput
+from minibert.model.pretrained import PretrainedModel
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings
 
 CONFIG = small_config()
 
 
-class Tagger(ModelWithHead):
+class Tagger(PretrainedModel):
     """A BERT with one of everything that a BERT has not."""
 
-    def __init__(self, config: BertConfig, *, attention: str = "auto", labels: int = 3) -> None:
-        super().__init__(config, attention=attention, pooler=False)
+    def __init__(self, config: BertConfig, labels: int = 3) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
         self.lstm = nn.LSTM(config.hidden_size, 8, bidirectional=True, batch_first=True)
         self.convolution = nn.Conv1d(16, 16, 3)
         self.normal = nn.BatchNorm1d(16)
@@ -37,8 +38,8 @@ class Tagger(ModelWithHead):
 
 
 class LongerTagger(Tagger):
-    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
-        super().__init__(config, attention=attention, labels=5)
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config, labels=5)
 
 
 def test_what_a_model_of_your_own_has_beside_the_bert_is_saved_and_loaded(tmp_path):
@@ -118,7 +119,7 @@ def test_a_model_of_your_own_can_be_trained_and_its_training_resumed(tmp_path):
             normal = self.normal(self.lstm(hidden)[0].transpose(1, 2)).transpose(1, 2)
             logits = self.head(normal) * self.scale
             term = cross_entropy(logits.flatten(0, 1), labels.flatten())
-            return TaskOutput(loss=term.mean(), logits=logits, loss_terms={"labels": term})
+            return TaskOutput(logits=logits).with_loss(labels=term)
 
     class Few:
         def length(self, epoch):

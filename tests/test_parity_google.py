@@ -86,7 +86,7 @@ def google_losses(outputs) -> tuple[Tensor, Tensor]:
 def compare_forward(model: BertForPreTraining, reference: Reference) -> Pairs:
     google = {name.removeprefix("forward/"): tensor for name, tensor in reference.items()}
     batch = inputs(reference, 0)
-    outputs = model(**batch, all_logits=True, output_hidden_states=True)
+    outputs = model(**batch, output_hidden_states=True)
     embedded, *layers = outputs.hidden_states
     yield "embedding output", embedded, google["embedding_output"]
     for number, layer in enumerate(layers):

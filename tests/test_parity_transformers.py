@@ -65,8 +65,8 @@ def both(head: str, sizes: dict, attention: str, dtype: torch.dtype, *, dropout:
     with torch.no_grad():  # biases and norms that are not 0 and 1, so that a swap of them shows
         for parameter in theirs.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    ours = getattr(minibert, head)(minibert.BertConfig(**fields), attention=attention)
-    ours = ours.to(dtype).eval()
+    ours = getattr(minibert, head)(minibert.BertConfig(**fields)).to(dtype).eval()
+    ours.attention = attention
     layers = sizes["num_hidden_layers"]
     tensors = from_hugging_face(theirs.state_dict(), layers).tensors
     ours.load_state_dict({name.removeprefix(ours.prefix): t for name, t in tensors.items()})

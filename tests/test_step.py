@@ -6,8 +6,9 @@ import pytest
 import torch
 from small_models import HEADS, small_batch, small_labels, small_model
 
+from minibert import BertModel
 from minibert.errors import MiniBertError
-from minibert.model.bert import ModelWithHead
+from minibert.model.pretrained import PretrainedModel
 from minibert.training.step import check_batch
 
 BEYOND = {
@@ -53,8 +54,10 @@ def test_labels_that_are_no_classes_may_have_any_value():
 
 
 def test_a_model_of_your_own_needs_no_check():
-    class Own(ModelWithHead):
-        pass
+    class Own(PretrainedModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.bert = BertModel(config)
 
-    model = Own(small_model("BertModel").config, attention="auto", pooler=False)
+    model = Own(small_model("BertModel").config)
     check_batch(model, small_batch("") | {"labels": torch.tensor([99])})

@@ -9,7 +9,6 @@ import math
 import signal
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -434,7 +433,7 @@ def test_a_loss_that_no_labels_belong_to_is_refused(tmp_path: Path):
     class Odd(BertForSequenceClassification):
         def forward(self, input_ids, **inputs):
             output = super().forward(input_ids, **inputs)
-            return replace(output, loss_terms={"tags": output.loss_terms["labels"]})
+            return output.with_loss(tags=output.loss_terms["labels"])
 
     model = Odd(new_model().config)
     with pytest.raises(MiniBertError, match="loss term 'tags', but a term must have the name"):

@@ -423,7 +423,7 @@ def test_the_parameters_of_base_are_one_set_of_vectors_of_768():
     """Tutorial 004's forward and backward halves would join to 2 x 768."""
     with torch.device("meta"):
         model = BertModel(BertConfig.base())
-    assert model.parameter_count() == 109_482_240
+    assert model.num_parameters() == 109_482_240
     assert model.pooler.dense.weight.shape == (768, 768)
 
 

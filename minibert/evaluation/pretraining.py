@@ -10,7 +10,7 @@ from torch import Tensor
 from minibert.data.labelled.batches import Batch
 from minibert.errors import MiniBertError
 from minibert.evaluation.metrics import perplexity
-from minibert.model.outputs import LossTerm
+from minibert.model.losses import LossTerm
 from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
 from minibert.tokenization.padding import IGNORE_INDEX
 
@@ -47,10 +47,10 @@ def evaluate_pretraining(
     for batch in islice(batches, max_batches):
         moved = {name: tensor.to(device) for name, tensor in batch.items()}
         outputs = model(**moved)
-        labels = moved["labels"]
-        words.add(
-            outputs.labelled_logits, labels[labels != IGNORE_INDEX], outputs.loss_terms["labels"]
-        )
+        labelled = moved["labels"] != IGNORE_INDEX
+        logits = outputs[1]  # behind the loss: (B, S, V), or (N, V) with `masked_positions_only`
+        logits = logits[labelled] if logits.dim() == 3 else logits
+        words.add(logits, moved["labels"][labelled], outputs.loss_terms["labels"])
         if "next_sentence_label" in moved:
             term = outputs.loss_terms["next_sentence_label"]
             pairs.add(outputs.seq_relationship_logits, moved["next_sentence_label"], term)

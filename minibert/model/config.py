@@ -1,15 +1,14 @@
 """BertConfig: every size and choice that a BERT is made of.
 
-One frozen record with the fields of Hugging Face's `config.json`, which are also those of Google's
-`bert_config.json`. Values that contradict each other are refused when the record is made, so that
-nothing downstream has to doubt them.
+The fields are those of Hugging Face's `config.json` and Google's `bert_config.json`. Their values
+are checked in `config_checks.py` when a config is made, so the rest of the model trusts them.
 
-How to count the parameters, with V words, P positions, E hidden width, F feed-forward width, L
+How to count the parameters, with V words, P positions, E hidden width, F feed-forward width and L
 layers:
 
-    embeddings   (V + P + 2) E  token, position and segment vectors     + 2E   LayerNorm
-    one layer    4 (E E + E)    query, key, value, output               + 2E   LayerNorm
-                 2 E F + F + E  feed-forward, there and back            + 2E   LayerNorm
+    embeddings   (V + P + 2) E  word, position, token type      + 2E   LayerNorm
+    one layer    4 (E E + E)    query, key, value, output       + 2E   LayerNorm
+                 2 E F + F + E  feed-forward network            + 2E   LayerNorm
     pooler       E E + E
 
 For base (V 30,522, P 512, E 768, F 3,072, L 12) that is 23,837,184 + 12 x 7,087,872 + 590,592:
@@ -25,7 +24,6 @@ Source: Devlin et al. 2018, section 3; the small ones are from Turc et al. 2019.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,84 +31,33 @@ from typing import Any, Self
 
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object
-from minibert.model.config_checks import settle_labels
-from minibert.problem_types import PROBLEM_TYPES
-
-# "gelu" is x * Phi(x), as in transformers and in Google's first release; "gelu_tanh" is the
-# approximation in Google's present code. They differ by up to 4.7e-4.
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_tanh": "gelu_tanh",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-}
-HUGGING_FACE_ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}
-
-# Fields of foreign files whose other values would make it a different model.
-ONLY_ACCEPTED: dict[str, tuple[object, ...]] = {
-    "model_type": ("bert",),
-    "position_embedding_type": ("absolute",),
-    "is_decoder": (False,),
-    "add_cross_attention": (False,),
-    "tie_word_embeddings": (True,),
-    "pruned_heads": ({},),
-}
-# Fields that say where a file comes from, or how another library runs it; kept without a word.
-BOOKKEEPING = frozenset(
-    [
-        "architectures",
-        "transformers_version",
-        "torch_dtype",
-        "dtype",
-        "use_cache",
-        "gradient_checkpointing",
-        "_name_or_path",
-        "name_or_path",
-        "_num_labels",
-        "chunk_size_feed_forward",
-        "is_encoder_decoder",
-        "return_dict",
-        "output_hidden_states",
-        "output_attentions",
-        "bos_token_id",
-        "eos_token_id",
-        "finetuning_task",
-        "directionality",
-        "pooler_fc_size",
-        "pooler_num_attention_heads",
-        "pooler_num_fc_layers",
-        "pooler_size_per_head",
-        "pooler_type",
-    ]
-)
-CALL_OPTIONS = ("output_hidden_states", "output_attentions")
+from minibert.model.config_checks import check_changes, check_is_bert, checked, to_hugging_face
 
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig:
     """The sizes and choices of one BERT.
 
+    Raises:
+        MiniBertError: a value is impossible, or two values contradict each other.
+
     Example:
         >>> BertConfig.base().hidden_size
         768
         >>> BertConfig.tiny(vocab_size=8192, num_labels=4).id2label[3]
         'LABEL_3'
-
-    Raises:
-        MiniBertError: a value is impossible, or two values contradict each other.
     """
 
-    vocab_size: int = 30522
+    vocab_size: int = 30522  # V
     hidden_size: int = 768  # E
     num_hidden_layers: int = 12  # L
-    num_attention_heads: int = 12  # H; each head is hidden_size / H wide
+    num_attention_heads: int = 12  # H; each head is D = E / H wide
     intermediate_size: int = 3072  # F, four times E in every published BERT
     hidden_act: str = "gelu"
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
-    max_position_embeddings: int = 512  # the size of a learned table, not a matter of memory
-    type_vocab_size: int = 2  # segments: sentence A and sentence B
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2  # sentence A and sentence B
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
@@ -118,46 +65,18 @@ class BertConfig:
     problem_type: str | None = None  # None: decided by num_labels and the labels' type
     num_labels: int = None  # type: ignore[assignment]  # None: as many as id2label names, else 2
     id2label: Mapping[int, str] = None  # type: ignore[assignment]  # None: LABEL_0, LABEL_1, ...
-    label2id: Mapping[str, int] = None  # type: ignore[assignment]  # None: id2label turned round
+    label2id: Mapping[str, int] = None  # type: ignore[assignment]  # None: the inverse of id2label
     foreign: Mapping[str, Any] = field(default_factory=dict)  # a file's other fields, written back
 
     def __post_init__(self) -> None:
-        labels = settle_labels(self.num_labels, self.id2label, self.label2id)
-        for name, value in zip(("num_labels", "id2label", "label2id"), labels, strict=True):
+        for name, value in checked(self).items():
             object.__setattr__(self, name, value)
-        for name in COUNTS:
-            _require_count(name, getattr(self, name))
-        for name in PROBABILITIES:
-            _require_probability(name, getattr(self, name))
-        if self.classifier_dropout is not None:
-            _require_probability("classifier_dropout", self.classifier_dropout)
-        for name in ("initializer_range", "layer_norm_eps"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 < value <= 1:
-                raise MiniBertError(f"{name} is {value!r}; it must be above 0 and at most 1.")
-        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
-            known = ", ".join(sorted(set(ACTIVATIONS.values())))
-            raise MiniBertError(f"hidden_act is {self.hidden_act!r}; minibert knows {known}.")
-        object.__setattr__(self, "hidden_act", ACTIVATIONS[self.hidden_act])
-        if self.hidden_size % self.num_attention_heads:
-            raise MiniBertError(
-                f"hidden_size {self.hidden_size} cannot be shared equally by "
-                f"num_attention_heads {self.num_attention_heads}; choose a multiple."
-            )
-        if not (_is_integer(self.pad_token_id) and 0 <= self.pad_token_id < self.vocab_size):
-            raise MiniBertError(
-                f"pad_token_id is {self.pad_token_id!r}; it must be an id of the vocabulary, "
-                f"0 to {self.vocab_size - 1}."
-            )
-        if self.problem_type not in (None, *PROBLEM_TYPES):
-            raise MiniBertError(
-                f"problem_type is {self.problem_type!r}; choose one of {', '.join(PROBLEM_TYPES)}."
-            )
 
     @property
-    def head_size(self) -> int:
-        """D, the width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
+    def head_dropout(self) -> float:
+        """The dropout before the layer of a task."""
+        chosen = self.classifier_dropout
+        return self.hidden_dropout_prob if chosen is None else chosen
 
     @classmethod
     def tiny(cls, **changes: Any) -> Self:
@@ -190,28 +109,32 @@ class BertConfig:
         return cls._preset(24, 1024, changes)
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """A config from the fields of a `config.json` or `bert_config.json`.
+    def _preset(cls, layers: int, width: int, changes: Mapping[str, Any]) -> Self:
+        sizes = {
+            "num_hidden_layers": layers,
+            "hidden_size": width,
+            "num_attention_heads": width // 64,  # every published BERT has heads 64 wide
+            "intermediate_size": 4 * width,
+        }
+        return cls(**(sizes | dict(changes)))
 
-        Fields that mean nothing here are kept in `foreign`.
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the config that the fields of a `config.json` or `bert_config.json` describe.
+
+        Fields without a meaning here are kept in `foreign`.
 
         Raises:
             MiniBertError: a field says that this is another kind of model, or is impossible.
         """
-        for name, accepted in ONLY_ACCEPTED.items():
-            if name in fields and fields[name] not in accepted:
-                raise MiniBertError(
-                    f"the config says {name} {fields[name]!r}, which is not BERT as minibert "
-                    f"builds it (it must be {accepted[0]!r}); use a BERT encoder's folder."
-                )
-        own = {name for name in cls.__dataclass_fields__ if name != "foreign"}
-        known = {name: value for name, value in fields.items() if name in own}
-        foreign = {name: value for name, value in fields.items() if name not in own}
+        check_is_bert(fields)
+        known = {name: value for name, value in fields.items() if name in cls._own_fields()}
+        foreign = {name: fields[name] for name in fields.keys() - known.keys() - {"model_type"}}
         return cls(**known, foreign=foreign)
 
     @classmethod
     def from_json_file(cls, path: str | Path) -> Self:
-        """A config from a JSON file.
+        """Return the config in a JSON file.
 
         Raises:
             MiniBertError: the file is missing, is not JSON, or holds an impossible value.
@@ -223,74 +146,25 @@ class BertConfig:
             raise MiniBertError(f"{path}: {error}") from error
 
     def with_changes(self, **changes: Any) -> Self:
-        """A copy with some fields changed; new label counts or names replace the old ones whole.
+        """Return a copy with some fields changed; new label fields replace the old ones whole.
 
         Raises:
             MiniBertError: a name is not a field of BertConfig, or the result is impossible.
         """
-        own = [name for name in self.__dataclass_fields__ if name != "foreign"]
-        for name in changes:
-            if name in CALL_OPTIONS:
-                raise MiniBertError(f"{name} is chosen at each call: model(ids, {name}=True).")
-            if name not in own:
-                guess = difflib.get_close_matches(name, own, n=1)
-                hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
-                raise MiniBertError(f"BertConfig has no field {name!r}; {hint}")
+        check_changes(changes, self._own_fields())
         if changes.keys() & {"num_labels", "id2label", "label2id"}:
             changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as `config.json` holds them, under names that `transformers` understands."""
-        fields = dict(self.foreign)
-        for name in self.__dataclass_fields__:
-            if name != "foreign":
-                fields[name] = getattr(self, name)
-        fields["hidden_act"] = HUGGING_FACE_ACTIVATIONS.get(self.hidden_act, self.hidden_act)
-        fields["id2label"] = {str(index): label for index, label in self.id2label.items()}
-        fields["label2id"] = dict(self.label2id)
-        del fields["num_labels"]  # id2label says it; two fields could contradict each other
-        fields["model_type"] = "bert"
-        return fields
-
-    def unexplained_fields(self) -> list[str]:
-        """The foreign fields whose meaning minibert does not know, to be named once to the user."""
-        return sorted(self.foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys())
+        """Return the fields as `config.json` holds them, with values `transformers` understands."""
+        own = {name: getattr(self, name) for name in self._own_fields()}
+        del own["num_labels"]  # id2label says it; two fields could contradict each other
+        own["hidden_act"] = to_hugging_face(self.hidden_act)
+        own["id2label"] = {str(index): label for index, label in self.id2label.items()}
+        own["label2id"] = dict(self.label2id)
+        return {**self.foreign, **own, "model_type": "bert"}
 
     @classmethod
-    def _preset(cls, layers: int, width: int, changes: Mapping[str, Any]) -> Self:
-        sizes = {
-            "num_hidden_layers": layers,
-            "hidden_size": width,
-            "num_attention_heads": width // 64,  # every published BERT has heads 64 wide
-            "intermediate_size": 4 * width,
-        }
-        return cls(**(sizes | dict(changes)))
-
-
-COUNTS = (
-    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
-    *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
-)
-PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-LARGEST_COUNT = 2**24  # a table of 16 million rows; a hostile file asks for more
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _require_count(name: str, value: object) -> None:
-    if not _is_integer(value) or not 1 <= value <= LARGEST_COUNT:  # type: ignore[operator]
-        raise MiniBertError(
-            f"{name} is {value!r}; it must be a whole number from 1 to {LARGEST_COUNT:,}."
-        )
-
-
-def _require_probability(name: str, value: object) -> None:
-    if not _is_number(value) or not 0 <= value < 1:  # type: ignore[operator]
-        raise MiniBertError(f"{name} is {value!r}; it must be at least 0 and below 1.")
+    def _own_fields(cls) -> list[str]:
+        return [name for name in cls.__dataclass_fields__ if name != "foreign"]

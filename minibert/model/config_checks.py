@@ -1,41 +1,115 @@
-"""How many classes, and what they are called: three fields of a config that must say the same.
+"""What a BertConfig refuses, and how it settles fields that may be given in several ways.
 
-    num_labels 2    id2label {0: "no", 1: "yes"}    label2id {"no": 0, "yes": 1}
-
-Any one of them may be given, by a user or by a `config.json`, whose keys are texts: {"0": "no"}.
+Also the fields of other people's files: which say that it is another model, and which say nothing.
 """
 
-from typing import Any
+import difflib
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from minibert.errors import MiniBertError
+from minibert.problem_types import PROBLEM_TYPES
 
-MOST_LABELS = 2**17  # a hostile file asks for more
+if TYPE_CHECKING:
+    from minibert.model.config import BertConfig
+
+LARGEST_COUNT = 2**24  # a table of 16 million rows; a hostile file asks for more
+MOST_LABELS = 2**17  # likewise
+COUNTS = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
+)
+# What `hidden_act` may be in a file -> what it is here. "gelu" is x * Phi(x), as in transformers
+# and in Google's first release; "gelu_tanh" is the approximation in Google's present code. They
+# differ by up to 4.7e-4.
+ACTIVATION_NAMES = {
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
+# Fields of a file that would make it a different model with any other value.
+ONLY_ACCEPTED: dict[str, object] = {
+    "model_type": "bert",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+    "pruned_heads": {},
+}
+# Fields of a file that say where it comes from, or how another library runs it.
+BOOKKEEPING = frozenset(
+    "_name_or_path _num_labels architectures bos_token_id chunk_size_feed_forward directionality "
+    "dtype eos_token_id finetuning_task gradient_checkpointing is_encoder_decoder name_or_path "
+    "output_attentions output_hidden_states pooler_fc_size pooler_num_attention_heads "
+    "pooler_num_fc_layers pooler_size_per_head pooler_type return_dict torch_dtype "
+    "transformers_version use_cache".split()
+)
+
+
+def checked(config: "BertConfig") -> dict[str, Any]:
+    """Return the fields that are settled here: the label fields and `hidden_act`.
+
+    Raises:
+        MiniBertError: a value is impossible, or two values contradict each other.
+    """
+    for name in COUNTS:
+        value = getattr(config, name)
+        if not _is_integer(value) or not 1 <= value <= LARGEST_COUNT:
+            raise MiniBertError(
+                f"{name} is {value!r}; it must be a whole number from 1 to {LARGEST_COUNT:,}."
+            )
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+        value = getattr(config, name)
+        not_given = name == "classifier_dropout" and value is None
+        if not not_given and (not _is_number(value) or not 0 <= value < 1):
+            raise MiniBertError(f"{name} is {value!r}; it must be at least 0 and below 1.")
+    for name in ("initializer_range", "layer_norm_eps"):
+        value = getattr(config, name)
+        if not _is_number(value) or not 0 < value <= 1:
+            raise MiniBertError(f"{name} is {value!r}; it must be above 0 and at most 1.")
+    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATION_NAMES:
+        known = ", ".join(sorted(set(ACTIVATION_NAMES.values())))
+        raise MiniBertError(f"hidden_act is {config.hidden_act!r}; minibert knows {known}.")
+    if config.hidden_size % config.num_attention_heads:
+        raise MiniBertError(
+            f"hidden_size {config.hidden_size} cannot be divided equally among "
+            f"num_attention_heads {config.num_attention_heads}; choose a multiple."
+        )
+    if not _is_integer(config.pad_token_id) or not 0 <= config.pad_token_id < config.vocab_size:
+        raise MiniBertError(
+            f"pad_token_id is {config.pad_token_id!r}; it must be an id of the vocabulary, "
+            f"0 to {config.vocab_size - 1}."
+        )
+    if config.problem_type not in (None, *PROBLEM_TYPES):
+        raise MiniBertError(
+            f"problem_type is {config.problem_type!r}; choose one of {', '.join(PROBLEM_TYPES)}."
+        )
+    count, id2label, label2id = settle_labels(config.num_labels, config.id2label, config.label2id)
+    labels = {"num_labels": count, "id2label": id2label, "label2id": label2id}
+    return labels | {"hidden_act": ACTIVATION_NAMES[config.hidden_act]}
 
 
 def settle_labels(
     num_labels: Any, id2label: Any, label2id: Any
 ) -> tuple[int, dict[int, str], dict[str, int]]:
-    """All three from those that are given; without any, LABEL_0 and LABEL_1.
-
-    Args:
-        num_labels: the number of classes, or None.
-        id2label: names by id, or None.
-        label2id: ids by name, or None.
+    """Return all three label fields from those that are given; by default LABEL_0 and LABEL_1.
 
     Raises:
-        MiniBertError: they contradict each other, or are no numbers and names.
+        MiniBertError: they contradict each other, or are not numbers and names.
 
     Example:
-        >>> settle_labels(None, {"0": "no", "1": "yes"}, None)
+        >>> settle_labels(None, {"0": "no", "1": "yes"}, None)  # config.json has texts as keys
         (2, {0: 'no', 1: 'yes'}, {'no': 0, 'yes': 1})
     """
-    names = _pairs("id2label", id2label)
-    turned = _pairs("label2id", label2id)
-    if names is not None and turned is not None and names != turned:
+    names = _names_by_id("id2label", id2label)
+    inverse = _names_by_id("label2id", label2id)
+    if names is not None and inverse is not None and names != inverse:
         raise MiniBertError("label2id does not say the same as id2label; leave one of them out.")
-    names = names if names is not None else turned
+    names = names if names is not None else inverse
     count = num_labels if num_labels is not None else 2 if names is None else len(names)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_LABELS:
+    if not _is_integer(count) or not 1 <= count <= MOST_LABELS:
         raise MiniBertError(
             f"num_labels is {count!r}; it must be a whole number from 1 to {MOST_LABELS:,}."
         )
@@ -52,8 +126,39 @@ def settle_labels(
     return count, names, ids
 
 
-def _pairs(field: str, mapping: Any) -> dict[int, str] | None:
-    """Either field as names by id, in the order of the ids."""
+def check_is_bert(fields: Mapping[str, Any]) -> None:
+    """Raise if the fields of a file say that it is not a BERT as minibert builds it."""
+    for name, accepted in ONLY_ACCEPTED.items():
+        if fields.get(name, accepted) != accepted:
+            raise MiniBertError(
+                f"the config says {name} {fields[name]!r}, which is not BERT as minibert "
+                f"builds it (it must be {accepted!r}); use a BERT encoder's folder."
+            )
+
+
+def check_changes(changes: Collection[str], own: Collection[str]) -> None:
+    """Raise if a name is not a field of BertConfig."""
+    for name in changes:
+        if name in ("output_hidden_states", "output_attentions"):
+            raise MiniBertError(f"{name} is chosen at each call: model(ids, {name}=True).")
+        if name not in own:
+            guess = difflib.get_close_matches(name, own, n=1)
+            hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
+            raise MiniBertError(f"BertConfig has no field {name!r}; {hint}")
+
+
+def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
+    """Return the foreign fields whose meaning minibert does not know, to be named to the user."""
+    return sorted(foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys())
+
+
+def to_hugging_face(hidden_act: str) -> str:
+    """Return the name that `transformers` has for an activation."""
+    return "gelu_pytorch_tanh" if hidden_act == "gelu_tanh" else hidden_act
+
+
+def _names_by_id(field: str, mapping: Any) -> dict[int, str] | None:
+    """Return `id2label` or `label2id` as names by id, in the order of the ids."""
     if mapping is None:
         return None
     try:
@@ -67,3 +172,11 @@ def _pairs(field: str, mapping: Any) -> dict[int, str] | None:
     if len(named) < len(mapping):
         raise MiniBertError(f"{field} names an id twice: {str(mapping)[:200]}.")
     return named
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,4 +1,6 @@
-"""From ids to vectors: what the token is + where it stands + which sentence it belongs to.
+"""Embeddings: a token's first vector says what it is, where it stands and in which sentence.
+
+B batch, S sequence length, E hidden width.
 
 Source: Devlin et al. 2018, section 3 ("Input/Output Representations"); Google's
 `embedding_postprocessor`.
@@ -11,10 +13,10 @@ from minibert.model.config import BertConfig
 
 
 class Embeddings(nn.Module):
-    """The sum of three looked-up vectors, normalised.
+    """The sum of three looked-up vectors, normalized.
 
-    The positions are learned like words are, so there are exactly `max_position_embeddings` of
-    them.
+    Positions are looked up in a learned table too, so a text can have no more tokens than
+    `max_position_embeddings`.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -32,30 +34,16 @@ class Embeddings(nn.Module):
     def forward(
         self,
         input_ids: Tensor,
-        *,
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
     ) -> Tensor:
-        """Look up and add.
-
-        Args:
-            input_ids: (B, S).
-            token_type_ids: (B, S); None means segment 0 everywhere.
-            position_ids: (B, S) or (1, S); None means 0, 1, 2, ...
-
-        Returns:
-            (B, S, E).
-        """
+        """Return the vectors (B, S, E) of ids (B, S); see `BertModel.forward` for the others."""
         if position_ids is None:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
         if token_type_ids is None:
             token_type_ids = torch.zeros_like(input_ids)
-        summed = (
-            self.word_embeddings(input_ids)  # (B, S) -> (B, S, E)
-            + self.token_type_embeddings(token_type_ids)
-            + self.position_embeddings(
-                position_ids
-            )  # (S,) -> (S, E), the same for each row of the batch
-        )
-        embedded: Tensor = self.dropout(self.LayerNorm(summed))
-        return embedded
+        embedded = self.word_embeddings(input_ids)  # (B, S) -> (B, S, E)
+        embedded = embedded + self.token_type_embeddings(token_type_ids)
+        embedded = embedded + self.position_embeddings(position_ids)  # (S,) -> (S, E), for each row
+        normalized: Tensor = self.dropout(self.LayerNorm(embedded))
+        return normalized

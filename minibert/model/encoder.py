@@ -1,8 +1,10 @@
-"""The stack of layers: attention gathers, the feed-forward network thinks; what comes out of each
-is added to what went in (a residual connection) and normalised.
+"""The encoder: L equal layers, each self-attention and then a feed-forward network.
 
-BERT normalises *after* adding the residual (post-LayerNorm), as the first Transformer did; most
-later models normalise before.
+What comes out of either is added to what went in (a residual connection) and normalized. BERT
+normalizes after the addition ("post-LayerNorm"), as the first Transformer did; most later models
+normalize before.
+
+B batch, S sequence length, E hidden width, F feed-forward width, L layers.
 
 Source: Devlin et al. 2018, section 3 ("Model Architecture"); Google's `transformer_model`.
 """
@@ -12,19 +14,19 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from minibert.model.attention import Attend, SelfAttention, take
+from minibert.model.attention import Attend, SelfAttention
 from minibert.model.config import BertConfig
 
-# The layers that `hidden_act` names in the config.
+# By the config's `hidden_act`; the two GELUs differ by up to 4.7e-4.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
+    "gelu": nn.GELU,  # x * Phi(x)
     "gelu_tanh": partial(nn.GELU, approximate="tanh"),
     "relu": nn.ReLU,
 }
 
 
 class EncoderLayer(nn.Module):
-    """One layer: attention and feed-forward, each added to what came in and then normalised."""
+    """One layer: tokens exchange information, then each is transformed on its own."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -37,22 +39,14 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self,
-        hidden: Tensor,
-        real: Tensor | None,
-        attend: Attend,
-        positions: Tensor | None = None,
+        self, hidden: Tensor, attention_mask: Tensor | None, attend: Attend
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, S, E) -> (B, S, E), and the attention probabilities where they are formed.
-
-        With `positions`, (B, K) or (1, K), only these are computed: -> (B, K, E). They look at all.
-        """
-        gathered, probabilities = self.attention(hidden, real, attend, positions)
-        if positions is not None:
-            hidden = take(hidden, positions)
-        hidden = self.attention_LayerNorm(hidden + self.dropout(gathered))
-        expanded = self.activation(self.intermediate(hidden))  # (B, S, E) -> (B, S, F)
-        hidden = self.output_LayerNorm(hidden + self.dropout(self.output(expanded)))
+        """(B, S, E) -> (B, S, E), and the attention probabilities; see `SelfAttention.forward`."""
+        attended, probabilities = self.attention(hidden, attention_mask, attend)
+        hidden = self.attention_LayerNorm(hidden + self.dropout(attended))
+        transformed = self.activation(self.intermediate(hidden))  # (B, S, E) -> (B, S, F)
+        transformed = self.output(transformed)  # (B, S, F) -> (B, S, E)
+        hidden = self.output_LayerNorm(hidden + self.dropout(transformed))
         return hidden, probabilities
 
 
@@ -64,33 +58,24 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
 
     def forward(
-        self,
-        hidden: Tensor,
-        real: Tensor | None,
-        attend: Attend,
-        *,
-        keep_all: bool = False,
-        positions: Tensor | None = None,
-    ) -> tuple[list[Tensor], list[Tensor | None]]:
+        self, hidden: Tensor, attention_mask: Tensor | None, attend: Attend, *, keep_all: bool
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Run the layers.
 
         Args:
             hidden: (B, S, E), the embeddings.
-            real: (B, 1, 1, S), True for real tokens; None if all are.
+            attention_mask: (B, 1, 1, S) or None; see `eager_attention`.
             attend: `eager_attention` or `fused_attention`.
-            keep_all: return what goes into each layer too, and not only what leaves the last one.
-            positions: (B, K) or (1, K), those that the last layer computes; None for all.
+            keep_all: fill the two lists that are returned.
 
         Returns:
-            Hidden states (B, S, E), the last layer's output (B, K, E) at the end; and the L
-            attention probabilities, where they are formed.
+            The last hidden state (B, S, E); L + 1 hidden states, from the embeddings to the last;
+            and L attention probabilities (B, H, S, S).
         """
-        hidden_states = []
-        attentions = []
+        hidden_states, attentions = [hidden], []
         for layer in self.layer:
+            hidden, probabilities = layer(hidden, attention_mask, attend)
             if keep_all:
                 hidden_states.append(hidden)
-            is_last = layer is self.layer[-1]
-            hidden, probabilities = layer(hidden, real, attend, positions if is_last else None)
-            attentions.append(probabilities)
-        return [*hidden_states, hidden], attentions
+                attentions.append(probabilities)
+        return hidden, hidden_states, attentions

@@ -1,20 +1,36 @@
-"""Checking a batch before it reaches the model.
+"""Checks of a batch where it enters a model, before anything is computed.
 
 On a GPU an id beyond the vocabulary ends in a "device-side assert" that names neither the id nor
-the cause, and poisons the process. Here it ends in one sentence. Values are looked at on the CPU
-only (about 20 microseconds for a batch of 32 x 128), since looking at a GPU's tensor would make the
-CPU wait for it; the training loop therefore checks a batch's inputs and labels before it sends them
-off (`check_batch` in `training/step.py`).
+the cause, and breaks the process. Here it ends in one sentence. Values are looked at on the CPU
+only (20 microseconds for a batch of 32 x 128), since looking at a GPU's tensor makes the CPU wait;
+so the training loop checks a batch before it moves it.
 """
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
+from minibert.model.losses import problem_type
+from minibert.problem_types import REGRESSION, SINGLE_LABEL
 from minibert.tokenization.padding import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from minibert.model.pretrained import PretrainedModel
+
+# The labels that each head takes, and what one label is the class of.
+LABELS = {
+    "BertForMaskedLM": {"labels": "word"},
+    "BertForNextSentencePrediction": {"labels": "pair"},
+    "BertForPreTraining": {"labels": "word", "next_sentence_label": "pair"},
+    "BertForSequenceClassification": {"labels": "text"},
+    "BertForTokenClassification": {"labels": "token"},
+    "BertForQuestionAnswering": {"start_positions": "answer", "end_positions": "answer"},
+    "BertForMultipleChoice": {"labels": "choice"},
+}
 
 
 def check_inputs(
@@ -24,143 +40,117 @@ def check_inputs(
     attention_mask: Tensor | None = None,
     token_type_ids: Tensor | None = None,
     position_ids: Tensor | None = None,
+    **_: Any,
 ) -> None:
-    """Refuse inputs that the embeddings cannot look up.
-
-    Args:
-        config: the model's config.
-        input_ids: (B, S) whole numbers.
-        attention_mask: (B, S), 1 or True for real tokens, 0 or False for padding.
-        token_type_ids: (B, S), the segment of each token.
-        position_ids: (B, S) or (1, S).
-
-    Raises:
-        MiniBertError: a shape, a type or a value is wrong; the sentence says which and where.
-    """
-    check_is_batch(input_ids)
-    length = input_ids.shape[1]
-    if length == 0:
+    """Raise a MiniBertError if the embeddings cannot look up an input; see `BertModel.forward`."""
+    _check_ids(input_ids)
+    shape, positions = tuple(input_ids.shape), config.max_position_embeddings
+    if shape[1] == 0:
         raise MiniBertError("input_ids holds no tokens; even an empty text has [CLS] and [SEP].")
-    if position_ids is None and length > config.max_position_embeddings:
+    if position_ids is None and shape[1] > positions:
         raise MiniBertError(
-            f"the batch is {length} tokens long but the model has {config.max_position_embeddings} "
-            "positions; tokenize with truncation=True, "
-            f"max_length={config.max_position_embeddings}."
+            f"the batch is {shape[1]} tokens long but the model has {positions} positions; "
+            f"tokenize with truncation=True, max_length={positions}."
         )
-    _check_values("input_ids", input_ids, config.vocab_size, "the vocabulary (vocab_size)")
-    if attention_mask is None:
-        _warn_if_padded(input_ids, config.pad_token_id)
-    else:
-        _check_shape("attention_mask", attention_mask, input_ids)
-        if attention_mask.is_cpu and attention_mask.dtype != torch.bool and _looking():
-            strange = (attention_mask != 0) & (attention_mask != 1)
-            if strange.any():
+    _check_classes("input_ids", input_ids, config.vocab_size, "the vocabulary (vocab_size)")
+    if attention_mask is not None:
+        _check_tensor("attention_mask", attention_mask, shape)
+        if attention_mask.dtype != torch.bool and _can_look(attention_mask):
+            wrong = attention_mask[(attention_mask != 0) & (attention_mask != 1)]
+            if len(wrong):
                 raise MiniBertError(
-                    f"attention_mask holds {attention_mask[strange][0].item()}; it must be 1 for "
-                    "real tokens and 0 for padding."
+                    f"attention_mask holds {wrong[0].item()}; it must be 1 for real tokens and 0 "
+                    "for padding."
                 )
-    if token_type_ids is not None:
-        _check_shape("token_type_ids", token_type_ids, input_ids)
-        _check_values("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
-    if position_ids is not None:
-        check_is_tensor("position_ids", position_ids)
-        if tuple(position_ids.shape) not in ((1, length), tuple(input_ids.shape)):
-            raise MiniBertError(
-                f"position_ids has the shape {tuple(position_ids.shape)}; it must be "
-                f"{tuple(input_ids.shape)} like input_ids, or {(1, length)} for all texts."
-            )
-        limit = config.max_position_embeddings
-        _check_values("position_ids", position_ids, limit, "max_position_embeddings")
-
-
-def _warn_if_padded(input_ids: Tensor, pad_token_id: int) -> None:
-    """The commonest slip: without a mask, padding is read like words."""
-    if not input_ids.is_cpu or not _looking():
-        return
-    if (input_ids[:, [0, -1]] == pad_token_id).any():  # a row ends with it, or begins
+    elif _can_look(input_ids) and (input_ids[:, [0, -1]] == config.pad_token_id).any():
         warnings.warn(
-            f"input_ids has padding (id {pad_token_id}) and there is no attention_mask, so it is "
-            "read like words; pass on all that the tokenizer gives: model(**batch).",
-            stacklevel=4,
+            f"input_ids has padding (id {config.pad_token_id}) and there is no attention_mask, so "
+            "it is read like words; pass on all that the tokenizer gives: model(**batch).",
+            stacklevel=3,
         )
+    if token_type_ids is not None:
+        _check_tensor("token_type_ids", token_type_ids, shape)
+        _check_classes("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
+    if position_ids is not None:
+        _check_tensor("position_ids", position_ids, shape, (1, shape[1]))
+        _check_classes("position_ids", position_ids, positions, "max_position_embeddings")
 
 
-def check_is_batch(input_ids: Tensor) -> None:
-    """Refuse ids that are no batch of texts, before a head counts on it.
+def check_labels(model: "PretrainedModel", input_ids: Any = None, **batch: Any) -> None:
+    """Raise a MiniBertError if a head cannot look up its labels; heads of your own may have any."""
+    names = [kind.__name__ for kind in type(model).__mro__]
+    kinds = next((LABELS[name] for name in names if name in LABELS), {})
+    if not kinds:
+        return
+    _check_ids(input_ids, choices="choice" in kinds.values())
+    given = {name: batch[name] for name in kinds if batch.get(name) is not None}
+    if "start_positions" in kinds and len(given) == 1:
+        raise MiniBertError("give both start_positions and end_positions, or neither.")
+    config, (rows, *_, length) = model.config, input_ids.shape
+    rules = {  # shape, number of classes, and what they are
+        "word": ((rows, length), config.vocab_size, "the vocabulary (vocab_size)"),
+        "token": ((rows, length), config.num_labels, "num_labels"),
+        "text": ((rows,), config.num_labels, "num_labels"),
+        "pair": ((rows,), 2, "this task"),
+        "answer": ((rows,), length, "the length"),
+        "choice": ((rows,), input_ids.shape[1], "the choices"),
+    }
+    for name, labels in given.items():
+        shape, classes, meaning = rules[kinds[name]]
+        _check_tensor(name, labels)
+        problem = problem_type(config, labels) if kinds[name] == "text" else SINGLE_LABEL
+        if problem == SINGLE_LABEL:
+            _check_tensor(name, labels, shape)
+            _check_classes(name, labels, classes, meaning, ignored=IGNORE_INDEX)
+        elif problem != REGRESSION or classes > 1 or labels.shape != shape:
+            _check_tensor(name, labels, (rows, classes), of=problem.replace("_", " "))
 
-    Raises:
-        MiniBertError: they are no tensor, or its shape is not (B, S).
-    """
-    check_is_tensor("input_ids", input_ids)
-    if input_ids.dim() != 2:
-        raise MiniBertError(
-            f"input_ids has the shape {tuple(input_ids.shape)}; it must be (batch, tokens): "
-            "wrap a single sentence as input_ids[None]."
-        )
+
+def _check_ids(input_ids: Tensor, *, choices: bool = False) -> None:
+    _check_tensor("input_ids", input_ids)
+    if input_ids.dim() != (3 if choices else 2):
+        hint = "it must be (batch, tokens): wrap a single sentence as input_ids[None]."
+        if choices:
+            hint = "for multiple choice it must be (batch, choices, tokens)."
+        raise MiniBertError(f"input_ids has the shape {tuple(input_ids.shape)}; {hint}")
 
 
-def check_labels(
-    name: str, labels: Tensor, *, classes: int, shape: tuple[int, ...], of: str = "num_labels"
+def _check_tensor(
+    name: str, value: object, *shapes: tuple[int, ...], of: str = "this batch"
 ) -> None:
-    """Refuse class labels that the loss cannot look up.
-
-    Args:
-        name: the argument's name, for the message.
-        labels: whole numbers from 0 to classes - 1, or -100 for "no label".
-        classes: how many classes there are.
-        shape: the shape that the labels must have.
-        of: where the number of classes comes from, for the message.
-
-    Raises:
-        MiniBertError: a shape, a type or a value is wrong.
-    """
-    check_is_tensor(name, labels)
-    if tuple(labels.shape) != shape:
-        raise MiniBertError(
-            f"{name} has the shape {tuple(labels.shape)}; it must be {shape} for this batch."
-        )
-    _check_values(name, labels, classes, of, ignored=IGNORE_INDEX)
-
-
-def check_is_tensor(name: str, value: object) -> None:
-    """Refuse a list or a number where a tensor belongs."""
     if not isinstance(value, Tensor):
         raise MiniBertError(
             f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "
             'return_tensors="pt" for the tokenizer.'
         )
-
-
-def _check_shape(name: str, tensor: Tensor, input_ids: Tensor) -> None:
-    check_is_tensor(name, tensor)
-    if tensor.shape != input_ids.shape:
+    if shapes and tuple(value.shape) not in shapes:
+        wanted = " or ".join(map(str, shapes))
         raise MiniBertError(
-            f"{name} has the shape {tuple(tensor.shape)} but input_ids {tuple(input_ids.shape)}; "
-            "they must be the same."
+            f"{name} has the shape {tuple(value.shape)}; for {of} it must be {wanted}."
         )
 
 
-def _check_values(
-    name: str, tensor: Tensor, limit: int, meaning: str, *, ignored: int | None = None
+def _check_classes(
+    name: str, tensor: Tensor, classes: int, meaning: str, *, ignored: int | None = None
 ) -> None:
     if tensor.dtype not in (torch.int64, torch.int32):
         raise MiniBertError(f"{name} is {tensor.dtype}; it must hold whole numbers (torch.long).")
-    if not tensor.is_cpu or not tensor.numel() or not _looking():
+    if not tensor.numel() or not _can_look(tensor):
         return
     lowest, highest = torch.aminmax(tensor)
-    if lowest >= 0 and highest < limit:
+    if lowest >= 0 and highest < classes:
         return
-    wrong = (tensor < 0) | (tensor >= limit)
+    wrong = (tensor < 0) | (tensor >= classes)
     if ignored is not None:
         wrong &= tensor != ignored
     if wrong.any():
         where = tuple(wrong.nonzero()[0].tolist())
-        allowed = f"0 to {limit - 1}" + (f" or {ignored}" if ignored is not None else "")
+        allowed = f"0 to {classes - 1}" + (f" or {ignored}" if ignored is not None else "")
         raise MiniBertError(
             f"{name}{list(where)} is {tensor[where].item()}, but {meaning} allows {allowed}."
         )
 
 
-def _looking() -> bool:
-    # A traced graph has no values yet.
-    return not torch.compiler.is_compiling()
+def _can_look(tensor: Tensor) -> bool:
+    # A GPU would have to be waited for, and a traced graph has no values yet.
+    return tensor.is_cpu and not torch.compiler.is_compiling()

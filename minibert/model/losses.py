@@ -5,154 +5,166 @@ float32 at least, whatever the precision of the logits.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minibert.model.outputs import LossTerm
+from minibert.model.config import BertConfig
+from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.padding import IGNORE_INDEX
 
 # The arguments of the models that hold labels.
 LABEL_ARGUMENTS = ("labels", "next_sentence_label", "start_positions", "end_positions")
+ENTRIES_AT_ONCE = 1 << 19  # 2 MB in float32, which stay in the cache
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A loss as a sum and a count, so that several batches add up to what one big batch gives.
+
+    The mean of means over batches with unequal counts is not the mean: (3 items, 1 item) with
+    losses (2, 2, 2) and (4,) average to 2.5, while their mean of means is 3.
+    """
+
+    total: Tensor  # the sum over all labelled items, a scalar
+    count: Tensor  # how many there were, a scalar
+
+    def mean(self) -> Tensor:
+        """Return the sum over the count; 0 (and not NaN) where nothing was labelled."""
+        return self.total / self.count.clamp(min=1)
+
+    def __truediv__(self, divisor: float) -> "LossTerm":
+        return LossTerm(self.total / divisor, self.count)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
-    """-log softmax(logits)[label], summed over the items that have a label.
+    """Return -log softmax(logits)[label], summed over the items that have a label.
 
     Args:
-        logits: (N, classes).
-        labels: (N,), each a class or -100.
+        logits: (..., C), C classes.
+        labels: (...), each a class or -100.
     """
-    labels = labels.long()
-    if _is_wide(logits):
-        total = wide_cross_entropy(logits, labels, ignored=IGNORE_INDEX)
+    logits, labels = logits.flatten(0, -2), labels.flatten().long()  # (N, C), (N,)
+    # On a GPU, compiled, or for few classes, PyTorch's function is fast.
+    if logits.is_cpu and logits.shape[1] >= 1000 and not torch.compiler.is_compiling():
+        total = chunked_cross_entropy(logits, labels)
     else:
-        total = F.cross_entropy(
-            _precise(logits), labels, ignore_index=IGNORE_INDEX, reduction="sum"
-        )
+        precise = _float32_at_least(logits)
+        total = F.cross_entropy(precise, labels, ignore_index=IGNORE_INDEX, reduction="sum")
     return LossTerm(total, (labels != IGNORE_INDEX).sum())
 
 
 def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
-    """(prediction - target)^2, summed over all entries; both have the same shape."""
-    predictions = _precise(predictions)
-    total = F.mse_loss(predictions, targets.to(predictions.dtype), reduction="sum")
+    """Return (prediction - target)^2, summed over all entries."""
+    predictions = _float32_at_least(predictions)
+    targets = targets.view_as(predictions).to(predictions.dtype)  # for one output (B,) -> (B, 1)
+    total = F.mse_loss(predictions, targets, reduction="sum")
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> LossTerm:
-    """-log sigmoid(±logit), summed over all entries: every class is a question of its own."""
-    logits = _precise(logits)
+    """Return -log sigmoid(±logit), summed over all entries: each class is a question of its own."""
+    logits = _float32_at_least(logits)
     total = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="sum")
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
 
 
-def sum_of_means(terms: Mapping[str, LossTerm]) -> Tensor | None:
-    """The loss of a batch on its own: each term's mean, added up; None without any term."""
-    means = [term.mean() for term in terms.values()]
-    return torch.stack(means).sum() if means else None
+def problem_type(config: BertConfig, labels: Tensor) -> str:
+    """Return `config.problem_type`, or what such labels mean where the config leaves it open."""
+    if config.problem_type is not None:
+        return config.problem_type
+    if config.num_labels == 1:
+        return REGRESSION
+    whole = not labels.is_floating_point() and labels.dtype != torch.bool
+    return SINGLE_LABEL if whole else MULTI_LABEL
+
+
+def classification_loss(config: BertConfig, logits: Tensor, labels: Tensor) -> LossTerm:
+    """Return the loss of a sequence classifier for the problem that `problem_type` names."""
+    problem = problem_type(config, labels)
+    if problem == SINGLE_LABEL:
+        return cross_entropy(logits, labels)
+    return (squared_error if problem == REGRESSION else binary_cross_entropy)(logits, labels)
 
 
 def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many labels of each kind a batch holds, known before the model has run.
+    """Return how many labels of each kind a batch holds, before the model has run.
 
-    The counts are those that the model's `loss_terms` will show, so a sum over several batches can
-    be divided by the number of labels in all of them. Targets that are no classes (regression, or
+    The counts are those of the outputs' `loss_terms`, so that a sum over several batches can be
+    divided by the number of labels in all of them. Targets that are no classes (regression, or
     several classes a text) are floating-point numbers, and all of them count.
     """
     counts = {}
     for name in LABEL_ARGUMENTS:
         if name in batch:
             labels = batch[name]
-            real = labels if labels.is_floating_point() else labels[labels != IGNORE_INDEX]
-            counts[name] = real.numel()
+            counted = labels if labels.is_floating_point() else labels[labels != IGNORE_INDEX]
+            counts[name] = counted.numel()
     return counts
 
 
-def _is_wide(logits: Tensor) -> bool:
-    # On a GPU, and compiled, the plain call is fast; of few classes it is so everywhere.
-    on_cpu = logits.device.type == "cpu" and not torch.compiler.is_compiling()
-    return on_cpu and logits.shape[1] >= 1000
+def chunked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum that `F.cross_entropy` gives for a whole vocabulary, in less time on a CPU.
 
+        loss = log(sum(exp(logits))) - logits[label]
+        gradient = softmax(logits) - (1 at the label)
 
-def _precise(logits: Tensor) -> Tensor:
-    # bfloat16 has three significant digits: too few to sum a thousand losses in.
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-# The cross-entropy over a whole vocabulary, a few rows at a time.
-#
-#     loss     = log(sum(exp(logits))) - logits[label]
-#     gradient = softmax(logits) - (1 at the label)
-#
-# `torch.nn.functional.cross_entropy` is the same in one call, and the twin to read. But it needs
-# the
-# logits in float32, and writes four tables of that size: the probabilities' logarithms, zeros with
-# one number a row, the gradient, and the gradient in the logits' own precision. A table of 600
-# words
-# by 30,522 pieces has 73 MB, so the time goes into fetching memory. Here some rows at a time go all
-# the way while they are in the cache, and only the gradient is written. On one CPU core this takes
-# half of the time in bfloat16, and three quarters in float32.
-#
-# N labelled words, V vocabulary.
-
-
-ENTRIES_AT_ONCE = 1 << 19  # 2 MB in float32: they stay in the cache
-
-
-def wide_cross_entropy(logits: Tensor, labels: Tensor, *, ignored: int) -> Tensor:
-    """-log softmax(logits)[label], summed over the rows that have a label; in float32 at least.
+    For 600 words and V 30,522, `F.cross_entropy` writes four tables of 73 MB. Here a few rows at a
+    time go all the way while they are in the cache, and only the gradient is written: on one core
+    half of the time in bfloat16, three quarters in float32.
 
     Args:
         logits: (N, V).
-        labels: (N,), int64.
-        ignored: the label that is none.
+        labels: (N,), int64, each a class or -100.
     """
-    total: Tensor = _WideCrossEntropy.apply(logits, labels, ignored)[0]  # type: ignore[no-untyped-call]
+    total: Tensor = _ChunkedCrossEntropy.apply(logits, labels)[0]  # type: ignore[no-untyped-call]
     return total
 
 
-class _WideCrossEntropy(torch.autograd.Function):
+class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(logits: Tensor, labels: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-        """The loss, and log(sum(exp(logits))) of each row (N,), kept for the gradient."""
+    def forward(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss, and log(sum(exp(logits))) of each row (N,) for the gradient."""
         precise = torch.promote_types(logits.dtype, torch.float32)
-        rows = _rows_at_once(logits)
-        log_sums = torch.cat(
-            [part.to(precise).logsumexp(dim=1) for part in torch.split(logits, rows)]
-        )
-        real = labels != ignored
-        of_labels = logits.gather(1, labels.where(real, 0)[:, None])[:, 0].to(precise)
-        return (log_sums - of_labels).where(real, 0).sum(), log_sums
+        chunks = torch.split(logits, _chunk_rows(logits))
+        log_sums = torch.cat([chunk.to(precise).logsumexp(dim=1) for chunk in chunks])
+        labelled = labels != IGNORE_INDEX
+        of_labels = logits.gather(1, labels.where(labelled, 0)[:, None])[:, 0]  # (N, V) -> (N,)
+        return (log_sums - of_labels.to(precise)).where(labelled, 0).sum(), log_sums
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        logits, labels, ctx.ignored = inputs
         ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(logits, labels, output[1])
+        ctx.save_for_backward(*inputs, output[1])
 
     @staticmethod
-    def backward(ctx: Any, factor: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
-        """`factor` times the gradient (N, V), in the precision of the logits."""
+    def backward(ctx: Any, factor: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        """Return `factor` times the gradient (N, V), in the precision of the logits."""
         logits, labels, log_sums = ctx.saved_tensors
-        real = labels != ctx.ignored
-        chosen = labels.where(real, 0)[:, None]
-        factors = torch.where(real, factor, 0)[:, None]
+        labelled = labels != IGNORE_INDEX
+        label = labels.where(labelled, 0)[:, None]  # (N,) -> (N, 1)
+        factors = torch.where(labelled, factor, 0)[:, None]
         if torch.is_grad_enabled():  # for a derivative of this derivative, in plain operations
             softmax = logits.to(log_sums.dtype).softmax(dim=1)
-            ones = torch.ones_like(softmax[:, :1])
-            return (softmax.scatter_add(1, chosen, -ones) * factors).to(logits.dtype), None, None
+            softmax = softmax.scatter_add(1, label, -torch.ones_like(softmax[:, :1]))
+            return (softmax * factors).to(logits.dtype), None
         gradient = torch.empty_like(logits)
-        tables = (gradient, logits, log_sums[:, None], chosen, factors)
-        parts = (torch.split(table, _rows_at_once(logits)) for table in tables)
-        for out, part, log_sum, label, of_row in zip(*parts, strict=True):
-            some = (part - log_sum).exp_()  # the softmax, in float32 whatever the logits are
-            some.scatter_add_(1, label, some.new_full(label.shape, -1.0))
-            out.copy_(some.mul_(of_row))
-        return gradient, None, None
+        tables = (gradient, logits, log_sums[:, None], label, factors)
+        chunks = (torch.split(table, _chunk_rows(logits)) for table in tables)
+        for out, of_logits, log_sum, of_label, of_factor in zip(*chunks, strict=True):
+            softmax = (of_logits - log_sum).exp_()  # in float32, whatever the logits are
+            softmax.scatter_add_(1, of_label, softmax.new_full(of_label.shape, -1.0))
+            out.copy_(softmax.mul_(of_factor))
+        return gradient, None
 
 
-def _rows_at_once(logits: Tensor) -> int:
+def _chunk_rows(logits: Tensor) -> int:
     return max(1, ENTRIES_AT_ONCE // logits.shape[1])
+
+
+def _float32_at_least(logits: Tensor) -> Tensor:
+    # bfloat16 has three significant digits: too few to sum a thousand losses in.
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

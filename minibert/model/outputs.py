@@ -1,90 +1,92 @@
 """What a model returns: small records with the field names of `transformers`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn, Self
 
+import torch
 from torch import Tensor
 
+from minibert.model.losses import LossTerm
 
-@dataclass(frozen=True)
-class LossTerm:
-    """A loss as a sum and a count, so that several batches add up to what one big batch gives.
 
-    The mean of means over batches with unequal counts is not the mean: (3 items, 1 item) with
-    losses (2, 2, 2) and (4,) average to 2.5, while their mean of means is 3.
+class ModelOutput:
+    """Tensors by name; what was not computed is None and left out of `keys()` and `to_tuple()`.
+
+    Example:
+        >>> outputs = BertModelOutput(last_hidden_state=torch.zeros(1, 4, 128))
+        >>> outputs[0] is outputs["last_hidden_state"] is outputs.last_hidden_state
+        True
+        >>> "pooler_output" in outputs, outputs.keys()
+        (False, ['last_hidden_state'])
     """
 
-    total: Tensor  # the sum over all labelled items, a scalar
-    count: Tensor  # how many there were, a scalar
+    loss: Tensor | None
+    # Each loss as a sum and a count, by the name of its labels, for the training loop. Not a field.
+    loss_terms: Mapping[str, LossTerm] = MappingProxyType({})
 
-    def mean(self) -> Tensor:
-        """The sum over the count; 0 (and not NaN) where nothing was labelled."""
-        return self.total / self.count.clamp(min=1)
+    def with_loss(self, **terms: LossTerm | None) -> Self:
+        """Set `loss` to the sum of the means of the terms that there are."""
+        self.loss_terms = {name: term for name, term in terms.items() if term is not None}
+        if self.loss_terms:
+            self.loss = torch.stack([term.mean() for term in self.loss_terms.values()]).sum()
+        return self
 
+    def keys(self) -> list[str]:
+        """Return the names of the fields that are there."""
+        names = [item.name for item in fields(self)]  # type: ignore[arg-type]
+        return [name for name in names if getattr(self, name) is not None]
 
-@dataclass
-class ModelOutput:
-    """Named fields; `outputs[0]` is the first that is present, `outputs["loss"]` a named one."""
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Return the fields that are there; `outputs[0]` is the first of them."""
+        return tuple(getattr(self, name) for name in self.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.keys()
 
     def __getitem__(self, key: int | str) -> Any:
-        if isinstance(key, str):
-            return getattr(self, key)
-        present = [getattr(self, item.name) for item in fields(self)]
-        return [value for value in present if value is not None][key]
+        return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
 
     def __iter__(self) -> Iterator[NoReturn]:
         # `sequence, pooled = bert(ids)` is old code: it once met a tuple, and would now meet keys.
-        names = ", ".join(f".{item.name}" for item in fields(self))
+        names = ", ".join(f".{item.name}" for item in fields(self))  # type: ignore[arg-type]
         raise TypeError(f"a {type(self).__name__} is read by name, not unpacked; it has {names}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class BertModelOutput(ModelOutput):
-    """What the encoder gives. All tensors are batch first."""
+    """What the encoder returns."""
 
     last_hidden_state: Tensor  # (B, S, E)
     pooler_output: Tensor | None = None  # (B, E)
-    hidden_states: tuple[Tensor, ...] | None = None  # L + 1 of (B, S, E); [0] is the embeddings
-    attentions: tuple[Tensor, ...] | None = None  # L of (B, H, S, S); each row sums to 1
+    hidden_states: tuple[Tensor, ...] | None = None  # L + 1 of (B, S, E); the first: embeddings
+    attentions: tuple[Tensor, ...] | None = None  # L of (B, H, S, S); each row adds up to 1
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TaskOutput(ModelOutput):
-    """What a task's head gives; `loss` is there when labels were given."""
+    """What the head of most tasks returns."""
 
-    loss: Tensor | None = None  # a scalar: the mean
-    logits: Tensor | None = None  # (B, num_labels), (B, S, num_labels), (B, S, V) or (B, choices)
+    loss: Tensor | None = None  # a scalar; None without labels
+    # (B, num_labels), (B, choices), or for each token (B, S, num_labels) or (B, S, V)
+    logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
-    loss_terms: dict[str, LossTerm] | None = None  # the loss as sums and counts, by label argument
 
 
-@dataclass
-class MaskedLMOutput(TaskOutput):
-    """What the masked-language-model head gives.
-
-    With labels, logits are computed for the labelled positions alone (N of them, in reading order):
-    15 % of the positions, and with them the largest matrix product of a small BERT.
-    """
-
-    labelled_logits: Tensor | None = None  # (N, V)
-
-
-@dataclass
+@dataclass(kw_only=True)
 class PreTrainingOutput(ModelOutput):
-    """What both pretraining heads give."""
+    """What both pretraining heads return together."""
 
-    loss: Tensor | None = None  # the masked-word loss + the next-sentence loss
-    prediction_logits: Tensor | None = None  # (B, S, V); None when labels were given
+    loss: Tensor | None = None
+    prediction_logits: Tensor | None = None  # (B, S, V)
     seq_relationship_logits: Tensor | None = None  # (B, 2); column 0 is "B follows A"
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
-    labelled_logits: Tensor | None = None  # (N, V)
-    loss_terms: dict[str, LossTerm] | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class QuestionAnsweringOutput(ModelOutput):
     """Where the answer starts and ends: two softmaxes over the positions."""
 
@@ -93,4 +95,3 @@ class QuestionAnsweringOutput(ModelOutput):
     end_logits: Tensor | None = None  # (B, S)
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
-    loss_terms: dict[str, LossTerm] | None = None

@@ -1,4 +1,10 @@
-"""What happened when weights met a model, in plain words."""
+"""What all models share: initialization, loading and saving weights, and a report of what happened.
+
+`from_pretrained` first builds a model without memory (on PyTorch's "meta" device); each parameter
+is then taken from the file or initialized. A class of your own may have more than a BERT, an LSTM
+say. Then it is built as usual, so that these parts start as you made them, and they are saved and
+loaded under their own names. A file that lacks a part of the encoder is refused.
+"""
 
 import sys
 from collections.abc import Iterable
@@ -9,12 +15,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from minibert.checkpoints import folder as folders
+from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
+from minibert.model.config_checks import unexplained_fields
+from minibert.model.fused_attention import choose_attention
+from minibert.model.input_checks import check_inputs, check_labels
 
-# What the parts of a BERT are for, by the start of their name.
+# What the parts of a BERT are for, by the start of their names.
 PARTS = {
     "bert.embeddings": "the embeddings",
     "bert.encoder": "the encoder",
@@ -24,101 +33,58 @@ PARTS = {
     "classifier": "the task's own layer",
     "qa_outputs": "the task's own layer",
 }
-
-
-@dataclass(frozen=True)
-class WrongShape:
-    """A tensor that does not fit."""
-
-    name: str
-    in_file: tuple[int, ...]
-    in_model: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} is {self.in_file} in the file and {self.in_model} in the model"
+ENCODER = ("bert.embeddings.", "bert.encoder.")
+SHARED = ("bert.", "masked_lm.", "next_sentence.")  # what does not depend on a task of yours
 
 
 @dataclass
 class LoadReport:
-    """What was loaded, what is new, what was left over, what did not fit."""
+    """What was loaded, what is new, what was not used and what did not fit."""
 
     model: str
     source: str
     loaded: list[str] = field(default_factory=list)
-    new: list[str] = field(default_factory=list)  # not in the file: initialised at random
-    unused: list[str] = field(default_factory=list)  # in the file, but this class has no such part
-    unknown: list[str] = field(default_factory=list)  # in the file, and no BERT has it
-    wrong_shape: list[WrongShape] = field(default_factory=list)  # initialised at random instead
+    new: list[str] = field(default_factory=list)  # not in the file: initialized at random
+    unused: list[str] = field(default_factory=list)  # in the file, but not in this class
+    unknown: list[str] = field(default_factory=list)  # in the file, but in no BERT of this config
+    wrong_shape: dict[str, str] = field(default_factory=dict)  # initialized at random; in words
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f"{self.model}: {len(self.loaded)} tensors loaded from {self.source}"]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  new, at random: {group}: the file has none; train it before you trust it"
-            for group in _grouped(self.new)
+            f"  new, at random: {part}: the file has none; train it before you trust it"
+            for part in _by_part(self.new)
         ]
-        lines += [f"  did not fit, new at random: {wrong}" for wrong in self.wrong_shape]
-        lines += [f"  not used here: {group}" for group in _grouped(self.unused)]
+        lines += [f"  did not fit, new at random: {text}" for text in self.wrong_shape.values()]
+        lines += [f"  not used here: {part}" for part in _by_part(self.unused)]
         if self.unknown:
-            listed = ", ".join(_shortened(self.unknown))
-            lines.append(f"  no part of a BERT of this config, left out: {listed}")
+            # A foreign file may call a tensor anything, so its names are quoted and cut.
+            names = [repr(name[:100]) for name in self.unknown[:5]]
+            names += [f"and {len(self.unknown) - 5} more"] * (len(self.unknown) > 5)
+            lines.append(f"  no part of a BERT of this config, left out: {', '.join(names)}")
         return "\n".join(lines)
 
 
-def _grouped(names: Iterable[str]) -> list[str]:
-    """One entry a part: 'classifier.* (the task's own layer)'."""
-    groups: dict[str, str] = {}
+def _by_part(names: Iterable[str]) -> list[str]:
+    """Return one entry a part: 'classifier.* (the task's own layer)'."""
+    found = {}
     for name in names:
         part = next((part for part in PARTS if name.startswith(part)), name)
-        groups[part] = f"{part}.* ({PARTS[part]})" if part in PARTS else name
-    return list(groups.values())
-
-
-def _shortened(names: list[str], *, shown: int = 5) -> list[str]:
-    # A foreign file may call a tensor anything, so nothing of it goes to a terminal unquoted.
-    quoted = [repr(name[:100]) for name in names[:shown]]
-    return quoted + [f"and {len(names) - shown} more"] * (len(names) > shown)
-
-
-# Weights in and out of every model class: `from_pretrained` and `save_pretrained`.
-#
-# A model is first built without memory (on PyTorch's "meta" device), then each parameter is either
-# taken from the file or initialised. A class of your own may have more than a BERT, an LSTM say:
-# then
-# it is built as usual, so that these parts begin as you made them, and they are saved and loaded
-# under their own names. Nothing is loaded by half: a file without a part of the encoder is refused,
-# and what is new, left over or of another shape is said.
-
-
-def initialise(module: nn.Module, config: BertConfig) -> None:
-    """BERT's initialisation of one module; use with `model.apply`.
-
-    Matrices and tables are normal with deviation `initializer_range`, as in transformers (Google's
-    `create_initializer` also cuts off at two deviations, which costs 20 x the time); biases are 0,
-    LayerNorm starts as the identity.
-    """
-    if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=config.initializer_range)
-    if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-        nn.init.zeros_(module.weight[module.padding_idx])
-    if isinstance(module, nn.LayerNorm):
-        nn.init.ones_(module.weight)
-    bias = getattr(module, "bias", None)
-    if isinstance(bias, nn.Parameter):
-        nn.init.zeros_(bias)
+        found[part] = f"{part}.* ({PARTS[part]})" if part in PARTS else name
+    return list(found.values())
 
 
 class PretrainedModel(nn.Module):
-    """What all model classes share: a config, loading and saving.
+    """A model with a config, that can be loaded and saved; base class of your own models too.
 
     Attributes:
         config: the sizes and choices.
         load_report: what `from_pretrained` found; None for a model made from a config.
     """
 
-    # What stands before this class's parameter names in the table of names.
-    prefix: ClassVar[str] = ""
+    prefix: ClassVar[str] = ""  # what stands before this class's parameter names in name_map.py
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -129,22 +95,70 @@ class PretrainedModel(nn.Module):
             )
         self.config = config
         self.load_report: LoadReport | None = None
+        self._attention = "auto"
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        """Run `forward`, but say in words what the order of arguments would leave unsaid."""
+    def __call__(self, *args: Any, **batch: Any) -> Any:
+        """Run `forward` on a checked batch: the encoder checks inputs, the head its labels."""
         if len(args) > 1:
             raise MiniBertError(
                 "all but input_ids is given by name, since libraries differ in the order: "
                 "model(input_ids, attention_mask=..., token_type_ids=...), or model(**batch)."
             )
-        return super().__call__(*args, **named)
+        if self.base_model is self:
+            check_inputs(self.config, *args, **batch)
+        else:
+            self.check_labels(*args, **batch)
+        return super().__call__(*args, **batch)
 
-    def check_labels(self, *_input_ids: Any, **_labels: Any) -> None:
-        """Refuse labels that the loss cannot look up, given `input_ids` and the labels by name.
+    def check_labels(self, *input_ids: Any, **batch: Any) -> None:
+        """Raise if the loss cannot look up the labels of a batch; override it for your own head.
 
-        Each head has its own, and asks it in `forward` on the CPU. The training loop asks before a
-        batch goes to a GPU, where a label that there is not would end the process.
+        The training loop calls it too, before a batch goes to a GPU, where a label that does not
+        exist would end the process.
         """
+        check_labels(self, *input_ids, **batch)
+
+    def init_weights(self, module: nn.Module) -> None:
+        """Initialize one module as BERT does; use with `apply`.
+
+        Matrices and tables are normal with deviation `initializer_range`, as in transformers
+        (Google's `create_initializer` also truncates at two deviations, which takes 20 times as
+        long); biases are 0, LayerNorm starts as the identity.
+        """
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
+        if isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+        bias = getattr(module, "bias", None)
+        if isinstance(bias, nn.Parameter):
+            nn.init.zeros_(bias)
+
+    @property
+    def base_model(self) -> "PretrainedModel":
+        """The encoder that a head stands on; for the encoder, itself."""
+        encoder: PretrainedModel = getattr(self, "bert", self)
+        return encoder
+
+    @property
+    def attention(self) -> str:
+        """The kind of attention: "auto", "eager" or "fused"; may be changed at any time."""
+        return self.base_model._attention
+
+    @attention.setter
+    def attention(self, name: str) -> None:
+        choose_attention(name)
+        self.base_model._attention = name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are, and where the inputs must be."""
+        return next(self.parameters()).device
+
+    def num_parameters(self) -> int:
+        """Return how many numbers the model learns."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     @classmethod
     def from_pretrained(
@@ -157,14 +171,14 @@ class PretrainedModel(nn.Module):
         quiet: bool = False,
         **config_changes: Any,
     ) -> Self:
-        """A model with the weights of a folder or of a hub name, in evaluation mode.
+        """Return a model with the weights of a folder or a hub name, in evaluation mode.
 
         Args:
             name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or
                 a name such as "google-bert/bert-base-uncased". A local folder always wins.
             attention: "auto", "eager" or "fused".
-            ignore_mismatched_sizes: start a task's own layer of another shape anew, and say so.
-            strict: refuse anything new or left over too.
+            ignore_mismatched_sizes: initialize a task's own layer of another shape, and say so.
+            strict: refuse a file that has more or less than the model.
             quiet: do not print the load report (to standard error).
             **config_changes: fields of BertConfig, for example num_labels=4.
 
@@ -174,25 +188,32 @@ class PretrainedModel(nn.Module):
         Example:
             >>> model = BertForSequenceClassification.from_pretrained("weights/tiny", num_labels=4)
         """
-        checkpoint = folders.read_folder(folders.weights_folder(name_or_path))
+        checkpoint = read_folder(weights_folder(name_or_path))
         config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
         with torch.device("meta"):
-            model = cls(config, attention=attention)  # type: ignore[call-arg]
-        report = model._compare(checkpoint, allow_shapes=ignore_mismatched_sizes)
-        all_bert = model._is_all_bert()
-        if all_bert:
-            model._start(report)
-        else:
-            model = cls(config, attention=attention)  # type: ignore[call-arg]
-        # Tied layers of your own are copied into, since an assignment would untie them.
-        model._load(checkpoint, report, assign=all_bert)
-        if unexplained := config.unexplained_fields():
-            report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
+            model = cls(config)
+        report = model._compare(checkpoint, ignore_mismatched_sizes=ignore_mismatched_sizes)
         if strict and (report.new or report.unused or report.unknown or report.wrong_shape):
             raise MiniBertError(f"strict loading found differences:\n{report}")
+        known = {row.ours for row in parameters(config.num_hidden_layers)}
+        only_bert = model.named_tensors().keys() <= known and not list(model.buffers())
+        if only_bert:
+            model.to_empty(device="cpu")
+            new = {*report.new, *report.wrong_shape}
+            for path, module in model.named_modules():
+                names = [name for name, _ in module.named_parameters(recurse=False)]
+                if new.intersection(f"{cls.prefix}{path}.{name}" for name in names):
+                    model.init_weights(module)
+        else:
+            model = cls(config)
+        given = checkpoint.tensors | checkpoint.unknown
+        tensors = {name.removeprefix(cls.prefix): given[name] for name in report.loaded}
+        # A tensor that is assigned is not copied; but layers that you tied would be untied.
+        model.load_state_dict(tensors, strict=False, assign=only_bert)
+        model.attention = attention
+        model.load_report = report
         if not quiet:
             print(report, file=sys.stderr)
-        model.load_report = report
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -202,78 +223,46 @@ class PretrainedModel(nn.Module):
             MiniBertError: the system refused to write; what was there before stays whole.
         """
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
-        folders.write_folder(Path(folder).expanduser(), self._named(), config)
+        write_folder(Path(folder).expanduser(), self.named_tensors(), config)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are, and where the inputs must be."""
-        return next(self.parameters()).device
-
-    def parameter_count(self) -> int:
-        """How many numbers the model has learned or will learn."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    def _named(self) -> dict[str, Tensor]:
-        """All tensors by their names in the table of names."""
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by their names in the table of `name_map.py`."""
         return {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
 
-    def _compare(self, checkpoint: folders.Checkpoint, *, allow_shapes: bool) -> LoadReport:
-        """What of the file fits where; refused where it is not enough."""
+    def _compare(self, checkpoint: Checkpoint, *, ignore_mismatched_sizes: bool) -> LoadReport:
+        """Return what of the file fits where; raise if that is not enough."""
         report = LoadReport(type(self).__name__, checkpoint.source, notes=checkpoint.notes)
-        wanted = self._named()
-        given = checkpoint.tensors | checkpoint.unknown
+        if unexplained := unexplained_fields(self.config.foreign):
+            report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
+        given, wanted = checkpoint.tensors | checkpoint.unknown, self.named_tensors()
+        report.unused = sorted(checkpoint.tensors.keys() - wanted.keys())
+        report.unknown = [name for name in checkpoint.unknown if name not in wanted]
         for name, tensor in wanted.items():
             if name not in given:
                 report.new.append(name)
-            elif given[name].shape != tensor.shape:
-                wrong = WrongShape(name, tuple(given[name].shape), tuple(tensor.shape))
-                report.wrong_shape.append(wrong)
-            else:
+            elif given[name].shape == tensor.shape:
                 report.loaded.append(name)
-        report.unused = sorted(checkpoint.tensors.keys() - wanted.keys())
-        report.unknown = [name for name in checkpoint.unknown if name not in wanted]
-        _refuse_half(report, allow_shapes=allow_shapes)
+            else:
+                report.wrong_shape[name] = (
+                    f"{name} is {tuple(given[name].shape)} in the file and {tuple(tensor.shape)} "
+                    "in the model"
+                )
+        missing = [name for name in report.new if name.startswith(ENCODER)]
+        if missing:
+            raise MiniBertError(
+                f"{report.source} lacks {len(missing)} tensors of the encoder "
+                f"({', '.join(missing[:3])}, ...): it is incomplete, or its config.json belongs to "
+                "another model."
+            )
+        own_layer = not any(name.startswith(SHARED) for name in report.wrong_shape)
+        if report.wrong_shape and not (ignore_mismatched_sizes and own_layer):
+            advice = (
+                "it was trained for another number of labels: give the same num_labels, or "
+                "ignore_mismatched_sizes=True to initialize that layer anew"
+                if own_layer
+                else "config.json and the weights are of different models, or an option changed a "
+                "size (tables of words and positions grow with minibert.model.resize)"
+            )
+            shapes = "; ".join(list(report.wrong_shape.values())[:3])
+            raise MiniBertError(f"{report.source} does not fit: {shapes}; {advice}.")
         return report
-
-    def _is_all_bert(self) -> bool:
-        """Whether there is nothing but what the table of names has; BERT has no buffers."""
-        table = {row.ours for row in parameters(self.config.num_hidden_layers)}
-        return self._named().keys() <= table and not any(True for _ in self.buffers())
-
-    def _start(self, report: LoadReport) -> None:
-        """Give a model without memory its memory, and initialise what is not in the file."""
-        self.to_empty(device="cpu")
-        fresh = {*report.new, *(wrong.name for wrong in report.wrong_shape)}
-        for path, module in self.named_modules():
-            own = [
-                f"{self.prefix}{path}.{name}" for name, _ in module.named_parameters(recurse=False)
-            ]
-            if fresh.intersection(own):
-                initialise(module, self.config)
-
-    def _load(self, checkpoint: folders.Checkpoint, report: LoadReport, *, assign: bool) -> None:
-        given = checkpoint.tensors | checkpoint.unknown
-        loaded = {name.removeprefix(self.prefix): given[name] for name in report.loaded}
-        self.load_state_dict(loaded, strict=False, assign=assign)
-
-
-def _refuse_half(report: LoadReport, *, allow_shapes: bool) -> None:
-    """Refuse a file that lacks a part of the encoder, or whose tensors do not fit."""
-    body = [name for name in report.new if name.startswith(("bert.embeddings", "bert.encoder"))]
-    if body:
-        raise MiniBertError(
-            f"{report.source} lacks {len(body)} tensors of the encoder ({', '.join(body[:3])}, "
-            "...): it is incomplete, or its config.json belongs to another model."
-        )
-    shared = ("bert.", "masked_lm.", "next_sentence.")
-    own_layer = not any(wrong.name.startswith(shared) for wrong in report.wrong_shape)
-    if report.wrong_shape and not (allow_shapes and own_layer):
-        shapes = "; ".join(str(wrong) for wrong in report.wrong_shape[:3])
-        advice = (
-            "it was trained for another number of labels: give the same num_labels, or "
-            "ignore_mismatched_sizes=True to start that layer anew"
-            if own_layer
-            else "config.json and the weights are of different models, or an option changed a size "
-            "(tables of words and positions grow with minibert.model.resize)"
-        )
-        raise MiniBertError(f"{report.source} does not fit: {shapes}; {advice}.")

@@ -1,40 +1,24 @@
 """BERT for a task: one linear layer on top, trained together with everything below.
 
+B batch, S sequence length, E hidden width, C choices.
+
 Source: Devlin et al. 2018, section 4 and figure 4; Google's `run_classifier.py` and `run_squad.py`.
 Losses and the names of labels are those of `transformers`.
-
-B batch, S tokens of a sequence, E hidden width, C choices.
 """
 
-from typing import Any, Unpack
+from typing import Unpack
 
-import torch
 from torch import Tensor, nn
 
-from minibert.errors import MiniBertError
-from minibert.model.bert import EncoderInputs, ModelWithHead
+from minibert.model.bert import BertModel, EncoderInputs
 from minibert.model.config import BertConfig
-from minibert.model.input_checks import check_is_batch, check_is_tensor, check_labels
-from minibert.model.losses import binary_cross_entropy, cross_entropy, squared_error, sum_of_means
-from minibert.model.outputs import LossTerm, QuestionAnsweringOutput, TaskOutput
-from minibert.model.pretrained import initialise
+from minibert.model.losses import classification_loss, cross_entropy
+from minibert.model.outputs import QuestionAnsweringOutput, TaskOutput
+from minibert.model.pretrained import PretrainedModel
+from minibert.model.query_positions import encode_first
 
 
-class TaskModel(ModelWithHead):
-    """An encoder, dropout, and a linear layer whose width the task decides."""
-
-    def __init__(self, config: BertConfig, *, attention: str, pooler: bool) -> None:
-        super().__init__(config, attention=attention, pooler=pooler)
-        given = config.classifier_dropout
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if given is None else given)
-
-    def _new_layer(self, outputs: int) -> nn.Linear:
-        layer = nn.Linear(self.config.hidden_size, outputs)
-        initialise(layer, self.config)
-        return layer
-
-
-class BertForSequenceClassification(TaskModel):
+class BertForSequenceClassification(PretrainedModel):
     """One answer for a sentence or a pair: a class, several classes, or a number.
 
     `config.problem_type` says which. Left open, it is "regression" for num_labels=1, and otherwise
@@ -48,9 +32,11 @@ class BertForSequenceClassification(TaskModel):
         torch.Size([1, 3])
     """
 
-    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
-        super().__init__(config, attention=attention, pooler=True)
-        self.classifier = self._new_layer(config.num_labels)
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels).apply(self.init_weights)
 
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
@@ -64,62 +50,26 @@ class BertForSequenceClassification(TaskModel):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `logits` (B, num_labels), and `loss` when there are labels.
+            `logits` (B, num_labels), and `loss` if there are labels.
         """
-        encoded = self.encode_first(input_ids, **inputs)
+        encoded = encode_first(self.bert, input_ids, **inputs)
         logits = self.classifier(self.dropout(encoded.pooler_output))  # (B, E) -> (B, num_labels)
-        terms = {}
-        if labels is not None:
-            self.check_labels(input_ids, labels=labels)
-            terms["labels"] = self._loss(logits, labels)
+        loss = None if labels is None else classification_loss(self.config, logits, labels)
         return TaskOutput(
-            loss=sum_of_means(terms),
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-            loss_terms=terms or None,
-        )
-
-    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
-        """Refuse classes that there are not."""
-        check_is_tensor("labels", labels)
-        if self._problem_of(labels) == "single_label_classification":
-            shape = tuple(input_ids.shape[:1])
-            check_labels("labels", labels, classes=self.config.num_labels, shape=shape)
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> LossTerm:
-        problem = self._problem_of(labels)
-        if problem == "single_label_classification":
-            return cross_entropy(logits, labels)
-        if problem == "regression" and logits.shape[1] == 1 and labels.dim() == 1:
-            labels = labels[:, None]
-        if labels.shape != logits.shape:
-            raise MiniBertError(
-                f"labels has the shape {tuple(labels.shape)}; for {problem.replace('_', ' ')} it "
-                f"must be {tuple(logits.shape)}, a number for each example and output."
-            )
-        return (squared_error if problem == "regression" else binary_cross_entropy)(logits, labels)
-
-    def _problem_of(self, labels: Tensor) -> str:
-        if self.config.problem_type is not None:
-            return self.config.problem_type
-        if self.config.num_labels == 1:
-            return "regression"
-        whole = not labels.is_floating_point() and labels.dtype != torch.bool
-        return "single_label_classification" if whole else "multi_label_classification"
+        ).with_loss(labels=loss)
 
 
-class BertForTokenClassification(TaskModel):
+class BertForTokenClassification(PretrainedModel):
     """A class for each token: names, parts of speech, word boundaries."""
 
-    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
-        super().__init__(config, attention=attention, pooler=False)
-        self.classifier = self._new_layer(config.num_labels)
-
-    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
-        """Refuse classes that there are not."""
-        shape = tuple(input_ids.shape)
-        check_labels("labels", labels, classes=self.config.num_labels, shape=shape)
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels).apply(self.init_weights)
 
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
@@ -132,42 +82,31 @@ class BertForTokenClassification(TaskModel):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `logits` (B, S, num_labels), and `loss` when there are labels.
+            `logits` (B, S, num_labels), and `loss` if there are labels.
         """
         encoded = self.bert(input_ids, **inputs)
-        logits = self.classifier(self.dropout(encoded.last_hidden_state))  # -> (B, S, num_labels)
-        terms = {}
-        if labels is not None:
-            self.check_labels(input_ids, labels=labels)
-            # (B, S, num_labels) -> (B * S, num_labels)
-            terms["labels"] = cross_entropy(logits.flatten(0, 1), labels.flatten())
+        hidden = self.dropout(encoded.last_hidden_state)
+        logits = self.classifier(hidden)  # (B, S, E) -> (B, S, num_labels)
+        loss = None if labels is None else cross_entropy(logits, labels)
         return TaskOutput(
-            loss=sum_of_means(terms),
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-            loss_terms=terms or None,
-        )
+        ).with_loss(labels=loss)
 
 
-class BertForQuestionAnswering(TaskModel):
+class BertForQuestionAnswering(PretrainedModel):
     """Where in the text the answer starts and ends: two softmaxes over the positions.
 
     As in Google's and Hugging Face's code, the softmaxes of the loss run over padded positions too.
-    A position outside of this window is -100 and nothing else (Hugging Face also ignores positions
-    beyond the length, and silently takes negative ones as 0).
+    The label of an answer outside of the window is -100. (Hugging Face also ignores positions
+    beyond the length, and takes negative ones as 0.)
     """
 
-    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
-        super().__init__(config, attention=attention, pooler=False)
-        self.qa_outputs = self._new_layer(2)
-
-    def check_labels(self, input_ids: Tensor, **positions: Tensor) -> None:
-        """Refuse positions beyond the length of the batch."""
-        check_is_batch(input_ids)
-        batch, length = input_ids.shape
-        for name, of_name in positions.items():
-            check_labels(name, of_name, classes=length, shape=(batch,), of="the length")
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2).apply(self.init_weights)
 
     def forward(
         self,
@@ -186,47 +125,31 @@ class BertForQuestionAnswering(TaskModel):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `start_logits` and `end_logits` (B, S), and `loss`, the mean of both, when both are
-            given.
+            `start_logits` and `end_logits` (B, S); and `loss`, the mean of both, if both are given.
         """
-        if (start_positions is None) != (end_positions is None):
-            raise MiniBertError("give both start_positions and end_positions, or neither.")
-        if start_positions is not None and end_positions is not None:
-            self.check_labels(
-                input_ids, start_positions=start_positions, end_positions=end_positions
-            )
         encoded = self.bert(input_ids, **inputs)
         logits = self.qa_outputs(encoded.last_hidden_state)  # (B, S, E) -> (B, S, 2)
-        start_logits, end_logits = logits.unbind(-1)  # 2 of (B, S)
-        terms = {}
-        for name, of_positions, positions in (
-            ("start_positions", start_logits, start_positions),
-            ("end_positions", end_logits, end_positions),
-        ):
-            if positions is not None:
-                term = cross_entropy(of_positions, positions)
-                terms[name] = LossTerm(term.total / 2, term.count)
+        start_logits, end_logits = logits.unbind(-1)  # (B, S, 2) -> 2 times (B, S)
+        start = end = None
+        if start_positions is not None and end_positions is not None:  # the mean of both
+            start = cross_entropy(start_logits, start_positions) / 2
+            end = cross_entropy(end_logits, end_positions) / 2
         return QuestionAnsweringOutput(
-            loss=sum_of_means(terms),
             start_logits=start_logits,
             end_logits=end_logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-            loss_terms=terms or None,
-        )
+        ).with_loss(start_positions=start, end_positions=end)
 
 
-class BertForMultipleChoice(TaskModel):
+class BertForMultipleChoice(PretrainedModel):
     """Which of several continuations fits: each is read with the question and given one number."""
 
-    def __init__(self, config: BertConfig, *, attention: str = "auto") -> None:
-        super().__init__(config, attention=attention, pooler=True)
-        self.classifier = self._new_layer(1)
-
-    def check_labels(self, input_ids: Tensor, *, labels: Tensor) -> None:
-        """Refuse choices that there are not."""
-        batch, choices = input_ids.shape[:2]
-        check_labels("labels", labels, classes=choices, shape=(batch,), of="the choices")
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.classifier = nn.Linear(config.hidden_size, 1).apply(self.init_weights)
 
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
@@ -239,30 +162,18 @@ class BertForMultipleChoice(TaskModel):
             **inputs: see `BertModel.forward`.
 
         Returns:
-            `logits` (B, C), and `loss` when there are labels.
+            `logits` (B, C), and `loss` if there are labels.
         """
-        check_is_tensor("input_ids", input_ids)
-        if input_ids.dim() != 3:
-            raise MiniBertError(
-                f"input_ids has the shape {tuple(input_ids.shape)}; for multiple choice it must be "
-                "(batch, choices, tokens)."
-            )
-        batch, choices, _ = input_ids.shape
-        flat: dict[str, Any] = {
+        rows = {  # (B, C, S) -> (B * C, S)
             name: value.flatten(0, 1) if isinstance(value, Tensor) else value
             for name, value in inputs.items()
         }
-        encoded = self.encode_first(input_ids.flatten(0, 1), **flat)  # (B, C, S) -> (B * C, S)
-        scores = self.classifier(self.dropout(encoded.pooler_output))  # -> (B * C, 1)
-        logits = scores.view(batch, choices)
-        terms = {}
-        if labels is not None:
-            self.check_labels(input_ids, labels=labels)
-            terms["labels"] = cross_entropy(logits, labels)
+        encoded = encode_first(self.bert, input_ids.flatten(0, 1), **rows)
+        scores = self.classifier(self.dropout(encoded.pooler_output))  # (B * C, E) -> (B * C, 1)
+        logits = scores.view(input_ids.shape[:2])  # (B * C, 1) -> (B, C)
+        loss = None if labels is None else cross_entropy(logits, labels)
         return TaskOutput(
-            loss=sum_of_means(terms),
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-            loss_terms=terms or None,
-        )
+        ).with_loss(labels=loss)

@@ -74,6 +74,7 @@ def new_model_for(
     torch.manual_seed(seed)
     model = _kind(next_sentence)(config.with_changes(initializer_range=scale))
     set_dropout(model, dropout)
+    model.masked_positions_only = True
     _check_positions(model, max_length)
     return model
 
@@ -104,6 +105,7 @@ def going_on_from(
     _check_vocabulary(name_or_path, BertTokenizer.from_pretrained(name_or_path), corpus)
     torch.manual_seed(seed)
     model = _kind(next_sentence).from_pretrained(name_or_path)
+    model.masked_positions_only = True
     if dropout is not None:
         set_dropout(model, dropout)
     if len(corpus.tokenizer) > model.config.vocab_size:
