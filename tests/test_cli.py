@@ -152,7 +152,7 @@ BAD = [
     (f"train-vocab ../made/texts.txt --output v.txt --unused {10**20}", "give 0 to 8,192"),
     (
         "predict ../made/corpus text",
-        "corpus is a corpus, made by minibert prepare, and not a model",
+        "corpus is a corpus, made by minibert prepare, not a model",
     ),
     ("fill-mask ../made/corpus [MASK]", "is a corpus, made by minibert prepare"),
     ("embed ../made/corpus text", "is a corpus, made by minibert prepare"),
@@ -208,21 +208,21 @@ OUTPUTS = [  # each with a second mistake, which is found only by those who begi
 def test_a_file_where_a_folder_must_be_is_said_before_any_work(minibert, line):
     code, out, err = minibert(*line.split(), "../made/texts.txt/new.npy")
     assert (code, out) == (2, "")
-    assert err == "error: ../made/texts.txt is a file and no folder; choose another place.\n"
+    assert err == "error: ../made/texts.txt is a file, not a folder; choose another place.\n"
 
 
 @pytest.mark.parametrize("line", OUTPUTS[2:])
 def test_a_folder_that_is_to_be_written_is_no_file(minibert, line):
     code, out, err = minibert(*line.split(), "../made/texts.txt")
     assert (code, out) == (2, "")
-    assert err == "error: ../made/texts.txt is a file and no folder; choose another place.\n"
+    assert err == "error: ../made/texts.txt is a file, not a folder; choose another place.\n"
 
 
 @pytest.mark.parametrize("line", OUTPUTS[2:5])
 def test_a_folder_that_must_be_new_is_not_written_over(minibert, line):
     code, out, err = minibert(*line.split(), "../made/classifier")
     assert (code, out) == (2, "")
-    assert err == "error: ../made/classifier is there already; choose another place.\n"
+    assert err == "error: ../made/classifier exists and is not empty; choose another place.\n"
 
 
 def test_capitals_are_kept_where_a_folder_does_not_say(minibert):
@@ -432,7 +432,7 @@ def test_convert_writes_a_folder_that_answers(minibert, made):
     assert minibert(line[0], "new", line[1]) == minibert(line[0], "../made/pretrained", line[1])
     code, out, err = minibert("convert", "old", "new")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "new is there already" in err
+    assert "new exists and is not empty" in err
 
 
 def test_doctor_names_the_versions(minibert):
@@ -569,7 +569,7 @@ def test_of_an_unfinished_training_is_said_how_to_go_on(minibert):
     Path("run/training/step-00000010-epoch-0").mkdir(parents=True)
     code, _, err = minibert("predict", "run", "the cat")
     assert code == 2
-    assert "holds a training that is not finished" in err and "--resume" in err
+    assert "holds a training run that is not finished" in err and "--resume" in err
 
 
 def test_a_pointer_of_git_lfs_is_no_damage(minibert):

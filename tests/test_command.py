@@ -216,15 +216,17 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path):
     for place in (folder, folder / "a" / "b"):
         check_folder(place, new=True)
     for place in (file, file / "a" / "b"):
-        with pytest.raises(MiniBertError, match=f"^{file} is a file and no folder; choose anoth"):
+        with pytest.raises(MiniBertError, match=f"^{file} is a file, not a folder; choose anoth"):
             check_folder(place)
-        with pytest.raises(MiniBertError, match=f"^{file} is a file and no folder; choose anoth"):
+        with pytest.raises(MiniBertError, match=f"^{file} is a file, not a folder; choose anoth"):
             choose_output(place, place, resume=True)
     folder.mkdir()
     check_folder(folder, new=True)
     (folder / "x").touch()
     check_folder(folder)
-    with pytest.raises(MiniBertError, match=f"^{folder} is there already; choose another place"):
+    with pytest.raises(
+        MiniBertError, match=f"^{folder} exists and is not empty; choose another place"
+    ):
         check_folder(folder, new=True)
 
 

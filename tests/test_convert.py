@@ -161,8 +161,12 @@ def test_a_destination_in_use_is_refused_and_an_empty_one_is_filled(source, tmp_
     write_google(source, "BertModel")
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "mine.txt").write_text("keep", encoding="utf-8")
-    for used in (tmp_path / "new", source, source / "vocab.txt"):
-        with pytest.raises(MiniBertError, match="exists and is not empty"):
+    for used, reason in (
+        (tmp_path / "new", "exists and is not empty"),
+        (source, "exists and is not empty"),
+        (source / "vocab.txt", "is a file, not a folder"),
+    ):
+        with pytest.raises(MiniBertError, match=reason):
             convert(source, used)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["mine.txt"]
     (tmp_path / "new" / "mine.txt").unlink()
@@ -273,6 +277,6 @@ def test_what_float16_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
     with torch.no_grad():
         model.masked_lm.bias[3] = 1e6
     model.save_pretrained(tmp_path / "whole")
-    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*leave out --float16"):
+    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*omit --float16"):
         convert(tmp_path / "whole", tmp_path / "half", float16=True)
     assert not (tmp_path / "half").exists()

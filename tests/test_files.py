@@ -97,7 +97,7 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a").touch()
     with (
-        pytest.raises(MiniBertError, match=f"could not write {tmp_path / 'there'}"),
+        pytest.raises(MiniBertError, match=f"cannot write {tmp_path / 'there'}"),
         atomic_folder(tmp_path / "there"),
     ):
         pass
@@ -109,7 +109,7 @@ def test_a_place_that_cannot_be_written_is_named(place, tmp_path: Path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     before = listing(tmp_path)
-    with pytest.raises(MiniBertError, match=f"could not write {tmp_path / place}: .*; free some"):
+    with pytest.raises(MiniBertError, match=f"cannot write {tmp_path / place}: .*; free some"):
         write_atomic(tmp_path / place, "x")
     assert listing(tmp_path) == before
 

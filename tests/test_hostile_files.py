@@ -219,7 +219,7 @@ def test_a_payload_in_a_pickle_is_named_and_not_run(folder, function, protocol, 
     content = {"x": Payload(function, arguments[function])}
     write_pickle(folder, content, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     name = function.__name__ if protocol == 2 else "STACK_GLOBAL"
-    refused(folder, rf"is a pickle that asks for '[\w. ]*{name}', .* nothing in it was run")
+    refused(folder, rf"is a pickle that refers to '[\w. ]*{name}', .* nothing in it was run")
     assert not trace.exists()
 
 
@@ -233,7 +233,7 @@ def test_a_plain_pickle_with_a_payload_is_not_run_either(folder):
 
 def test_what_pytorch_would_let_pass_but_fills_memory_is_refused(folder):
     write_pickle(folder, {"x": Payload(bytearray, 10**10)})
-    refused(folder, r"asks for '\w+\.bytearray'")
+    refused(folder, r"refers to '\w+\.bytearray'")
 
 
 def test_a_compressed_file_is_refused_before_it_is_unpacked(folder):

@@ -248,7 +248,7 @@ def test_every_step_agrees_with_googles_own_program(row: int) -> None:
     # What Google's file calls "gelu" is the tanh form in Google's code.
     config = json.loads((folder / "bert_config.json").read_text(encoding="utf-8"))
     config |= {"hidden_act": "gelu_tanh"}
-    weights = from_google(read_tensors(find_checkpoint(folder)).tensors)
+    weights = from_google(read_tensors(find_checkpoint(folder)))
     golden = np.load(folder / "reference.npz")
     length = golden["batches/input_mask"][0, row].sum()
     answer = bert(

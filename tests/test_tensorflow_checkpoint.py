@@ -12,7 +12,7 @@ import os
 import random
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -26,21 +26,20 @@ from minibert.checkpoints.tensorflow.checkpoint import (
     read_index,
     read_tensors,
 )
-from minibert.checkpoints.tensorflow.crc32c import LANES, crc32c, crc32c_by_bytes, masked
-from minibert.checkpoints.tensorflow.index import MAX_NUMBERS, parse_index
-from minibert.checkpoints.tensorflow.leveldb import read_table, varint
+from minibert.checkpoints.tensorflow.crc32c import PIECE, POLYNOMIAL, crc32c, masked
+from minibert.checkpoints.tensorflow.index import MAX_ELEMENTS, parse_index, read_table, varint
 from minibert.errors import MiniBertError
 
 TENSORS = {
     "bert/pooler/dense/bias": np.arange(3, dtype=np.float32),
     "bert/pooler/dense/kernel": np.arange(9, dtype=np.float32).reshape(3, 3),
-    "global_step": np.array(12, dtype=np.int64),
+    "cls/steps": np.array(12, dtype=np.int64),
 }
 
 
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    """A checkpoint of two weights and a step, 56 bytes of numbers in all."""
+    """A checkpoint of three tensors, 56 bytes of numbers in all."""
     writer.write_checkpoint(tmp_path / "model.ckpt", TENSORS)
     return tmp_path / "model.ckpt"
 
@@ -75,15 +74,28 @@ def same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> bool:
     ],
 )
 def test_the_checksum_has_its_published_values(data: bytes, checksum: int) -> None:
-    assert crc32c_by_bytes(data) == checksum
+    assert list(by_definition(data))[-1] == checksum
     assert crc32c(data) == checksum
 
 
-def test_the_fast_checksum_equals_the_readable_one_at_every_length() -> None:
-    data = random.Random(0).randbytes(3 * 4 * LANES)
-    row = 4 * LANES
-    for length in (*range(200), *range(row - 5, row + 6), 2 * row - 1, 2 * row, 2 * row + 1):
-        assert crc32c(data[:length]) == crc32c_by_bytes(data[:length]), length
+def by_definition(data: bytes) -> Iterator[int]:
+    """The checksums of the first 0, 1, 2, ... bytes: eight steps of long division a byte."""
+    remainder = 0xFFFFFFFF
+    yield remainder ^ 0xFFFFFFFF
+    for byte in data:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = remainder >> 1 ^ (POLYNOMIAL if remainder & 1 else 0)
+        yield remainder ^ 0xFFFFFFFF
+
+
+def test_the_fast_checksum_equals_the_definition_at_every_length() -> None:
+    piece = 4 << PIECE
+    data = random.Random(0).randbytes(2 * piece + 1)
+    lengths = {*range(200), *range(piece - 5, piece + 6), 2 * piece - 1, 2 * piece, 2 * piece + 1}
+    for length, checksum in enumerate(by_definition(data)):
+        if length in lengths:
+            assert crc32c(data[:length]) == checksum, length
 
 
 def test_the_mask_rotates_and_adds() -> None:
@@ -95,29 +107,15 @@ def test_the_mask_rotates_and_adds() -> None:
 # Honest checkpoints
 
 
-def test_a_small_checkpoint_comes_back_without_its_optimizer(prefix: Path) -> None:
-    found = read_tensors(prefix)
-    weights = {name: array for name, array in TENSORS.items() if name != "global_step"}
-    assert same(found.tensors, weights)
-    assert found.left_out == ("global_step",)
-    assert same(read_tensors(prefix, with_optimizer=True).tensors, TENSORS)
-
-
-def test_only_the_wanted_tensors_are_read(prefix: Path) -> None:
-    found = read_tensors(prefix, names=["global_step"])
-    assert list(found.tensors) == ["global_step"]
-    assert found.tensors["global_step"] == 12
-    with pytest.raises(MiniBertError, match="no tensor 'bert/wrong'"):
-        read_tensors(prefix, names=["global_step", "bert/wrong"])
+def test_a_small_checkpoint_comes_back(prefix: Path) -> None:
+    assert same(read_tensors(prefix), TENSORS)
 
 
 @pytest.mark.parametrize("slot", ["adam_m", "adam_v", "Adam", "Adam_1", "lamb_m", "lamb_v"])
-def test_every_optimizer_slot_is_left_out(tmp_path: Path, slot: str) -> None:
-    tensors = {"w": np.ones(2), f"w/{slot}": np.ones(2), "Adam/w": np.ones(2)}
-    writer.write_checkpoint(tmp_path / "x", tensors)
-    found = read_tensors(tmp_path / "x")
-    assert list(found.tensors) == ["Adam/w", "w"]
-    assert found.left_out == (f"w/{slot}",)
+def test_what_an_optimizer_keeps_is_left_out(tmp_path: Path, slot: str) -> None:
+    names = ("w", f"w/{slot}", "Adam/w", "global_step")
+    writer.write_checkpoint(tmp_path / "x", {name: np.ones(2) for name in names})
+    assert list(read_tensors(tmp_path / "x")) == ["Adam/w", "w"]
 
 
 def test_many_blocks_and_several_data_files_are_read_as_one(tmp_path: Path) -> None:
@@ -127,7 +125,7 @@ def test_many_blocks_and_several_data_files_are_read_as_one(tmp_path: Path) -> N
         for number in range(100)
     }
     writer.write_checkpoint(tmp_path / "x", tensors, shards=3, pairs_in_block=7)
-    assert same(read_tensors(tmp_path / "x").tensors, tensors)
+    assert same(read_tensors(tmp_path / "x"), tensors)
     assert read_index(tmp_path / "x").shards == 3
 
 
@@ -138,7 +136,7 @@ def test_every_type_keeps_its_values(tmp_path: Path) -> None:
     }
     tensors |= {"bool": values > 1, "一": np.array(-1.5), "none": np.zeros((0, 4), np.float32)}
     writer.write_checkpoint(tmp_path / "x", tensors)
-    found = read_tensors(tmp_path / "x").tensors
+    found = read_tensors(tmp_path / "x")
     assert same(found, tensors)
     assert all(found[name].dtype == array.dtype for name, array in tensors.items())
     assert all(array.flags.writeable for array in found.values())
@@ -147,7 +145,7 @@ def test_every_type_keeps_its_values(tmp_path: Path) -> None:
 def test_bfloat16_becomes_the_float32_of_the_same_value(tmp_path: Path) -> None:
     bits = np.array([0x3F80, 0xC000, 0x0000, 0x7F80], dtype=np.uint16)
     writer.write_checkpoint(tmp_path / "x", {"w": bits}, codes={"w": writer.CODES["bfloat16"]})
-    found = read_tensors(tmp_path / "x").tensors["w"]
+    found = read_tensors(tmp_path / "x")["w"]
     assert found.dtype == np.float32
     assert found.tolist() == [1.0, -2.0, 0.0, float("inf")]
 
@@ -155,11 +153,10 @@ def test_bfloat16_becomes_the_float32_of_the_same_value(tmp_path: Path) -> None:
 def test_the_checkpoint_that_google_wrote_is_read() -> None:
     folder = shared("golden/google_tiny/bert_model.ckpt.index").parent
     found = read_tensors(find_checkpoint(folder))
-    assert len(found.tensors) == 46
-    assert found.left_out == ()
-    assert found.tensors["bert/embeddings/word_embeddings"].shape == (131, 32)
-    assert found.tensors["bert/encoder/layer_1/intermediate/dense/kernel"].shape == (32, 64)
-    assert {array.dtype.name for array in found.tensors.values()} == {"float32"}
+    assert len(found) == 46
+    assert found["bert/embeddings/word_embeddings"].shape == (131, 32)
+    assert found["bert/encoder/layer_1/intermediate/dense/kernel"].shape == (32, 64)
+    assert {array.dtype.name for array in found.values()} == {"float32"}
 
 
 def test_the_checkpoint_of_googles_training_holds_its_final_weights() -> None:
@@ -171,18 +168,15 @@ def test_the_checkpoint_of_googles_training_holds_its_final_weights() -> None:
         name.removeprefix(start): reference[name] for name in reference if name.startswith(start)
     }
     assert len(final) == 46
-    assert same(found.tensors, final)
-    assert len(found.left_out) == 2 * 46 + 1
-    assert read_tensors(find_checkpoint(folder), names=["global_step"]).tensors["global_step"] == 12
+    assert same(found, final)
+    assert len(read_index(find_checkpoint(folder)).entries) == 3 * 46 + 1  # with Adam's averages
 
 
 # Finding a checkpoint
 
 
-def test_a_prefix_and_each_file_of_a_checkpoint_mean_it(prefix: Path) -> None:
+def test_the_only_checkpoint_of_a_folder_is_found(prefix: Path) -> None:
     Path(f"{prefix}.meta").touch()
-    for ending in ("", ".index", ".meta", ".data-00000-of-00001"):
-        assert find_checkpoint(Path(f"{prefix}{ending}")) == prefix
     assert find_checkpoint(prefix.parent) == prefix
 
 
@@ -191,7 +185,7 @@ def test_in_a_folder_googles_name_comes_first_then_the_latest(prefix: Path) -> N
     for name in ("model.ckpt-7", "model.ckpt-12"):
         writer.write_checkpoint(folder / name, TENSORS)
     with pytest.raises(
-        MiniBertError, match=r"name one: model\.ckpt, model\.ckpt-12, model\.ckpt-7"
+        MiniBertError, match=r"3 TensorFlow .*\(model\.ckpt, model\.ckpt-12, model\.ckpt-7\)"
     ):
         find_checkpoint(folder)
     for value in ("model.ckpt-12", "/home/someone/else/model.ckpt-12", "..\\model.ckpt-12"):
@@ -205,13 +199,8 @@ def test_in_a_folder_googles_name_comes_first_then_the_latest(prefix: Path) -> N
 
 
 def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(MiniBertError, match="no file there ends in"):
+    with pytest.raises(MiniBertError, match="no file name ends in"):
         find_checkpoint(tmp_path)
-    with pytest.raises(MiniBertError, match=r"wrong\.ckpt\.index does not exist"):
-        find_checkpoint(tmp_path / "wrong.ckpt")
-    for name in ("a" * 300, "a\0b", ".index", ".data-"):
-        with pytest.raises(MiniBertError, match="does not exist"):
-            find_checkpoint(tmp_path / name)
     with pytest.raises(MiniBertError, match="is missing"):
         read_tensors(tmp_path / "wrong.ckpt")
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gone"', encoding="utf-8")
@@ -222,7 +211,7 @@ def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         with pytest.raises(MiniBertError, match="the latest checkpoint, but there is no"):
             find_checkpoint(tmp_path)
     (tmp_path / "checkpoint").write_bytes(random.Random(0).randbytes(1000))
-    with pytest.raises(MiniBertError, match="no file there"):
+    with pytest.raises(MiniBertError, match="no file name ends in"):
         find_checkpoint(tmp_path)
 
 
@@ -275,9 +264,9 @@ def test_any_bit_flipped_in_the_numbers_names_the_tensor(prefix: Path) -> None:
         flipped = bytearray(whole)
         flipped[place] ^= 1 << bit
         data_file(prefix).write_bytes(flipped)
-        name = "bias" if place < 12 else "kernel" if place < 48 else "global_step"
+        name = "bias" if place < 12 else "kernel" if place < 48 else "steps"
         with pytest.raises(MiniBertError, match=f"{name}' is damaged: the checksum"):
-            read_tensors(prefix, with_optimizer=True)
+            read_tensors(prefix)
 
 
 def test_data_cut_at_any_byte_are_refused(prefix: Path) -> None:
@@ -383,18 +372,18 @@ LIES: dict[str, tuple[bytes, str]] = {
     "unknown type": (lie(entry(code=99)), "unknown type 99"),
     "no type": (lie(b""), "unknown type 0"),
     "unknown shape": (lie(writer.field(1, 1) + writer.field(2, writer.field(3, 1))), "no known"),
-    "negative dimension": (lie(entry(shape=(-4, -1))), "negative dimension"),
+    "negative dimension": (lie(entry(shape=(-4, -1))), "impossible shape"),
     "many dimensions": (lie(entry(shape=[1] * 9)), "more than 8 dimensions"),
-    "product that overflows to 4": (lie(entry(shape=((1 << 62) + 1, 4))), "absurd shape"),
-    "empty and absurd": (lie(entry(shape=(0, 1 << 62), size=0)), "absurd shape"),
+    "product that overflows to 4": (lie(entry(shape=((1 << 62) + 1, 4))), "impossible shape"),
+    "empty and absurd": (lie(entry(shape=(0, 1 << 62), size=0)), "impossible shape"),
     "size of another shape": (lie(entry(shape=(5,))), "has 20 bytes, not 16"),
-    "size negative": (lie(entry(size=-16)), "has 16 bytes, not -16"),
+    "size negative": (lie(entry(size=-16)), "has 16 bytes, not 18446744073709551600"),
     "data file of none": (lie(entry(shard=1)), "data file 1, but there are 1"),
-    "data file negative": (lie(entry(shard=-1)), "data file -1"),
-    "offset negative": (lie(entry(offset=-4)), "starts at byte -4"),
+    "data file negative": (lie(entry(shard=-1)), "data file 18446744073709551615, but"),
+    "offset negative": (lie(entry(offset=-4)), "too short"),
     "offset beyond the end": (lie(entry(offset=4)), "too short"),
     "offset huge": (lie(entry(offset=(1 << 63) - 1)), "too short"),
-    "size huge": (lie(entry(shape=(MAX_NUMBERS,), size=4 * MAX_NUMBERS)), "too short"),
+    "size huge": (lie(entry(shape=(MAX_ELEMENTS,), size=4 * MAX_ELEMENTS)), "too short"),
     "data file missing": (
         lie(entry(shard=7), header=writer.header(shards=1 << 31)),
         "data-00007-of-2147483648 is missing",
@@ -426,7 +415,7 @@ def test_every_lie_has_its_own_sentence_and_costs_nothing(name: str, tmp_path: P
 def test_the_index_that_the_lies_are_about_is_read_when_it_is_true(tmp_path: Path) -> None:
     index_file(tmp_path / "x").write_bytes(lie(entry() + writer.field(99, b"of the future")))
     data_file(tmp_path / "x").write_bytes(NUMBERS)
-    assert read_tensors(tmp_path / "x").tensors["w"].tolist() == [0, 1, 2, 3]
+    assert read_tensors(tmp_path / "x")["w"].tolist() == [0, 1, 2, 3]
 
 
 EMPTY = writer.entry(shape=(0,))
@@ -460,7 +449,7 @@ def test_a_wrong_number_of_data_files_is_refused(tmp_path: Path, shards: int) ->
     for shard in range(2):
         Path(f"{tmp_path / 'x'}.data-{shard:05d}-of-00002").write_bytes(NUMBERS)
     if shards == 2:
-        assert read_tensors(tmp_path / "x").tensors["w"].tolist() == [0, 1, 2, 3]
+        assert read_tensors(tmp_path / "x")["w"].tolist() == [0, 1, 2, 3]
     else:
         with pytest.raises(MiniBertError, match=r"data file 1|missing"):
             read_tensors(tmp_path / "x")
@@ -499,7 +488,7 @@ def mutated(data: bytes, choose: random.Random) -> bytes:
 def attempt(prefix: Path) -> dict[str, np.ndarray] | None:
     """Read everything: what came, or nothing if it was refused as it should be."""
     try:
-        return read_tensors(prefix, with_optimizer=True).tensors
+        return read_tensors(prefix)
     except MiniBertError as error:
         assert len(str(error)) < 3000
         return None

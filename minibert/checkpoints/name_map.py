@@ -1,296 +1,184 @@
-"""One table of names: ours | Hugging Face's | Google's.
+"""One table of parameter names: ours | Hugging Face's | Google's.
 
-Every published BERT is the same list of tensors under other names. The table has a row for each
-module, with `{}` for the number of the layer, and a kind that says which tensors the module has. It
-is total and is used in both directions; ours -> theirs -> ours is the identity. Three differences
-are more than a name:
+Every published BERT has the same parameters under other names. The table is complete and is used in
+both directions; translating there and back is the identity. Three differences are more than a name:
 
-- we keep query, key and value in one matrix (all rows of Q, then of K, then of V), they in three;
-- Google multiplies from the other side, so its kernels are transposed;
-- Google and old files call the two vectors of LayerNorm `gamma` and `beta`, new ones `weight` and
-  `bias`.
+- query, key and value are one matrix here (the rows of query, then key, then value), three there;
+- Google stores the kernels of linear layers as (in, out), so they are transposed;
+- Google and old files call the parameters of LayerNorm `gamma` and `beta`.
 
-The decoder of the masked-word head is the token table itself ("tied"), so it has no row; files that
-repeat it are checked to say the same. What older files write otherwise is in `spellings.py`. What a
-model of your own adds to a BERT has no row either and keeps its name.
+The decoder of the masked-LM head is tied to the word embeddings, so it has no row. Old names are in
+`legacy_names.py`. What your own model adds to a BERT has no row either and keeps its name.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from minibert.checkpoints.legacy_names import (
-    NOT_WEIGHTS,
-    REPEATED,
-    TIED_DECODER,
-    check_tied,
-    old_spelling,
-    with_prefix,
-    without_wrappers,
-)
+from minibert.checkpoints.legacy_names import NOT_PARAMETERS, current_name, to_current_names
 from minibert.errors import MiniBertError
 
+# The parameters of a module: our and Hugging Face's suffix -> Google's.
+EMBEDDING = {".weight": ""}
+NORM = {".weight": "/gamma", ".bias": "/beta"}
+LINEAR = {".weight": "/kernel", ".bias": "/bias"}
+BIAS = {"bias": "output_bias"}
+OUTPUT = {".weight": "output_weights", ".bias": "output_bias"}  # not transposed, unlike a kernel
 
-class Kind(Enum):
-    """Which tensors a module has: our suffix, Hugging Face's, Google's; is Google's transposed?"""
-
-    EMBEDDING = ((".weight", ".weight", "", False),)
-    NORM = ((".weight", ".weight", "/gamma", False), (".bias", ".bias", "/beta", False))
-    LINEAR = ((".weight", ".weight", "/kernel", True), (".bias", ".bias", "/bias", False))
-    # Google's last layers, multiplied with transpose_b=True.
-    OUTPUT = (
-        (".weight", ".weight", "output_weights", False),
-        (".bias", ".bias", "output_bias", False),
-    )
-    BIAS = ((".bias", ".bias", "output_bias", False),)
-
-
-class Module(NamedTuple):
-    """One row of the table."""
-
-    ours: str
-    hugging_face: str
-    google: str
-    kind: Kind
-    parts: tuple[str, ...] = ("",)  # what `{part}` stands for, in the order that we join them
-
-
-TABLE = (
-    Module(
-        "bert.embeddings.word_embeddings",
-        "bert.embeddings.word_embeddings",
-        "bert/embeddings/word_embeddings",
-        Kind.EMBEDDING,
+# The common prefixes, then one row per module. `{}` is the layer, `{part}` query, key and value.
+TABLE = {
+    ("bert.embeddings.", "bert.embeddings.", "bert/embeddings/"): (
+        ("word_embeddings", "word_embeddings", "word_embeddings", EMBEDDING),
+        ("position_embeddings", "position_embeddings", "position_embeddings", EMBEDDING),
+        ("token_type_embeddings", "token_type_embeddings", "token_type_embeddings", EMBEDDING),
+        ("LayerNorm", "LayerNorm", "LayerNorm", NORM),
     ),
-    Module(
-        "bert.embeddings.position_embeddings",
-        "bert.embeddings.position_embeddings",
-        "bert/embeddings/position_embeddings",
-        Kind.EMBEDDING,
+    ("bert.encoder.layer.{}.", "bert.encoder.layer.{}.", "bert/encoder/layer_{}/"): (
+        ("attention.query_key_value", "attention.self.{part}", "attention/self/{part}", LINEAR),
+        ("attention.output", "attention.output.dense", "attention/output/dense", LINEAR),
+        ("attention_LayerNorm", "attention.output.LayerNorm", "attention/output/LayerNorm", NORM),
+        ("intermediate", "intermediate.dense", "intermediate/dense", LINEAR),
+        ("output", "output.dense", "output/dense", LINEAR),
+        ("output_LayerNorm", "output.LayerNorm", "output/LayerNorm", NORM),
     ),
-    Module(
-        "bert.embeddings.token_type_embeddings",
-        "bert.embeddings.token_type_embeddings",
-        "bert/embeddings/token_type_embeddings",
-        Kind.EMBEDDING,
+    ("bert.pooler.", "bert.pooler.", "bert/pooler/"): (("dense", "dense", "dense", LINEAR),),
+    ("masked_lm.", "cls.predictions.", "cls/predictions/"): (
+        ("dense", "transform.dense", "transform/dense", LINEAR),
+        ("LayerNorm", "transform.LayerNorm", "transform/LayerNorm", NORM),
+        ("", "", "", BIAS),
     ),
-    Module(
-        "bert.embeddings.LayerNorm",
-        "bert.embeddings.LayerNorm",
-        "bert/embeddings/LayerNorm",
-        Kind.NORM,
+    ("", "", ""): (
+        ("next_sentence", "cls.seq_relationship", "cls/seq_relationship/", OUTPUT),
+        ("classifier", "classifier", "", OUTPUT),
+        ("qa_outputs", "qa_outputs", "cls/squad/", OUTPUT),
     ),
-    Module(
-        "bert.encoder.layer.{}.attention.query_key_value",
-        "bert.encoder.layer.{}.attention.self.{part}",
-        "bert/encoder/layer_{}/attention/self/{part}",
-        Kind.LINEAR,
-        parts=("query", "key", "value"),
-    ),
-    Module(
-        "bert.encoder.layer.{}.attention.output",
-        "bert.encoder.layer.{}.attention.output.dense",
-        "bert/encoder/layer_{}/attention/output/dense",
-        Kind.LINEAR,
-    ),
-    Module(
-        "bert.encoder.layer.{}.attention_LayerNorm",
-        "bert.encoder.layer.{}.attention.output.LayerNorm",
-        "bert/encoder/layer_{}/attention/output/LayerNorm",
-        Kind.NORM,
-    ),
-    Module(
-        "bert.encoder.layer.{}.intermediate",
-        "bert.encoder.layer.{}.intermediate.dense",
-        "bert/encoder/layer_{}/intermediate/dense",
-        Kind.LINEAR,
-    ),
-    Module(
-        "bert.encoder.layer.{}.output",
-        "bert.encoder.layer.{}.output.dense",
-        "bert/encoder/layer_{}/output/dense",
-        Kind.LINEAR,
-    ),
-    Module(
-        "bert.encoder.layer.{}.output_LayerNorm",
-        "bert.encoder.layer.{}.output.LayerNorm",
-        "bert/encoder/layer_{}/output/LayerNorm",
-        Kind.NORM,
-    ),
-    Module("bert.pooler.dense", "bert.pooler.dense", "bert/pooler/dense", Kind.LINEAR),
-    Module(
-        "masked_lm.dense",
-        "cls.predictions.transform.dense",
-        "cls/predictions/transform/dense",
-        Kind.LINEAR,
-    ),
-    Module(
-        "masked_lm.LayerNorm",
-        "cls.predictions.transform.LayerNorm",
-        "cls/predictions/transform/LayerNorm",
-        Kind.NORM,
-    ),
-    Module("masked_lm", "cls.predictions", "cls/predictions/", Kind.BIAS),
-    Module("next_sentence", "cls.seq_relationship", "cls/seq_relationship/", Kind.OUTPUT),
-    Module("classifier", "classifier", "", Kind.OUTPUT),
-    Module("qa_outputs", "qa_outputs", "cls/squad/", Kind.OUTPUT),
-)
+}
 
 
 class Parameter(NamedTuple):
-    """One of our tensors, and the one or three foreign tensors that it is made of."""
+    """One of our parameters, and the one or three foreign tensors that it is made of."""
 
     ours: str
     hugging_face: tuple[str, ...]
     google: tuple[str, ...]
-    transposed: bool  # is Google's the other way round?
 
 
 def parameters(layers: int) -> list[Parameter]:
-    """The table written out for a model of so many layers."""
+    """Return all parameters of a model with so many layers and every head."""
     rows = []
-    for module in TABLE:
-        for layer in range(layers if "{}" in module.ours else 1):
-            for ours, hugging_face, google, transposed in module.kind.value:
-                rows.append(
-                    Parameter(
-                        module.ours.format(layer) + ours,
-                        tuple(
-                            module.hugging_face.format(layer, part=part) + hugging_face
-                            for part in module.parts
-                        ),
-                        tuple(
-                            module.google.format(layer, part=part) + google for part in module.parts
-                        ),
-                        transposed,
+    for (our_prefix, their_prefix, google_prefix), modules in TABLE.items():
+        for layer in range(layers if "{}" in our_prefix else 1):
+            for our_name, their_name, google_name, suffixes in modules:
+                parts = ("query", "key", "value") if "{part}" in their_name else ("",)
+                for suffix, google_suffix in suffixes.items():
+                    ours = our_prefix + our_name + suffix
+                    theirs = their_prefix + their_name + suffix
+                    googles = google_prefix + google_name + google_suffix
+                    rows.append(
+                        Parameter(
+                            ours.format(layer),
+                            tuple(theirs.format(layer, part=part) for part in parts),
+                            tuple(googles.format(layer, part=part) for part in parts),
+                        )
                     )
-                )
     return rows
 
 
 @dataclass
 class Translated:
-    """Tensors under our names, and those that have no place in the table, under theirs."""
+    """Tensors under our names, and under their own names those that are not in the table."""
 
     tensors: dict[str, Tensor]
-    unknown: dict[str, Tensor] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)  # what was put right on the way, in words
+    unknown: dict[str, Tensor]
+    notes: list[str] = field(default_factory=list)  # what was changed in all names
 
 
 def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
-    """Hugging Face's names to ours, old spellings and missing or additional prefixes included.
+    """Translate Hugging Face's names to ours, including legacy names and prefixes.
 
     Args:
-        tensors: by foreign name; not changed.
-        layers: how many layers the config promises; further ones are reported as unknown.
+        tensors: by their names in the file.
+        layers: number of layers in the config; those of further layers are unknown.
 
     Raises:
-        MiniBertError: a tensor is there in part, or the decoder is not tied to the token table.
+        MiniBertError: a part of a parameter is missing, or the decoder is not tied.
     """
-    notes: list[str] = []
-    found = with_prefix(without_wrappers(tensors, notes))
-    spelled = _spellings(layers)
-    known: dict[str, Tensor] = {}
-    unknown: dict[str, Tensor] = {}
-    decoder = found.pop(TIED_DECODER, None)
-    for name, tensor in found.items():
-        if name in NOT_WEIGHTS:
-            continue
-        new = spelled.get(REPEATED.get(name, name))
-        if new is None:
-            unknown[name] = tensor
-        elif new in known and not torch.equal(known[new], tensor):
-            raise MiniBertError(f"the file holds two different tensors for {new}; it is damaged.")
-        else:
-            known[new] = tensor
-    check_tied(decoder, known.get("bert.embeddings.word_embeddings.weight"))
-    ours = {}
-    for row in parameters(layers):
-        joined = _join(row.ours, row.hugging_face, known)
-        if joined is not None:
-            ours[row.ours] = joined
-    return Translated(ours, unknown, notes)
+    table = {name for row in parameters(layers) for name in row.hugging_face}
+    unknown, notes = to_current_names(tensors, table)
+    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes)
+
+
+def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:
+    """Translate Google's names to ours.
+
+    Raises:
+        MiniBertError: a part of a parameter is missing.
+    """
+    unknown = dict(sorted(tensors.items()))
+    return Translated(_to_ours(unknown, layers, "google"), unknown)
 
 
 def to_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Our names to Hugging Face's, as `transformers` writes them today; others stay as they are.
+    """Translate our names to those that `transformers` uses today; other names are kept.
 
     Raises:
-        MiniBertError: one of the others is a name that Hugging Face has for a part of a BERT.
+        MiniBertError: one of the other names is Hugging Face's for a part of a BERT.
     """
-    theirs: dict[str, Tensor] = {}
     own = dict(tensors)
-    for row in parameters(layers):
-        if row.ours in tensors:
-            theirs |= zip(row.hugging_face, _split(row, own.pop(row.ours)), strict=True)
-    taken = own.keys() & {*_spellings(layers), *REPEATED, *NOT_WEIGHTS, TIED_DECODER}
+    theirs = _from_ours(own, layers, "hugging_face")
+    table = {name for row in parameters(layers) for name in row.hugging_face} | NOT_PARAMETERS
+    taken = [name for name in own if current_name(name) in table]
     if taken:
         raise MiniBertError(
-            f"{min(taken)} is what Hugging Face calls another part of a BERT, so it would not be "
+            f"{min(taken)} is what Hugging Face calls another part of a BERT, so it could not be "
             "read back; give that part of your model another name."
         )
     return theirs | own
 
 
-def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:
-    """Google's names to ours.
+def to_google(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Translate our names to Google's; other tensors are left out."""
+    return _from_ours(dict(tensors), layers, "google")
 
-    Raises:
-        MiniBertError: a tensor is there in part.
-    """
-    remaining = dict(tensors)
+
+def _to_ours(
+    tensors: dict[str, Tensor], layers: int, column: Literal["hugging_face", "google"]
+) -> dict[str, Tensor]:
+    """Move the parameters of a BERT out of `tensors`, and return them under our names."""
     ours = {}
     for row in parameters(layers):
-        known = {
-            name: remaining.pop(name).T if row.transposed else remaining.pop(name)
-            for name in row.google
-            if name in remaining
-        }
-        joined = _join(row.ours, row.google, known)
-        if joined is not None:
-            ours[row.ours] = joined
-    return Translated(ours, dict(sorted(remaining.items())))
+        names = row.hugging_face if column == "hugging_face" else row.google
+        missing = [name for name in names if name not in tensors]
+        if len(missing) == len(names):
+            continue
+        if missing:
+            raise MiniBertError(
+                f"{row.ours} is made of {len(names)} tensors; {missing} is missing."
+            )
+        pieces = [tensors.pop(name) for name in names]
+        if len(pieces) > 1 and (pieces[0].dim() == 0 or len({piece.shape for piece in pieces}) > 1):
+            shapes = ", ".join(f"{n} {tuple(p.shape)}" for n, p in zip(names, pieces, strict=True))
+            raise MiniBertError(
+                f"{row.ours} needs tensors of one shape, but the file has {shapes}."
+            )
+        if names[0].endswith("/kernel"):
+            pieces = [piece.transpose(0, -1) for piece in pieces]  # (in, out) -> (out, in)
+        ours[row.ours] = pieces[0].contiguous() if len(pieces) == 1 else torch.cat(pieces)
+    return ours
 
 
-def to_google(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Our names to Google's."""
-    theirs: dict[str, Tensor] = {}
+def _from_ours(
+    tensors: dict[str, Tensor], layers: int, column: Literal["hugging_face", "google"]
+) -> dict[str, Tensor]:
+    """Move the parameters of a BERT out of `tensors`, and return them under foreign names."""
+    theirs = {}
     for row in parameters(layers):
         if row.ours in tensors:
-            pieces = _split(row, tensors[row.ours])
-            turned = [piece.T.contiguous() if row.transposed else piece for piece in pieces]
-            theirs |= zip(row.google, turned, strict=True)
+            names = row.hugging_face if column == "hugging_face" else row.google
+            pieces = tensors.pop(row.ours).chunk(len(names))
+            for name, piece in zip(names, pieces, strict=True):
+                theirs[name] = (piece.T if name.endswith("/kernel") else piece).contiguous()
     return theirs
-
-
-def _spellings(layers: int) -> dict[str, str]:
-    """All that Hugging Face ever called the tensors of the table -> what it calls them today."""
-    return {
-        spelling: name
-        for row in parameters(layers)
-        for name in row.hugging_face
-        for spelling in (name, *old_spelling(name))
-    }
-
-
-def _join(ours: str, names: tuple[str, ...], known: Mapping[str, Tensor]) -> Tensor | None:
-    pieces = [known[name] for name in names if name in known]
-    if not pieces:
-        return None
-    if len(pieces) < len(names):
-        missing = [name for name in names if name not in known]
-        raise MiniBertError(f"{ours} is made of {len(names)} tensors, and {missing} is missing.")
-    if len(pieces) == 1:
-        return pieces[0].contiguous()
-    if len({tuple(piece.shape) for piece in pieces}) > 1 or pieces[0].dim() == 0:
-        shapes = ", ".join(f"{name} {tuple(known[name].shape)}" for name in names)
-        raise MiniBertError(f"{ours} is made of tensors of one shape, but the file has {shapes}.")
-    return torch.cat(pieces)
-
-
-def _split(row: Parameter, tensor: Tensor) -> list[Tensor]:
-    return [piece.contiguous() for piece in tensor.chunk(len(row.hugging_face))]

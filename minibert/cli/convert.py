@@ -9,8 +9,6 @@ pytorch_model.bin. DESTINATION must be new; it appears whole or not at all.
 import argparse
 from pathlib import Path
 
-from minibert.files import check_folder
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -21,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    check_folder(options.destination, new=True)
     from minibert.checkpoints.convert import convert
 
     print(convert(options.source, options.destination, float16=options.float16))

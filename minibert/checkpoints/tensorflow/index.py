@@ -1,49 +1,55 @@
-"""The index of a TensorFlow checkpoint: the bytes of `X.index` -> where each tensor lies.
+"""Parse the index of a TensorFlow checkpoint: which tensor lies where.
 
-The index is a table (see `leveldb.py`). Its empty key holds a header, and each other key is the
-name of a tensor. The values are messages in the encoding of Protocol Buffers: a field is a varint,
-8 times its number plus its kind, followed by its content. There are four kinds: 0 a varint, 1 eight
-bytes, 5 four bytes, 2 a length and so many bytes, which may be a message again.
+The index `X.index` is a table in the format of LevelDB: (key, value) pairs sorted by key.
+
+    data block | data block | ... | metaindex block | index block | footer, the last 48 bytes
+
+    footer   offset and size of the metaindex and of the index block, zeros, a magic number
+    block    pairs, restart points, their count; then one byte for compression and a checksum
+    pair     shared, unshared, length of the value, the unshared bytes of the key, the value
+
+A key stores only how it differs from the key before it: after `bert/pooler/dense/bias` comes
+(18 shared bytes, "kernel"). The values of the index block are offset and size of the data blocks.
+Integers are varints: seven bits per byte, lowest first, with the top bit set while more follow.
+
+The empty key holds a header, every other key is the name of a tensor. The values are Protocol
+Buffers messages, in which a field is a varint, 8 * number + kind, and its content: 0 a varint,
+1 eight bytes, 5 four bytes, 2 a length and that many bytes. An absent field is zero.
 
     header       1 number of data files   2 byte order, 0 for little-endian   3 version
-    tensor       1 type   2 shape   3 which data file   4 offset   5 size   6 checksum   7 slices
-    shape        2 a dimension, as often as there are dimensions   3 "unknown"
+    tensor       1 type   2 shape   3 data file   4 offset   5 size   6 checksum   7 slices
+    shape        2 a dimension, repeated   3 unknown rank
     dimension    1 size   2 name
 
-A field that is absent is zero. Fields that we do not know are passed over, as the encoding asks.
+The file is not trusted: a length is compared with what is left before it is used, a checksum is
+verified before its block is parsed, and everything that is kept has a limit.
 
-Left out: partitioned variables (slices), text and big-endian tensors; each is refused by name.
+Left out, and refused with a reason: compressed blocks, slices, text, big-endian tensors.
 
-Source: TensorFlow, core/protobuf/tensor_bundle.proto, core/framework/{types,tensor_shape}.proto;
-the encoding guide of Protocol Buffers. Written from these descriptions.
+Source: LevelDB, doc/table_format.md and table/block_builder.cc; TensorFlow,
+core/protobuf/tensor_bundle.proto and core/framework/{types,tensor_shape}.proto; the encoding guide
+of Protocol Buffers. Written from these descriptions.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from minibert.checkpoints.tensorflow.leveldb import damaged, read_table, varint
+from minibert.checkpoints.tensorflow.crc32c import crc32c, masked
 from minibert.errors import MiniBertError
 
-MAX_DIMENSIONS = 8
-MAX_NUMBERS = 1 << 40  # also where a dimension of zero makes the size zero, whatever the others say
+FOOTER_BYTES, TRAILER_BYTES = 48, 5
+MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
+# BERT-large with its optimizer has 1,200 tensors in an index of 50 kB.
+MAX_TENSORS, MAX_KEY_BYTES, MAX_DIMENSIONS = 10_000, 512, 8
+MAX_ELEMENTS = 1 << 40  # also limits shapes with a dimension of zero, whose size is zero
 
-# TensorFlow's numbers for those types that NumPy has too, and for bfloat16.
+# TensorFlow's codes for types. NumPy has no bfloat16.
 DTYPES = {
-    1: "float32",
-    2: "float64",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    9: "int64",
-    10: "bool",
-    14: "bfloat16",
-    17: "uint16",
-    19: "float16",
-    22: "uint32",
-    23: "uint64",
+    **{1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 9: "int64"},
+    **{10: "bool", 14: "bfloat16", 17: "uint16", 19: "float16", 22: "uint32", 23: "uint64"},
 }
 TEXT = 7
 
@@ -53,12 +59,12 @@ class Entry:
     """Where one tensor lies, and what it must be.
 
     Attributes:
-        dtype: a name out of `DTYPES`.
+        dtype: one of `DTYPES`.
         shape: as TensorFlow has it; the kernel of a linear layer is (in, out).
-        shard: in which data file, counted from 0.
-        offset: its first byte there.
-        size: its number of bytes; always what shape and type ask for.
-        checksum: the masked CRC-32C of these bytes.
+        shard: index of the data file.
+        offset: of the first byte in that file.
+        size: number of bytes; always what shape and dtype need.
+        checksum: masked CRC-32C of these bytes.
     """
 
     dtype: str
@@ -68,26 +74,39 @@ class Entry:
     size: int
     checksum: int
 
+    @property
+    def stored_dtype(self) -> np.dtype[np.generic]:
+        """The dtype to read the bytes with; bfloat16 is read as its bits."""
+        return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype).newbyteorder("<")
+
 
 @dataclass(frozen=True)
 class Index:
-    """A whole index: the number of data files, and the entries by name, in ascending order."""
+    """The number of data files, and the entries by name, in ascending order."""
 
     shards: int
     entries: dict[str, Entry]
 
 
 def parse_index(data: bytes) -> Index:
-    """Read the bytes of a whole `.index` file.
+    """Parse a whole `.index` file.
+
+    Args:
+        data: its bytes. Work and memory are proportional to their number, which the caller limits.
 
     Raises:
-        MiniBertError: the bytes are damaged, or hold something that minibert does not read. Every
-            cause has its own sentence.
+        MiniBertError: the index is damaged, or holds something that minibert does not read.
     """
     pairs = read_table(data)
     if not pairs or pairs[0][0] != b"":
         raise damaged("its header is missing")
-    shards = _shards(pairs[0][1])
+    header, _ = _fields(pairs[0][1])
+    if header.get(2, 0) != 0:
+        raise MiniBertError(
+            "the tensors were written on a big-endian machine, which minibert does not read; "
+            "save the checkpoint again on a little-endian one."
+        )
+    shards = header.get(1, 0)
     entries = {}
     for key, message in pairs[1:]:
         try:
@@ -98,76 +117,145 @@ def parse_index(data: bytes) -> Index:
     return Index(shards, entries)
 
 
-def stored_dtype(name: str) -> np.dtype[np.generic]:
-    """The type of the bytes on disk. NumPy has no bfloat16: its bits pass as whole numbers."""
-    return np.dtype("uint16" if name == "bfloat16" else name).newbyteorder("<")
+def read_table(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return all pairs of a table, in ascending order of their keys."""
+    if len(data) < FOOTER_BYTES or data[-8:] != MAGIC:
+        raise damaged("it does not end in the magic number of a TensorFlow index")
+    footer = data[-FOOTER_BYTES:-8]
+    handles, position = [], 0
+    for _ in range(4):
+        number, position = varint(footer, position)
+        handles.append(number)
+    if any(footer[position:]):
+        raise damaged("its footer is not filled up with zeros")
+    _block(data, handles[0], handles[1])  # the metaindex is not needed, but must be intact
+
+    pairs: list[tuple[bytes, bytes]] = []
+    end = 0  # of the data blocks so far
+    for _, handle in _pairs(_block(data, handles[2], handles[3])):
+        offset, position = varint(handle, 0)
+        size, _ = varint(handle, position)
+        if offset < end:
+            raise damaged(f"two of its blocks overlap at byte {offset}")
+        end = offset + size + TRAILER_BYTES
+        known = len(pairs)
+        for key, value in _pairs(_block(data, offset, size)):
+            if pairs and key <= pairs[-1][0]:
+                fault = "appears twice" if key == pairs[-1][0] else "is out of order"
+                raise damaged(f"the name {key!r} {fault}")
+            if len(pairs) > MAX_TENSORS:
+                raise damaged(f"it lists more than {MAX_TENSORS} tensors")
+            pairs.append((key, value))
+        if len(pairs) == known:
+            raise damaged(f"its block at byte {offset} is empty")
+    return pairs
 
 
-def _shards(message: bytes) -> int:
-    """The number of data files, out of the header."""
-    numbers, _ = _fields(message)
-    if numbers.get(2, 0) != 0:
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return the number of up to 64 bits at `position`, and the position after it.
+
+    Example:
+        >>> varint(bytes([0xAC, 0x02]), 0)  # 0x2C + (0x02 << 7)
+        (300, 2)
+    """
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(data):
+            raise damaged("a number runs past the end of its block")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if value >> 64:
+                raise damaged("a number has more than 64 bits")
+            return value, position
+    raise damaged("a number is longer than 10 bytes")
+
+
+def damaged(fault: str) -> MiniBertError:
+    """Return the error for an index that no correct program could have written."""
+    return MiniBertError(f"the index is damaged: {fault}; copy or download the checkpoint again.")
+
+
+def _block(data: bytes, offset: int, size: int) -> bytes:
+    """Return the bytes of a block after verifying its checksum."""
+    end = offset + size
+    if end + TRAILER_BYTES > len(data) - FOOTER_BYTES:
+        raise damaged(f"a block of {size} bytes at byte {offset} does not fit into the file")
+    stored = int.from_bytes(data[end + 1 : end + TRAILER_BYTES], "little")
+    if masked(crc32c(data[offset : end + 1])) != stored:
+        raise damaged(f"the checksum of the block at byte {offset} is wrong")
+    if data[end] != 0:
         raise MiniBertError(
-            "the tensors were written on a big-endian machine, which minibert does not read; "
-            "save the checkpoint again on a common (little-endian) one."
+            "the index is compressed, which minibert does not read and TensorFlow does not write; "
+            "save the checkpoint again with TensorFlow's own Saver."
         )
-    return numbers.get(1, 0)
+    return data[offset:end]
+
+
+def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a block."""
+    restarts = int.from_bytes(block[-4:], "little")
+    end = len(block) - 4 - 4 * restarts
+    if end < 0:
+        raise damaged(f"a block of {len(block)} bytes cannot hold {restarts} restart points")
+    block, key, position = block[:end], b"", 0
+    while position < end:
+        shared, position = varint(block, position)
+        unshared, position = varint(block, position)
+        length, position = varint(block, position)
+        if shared > len(key):
+            raise damaged(f"a name shares {shared} bytes with a name of {len(key)}")
+        if unshared + length > end - position:
+            raise damaged("a name and its value run past the end of their block")
+        if shared + unshared > MAX_KEY_BYTES:
+            raise damaged(f"a name is longer than {MAX_KEY_BYTES} bytes")
+        value = position + unshared
+        key = key[:shared] + block[position:value]
+        position = value + length
+        yield key, block[value:position]
 
 
 def _entry(name: str, message: bytes, shards: int) -> Entry:
-    """All that the message of one tensor says, checked against itself."""
+    """Parse the message of one tensor and check that it is consistent."""
     numbers, parts = _fields(message)
     if 7 in parts:
         raise MiniBertError(
             f"the tensor {name!r} is stored in slices (a partitioned variable), which minibert "
-            f"does not read; save the checkpoint again without a partitioner."
+            "does not read; save the checkpoint again without a partitioner."
         )
     code = numbers.get(1, 0)
     if code == TEXT:
         raise MiniBertError(
             f"the tensor {name!r} is text, as in the object checkpoints of TensorFlow 2; minibert "
-            f"reads those of Google's BERT, which the Saver of TensorFlow 1 writes."
+            "reads the checkpoints of Google's BERT, which the Saver of TensorFlow 1 writes."
         )
     if code not in DTYPES:
         raise damaged(f"the tensor {name!r} has the unknown type {code}")
-    dtype, shape = DTYPES[code], _shape(name, parts.get(2, []))
-    shard, offset, size = (_signed(numbers.get(field, 0)) for field in (3, 4, 5))
-    if not 0 <= shard < shards:
-        raise damaged(f"the tensor {name!r} lies in data file {shard}, but there are {shards}")
-    if offset < 0:
-        raise damaged(f"the tensor {name!r} starts at byte {offset}")
-    # Python's whole numbers cannot overflow, so this comparison is also right for absurd shapes.
-    expected = math.prod(shape) * stored_dtype(dtype).itemsize
-    if size != expected:
-        raise damaged(
-            f"the tensor {name!r}, {dtype} of shape {shape}, has {expected} bytes, not {size}"
-        )
-    return Entry(dtype, shape, shard, offset, size, numbers.get(6, 0))
-
-
-def _shape(name: str, messages: list[bytes]) -> tuple[int, ...]:
-    """The dimensions of a tensor; none means a single number."""
-    numbers, parts = _fields(b"".join(messages))
-    dimensions = parts.get(2, [])
-    if numbers.get(3, 0) != 0:
+    shape_numbers, shape_parts = _fields(b"".join(parts.get(2, [])))
+    dimensions = shape_parts.get(2, [])
+    if shape_numbers.get(3, 0) != 0:
         raise damaged(f"the tensor {name!r} has no known shape")
     if len(dimensions) > MAX_DIMENSIONS:
         raise damaged(f"the tensor {name!r} has more than {MAX_DIMENSIONS} dimensions")
-    shape = tuple(_signed(_fields(dimension)[0].get(1, 0)) for dimension in dimensions)
-    if any(size < 0 for size in shape):
-        raise damaged(f"the tensor {name!r} has a negative dimension in {shape}")
-    if math.prod(size or 1 for size in shape) > MAX_NUMBERS:
-        raise damaged(f"the tensor {name!r} has the absurd shape {shape}")
-    return shape
-
-
-def _signed(number: int) -> int:
-    """A number below 2^64 as the encoding means it where a field can be negative."""
-    return number - (1 << 64) if number >> 63 else number
+    # A negative number would be encoded as 2^64 minus its absolute value, which is too large, too.
+    shape = tuple(_fields(dimension)[0].get(1, 0) for dimension in dimensions)
+    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+        raise damaged(f"the tensor {name!r} has the impossible shape {shape}")
+    shard, offset, size = (numbers.get(number, 0) for number in (3, 4, 5))
+    if shard >= shards:
+        raise damaged(f"the tensor {name!r} lies in data file {shard}, but there are {shards}")
+    entry = Entry(DTYPES[code], shape, shard, offset, size, numbers.get(6, 0))
+    expected = math.prod(shape) * entry.stored_dtype.itemsize
+    if size != expected:
+        raise damaged(
+            f"the tensor {name!r}, {entry.dtype} of shape {shape}, has {expected} bytes, not {size}"
+        )
+    return entry
 
 
 def _fields(message: bytes) -> tuple[dict[int, int], dict[int, list[bytes]]]:
-    """The fields of a message by their number: those that are numbers, and those that are bytes."""
+    """Return the fields of a message by number: those that are integers, and those of bytes."""
     numbers: dict[int, int] = {}
     parts: dict[int, list[bytes]] = {}
     position = 0
