@@ -50,7 +50,9 @@ def run(folder: Path):
         tokenizer = tokenizer_class.from_pretrained(folder)
         texts = ["The cat sat.", "the cat sat on a mat"]
         batch = dict(tokenizer(texts, padding=True, return_tensors="pt"))
-        found = {name: getattr(library, name) for name in minibert.__all__ if hasattr(library, name)}
+        found = {
+            name: getattr(library, name) for name in minibert.__all__ if hasattr(library, name)
+        }
         return found | {
             "BertTokenizer": tokenizer_class,
             "folder": str(folder),
