@@ -53,7 +53,7 @@ def run(folder: Path):
         found = {
             name: getattr(library, name) for name in minibert.__all__ if hasattr(library, name)
         }
-        return found | {
+        return {name: getattr(library, name) for name in public} | {
             "BertTokenizer": tokenizer_class,
             "folder": str(folder),
             "tokenizer": tokenizer,
