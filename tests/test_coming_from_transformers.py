@@ -50,9 +50,7 @@ def run(folder: Path):
         tokenizer = tokenizer_class.from_pretrained(folder)
         texts = ["The cat sat.", "the cat sat on a mat"]
         batch = dict(tokenizer(texts, padding=True, return_tensors="pt"))
-        found = {
-            name: getattr(library, name) for name in minibert.__all__ if hasattr(library, name)
-        }
+        public = [name for name in minibert.__all__ if hasattr(library, name)]
         return {name: getattr(library, name) for name in public} | {
             "BertTokenizer": tokenizer_class,
             "folder": str(folder),

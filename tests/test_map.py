@@ -14,8 +14,8 @@ README = ROOT / "README.md"
 INTRODUCTION = """\
 # Map of the package
 
-One line for each file, from its docstring. Bold files are the core path: BERT itself, in the order
-of the [README](../README.md). `python tests/test_map.py` writes this page.
+One line for each file, from its docstring. Bold files are the core path: BERT itself, in the
+order of the [README](../README.md). `python tests/test_map.py` writes this page.
 """
 
 
