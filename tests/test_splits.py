@@ -117,7 +117,7 @@ def test_a_tenth_of_the_training_file_is_the_dev_set_if_there_is_none(write):
         "dev": 4,
     }
     assert task.targets["dev"] == [task.labels.label2id[e.label] for e in task.splits["dev"]]
-    assert "10% of the training examples are held out" in task.describe()
+    assert "10% of the training examples are held out." in task.describe()
     assert "train      36 examples  a 18  b 18" in task.describe()
 
 

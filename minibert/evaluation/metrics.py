@@ -8,7 +8,6 @@ N is the number of examples, C the number of classes.
 """
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -150,20 +149,16 @@ def classification_report(
 
 
 def report_table(report: dict[str, Any]) -> str:
-    """Return a `classification_report` as an aligned table, for names in any script."""
+    """Return a `classification_report` as a table, which names of any script cannot misalign."""
     support = sum(row["support"] for row in report["classes"])
-    rows = [
-        *report["classes"],
-        {"name": "macro average", **report["macro"], "support": support},
-        {"name": "weighted average", **report["weighted"], "support": support},
+    means = [
+        {"name": f"{mean} average", **report[mean], "support": support}
+        for mean in ("macro", "weighted")
     ]
-    width = max(_display_width(row["name"]) for row in rows)
-    lines = [f"{'':{width}}  precision  recall     F1   support"]
-    for row in rows:
-        padding = " " * (width - _display_width(row["name"]))
+    lines = ["precision  recall     F1  support"]
+    for row in [*report["classes"], *means]:
         scores = f"{row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}"
-        lines.append(f"{row['name']}{padding}  {scores}  {row['support']:8d}")
-    lines.insert(1 + len(report["classes"]), "")
+        lines.append(f"{scores}  {row['support']:7d}  {row['name']}")
     return "\n".join([*lines, "", f"accuracy {report['accuracy']:.3f}"])
 
 
@@ -240,14 +235,6 @@ def perplexity(loss: float) -> float:
         return math.exp(loss)
     except OverflowError:
         return math.inf
-
-
-def _display_width(text: str) -> int:
-    """Return the columns of a text in a terminal: two per Chinese character, none per mark."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
 
 
 def _occurring(matrix: IntegerArray) -> NDArray[np.bool_]:

@@ -76,11 +76,10 @@ def tokenize_examples(
             warnings.simplefilter("ignore")
             encoded = tokenizer(texts, pairs, padding=False)
             ids, types = list(encoded["input_ids"]), list(encoded["token_type_ids"])
-            lengths = [len(text) for text in ids]
+            full_lengths += map(len, ids)
             # Only the tokenizer knows how to truncate a pair. Few texts are tokenized twice.
-            too_long = [i for i, length in enumerate(lengths) if length > max_length]
-            if too_long:
-                truncated = tokenizer(
+            if too_long := [i for i, text in enumerate(ids) if len(text) > max_length]:
+                encoded = tokenizer(
                     [texts[i] for i in too_long],
                     pairs and [pairs[i] for i in too_long],
                     padding=False,
@@ -88,11 +87,9 @@ def tokenize_examples(
                     max_length=max_length,
                 )
                 for row, i in enumerate(too_long):
-                    ids[i] = truncated["input_ids"][row]
-                    types[i] = truncated["token_type_ids"][row]
+                    ids[i], types[i] = encoded["input_ids"][row], encoded["token_type_ids"][row]
         input_ids += [np.asarray(text, dtype=np.int32) for text in ids]
         token_type_ids += [np.asarray(text, dtype=np.int8) for text in types]
-        full_lengths += lengths
     return Tokenized(input_ids, token_type_ids, full_lengths)
 
 

@@ -42,14 +42,14 @@ KNOWN_NAMES = frozenset((*(name for pair in PAIRS for name in pair), *TEXTS, *OT
 
 
 class Columns(NamedTuple):
-    """The columns of the text, the second text and the label, as requested or as chosen."""
+    """The columns that the user asks for as the text, the second text and the label."""
 
     text: Column = None
     pair: Column = None
     label: Column = None
 
 
-GUESS = Columns()
+GUESS = Columns()  # asks for none
 
 
 def choose_columns(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.data.labelled.columns import GUESS, KNOWN_NAMES, Columns, choose_columns
-from minibert.data.labelled.tables import Errors, raise_errors, read_table
+from minibert.data.labelled.tables import Errors, bad_lines, read_table
 from minibert.errors import MiniBertError
 
 
@@ -67,7 +67,8 @@ def read_examples(
         if label_column is not None:
             label = _cell(row, label_column, line, table.errors, label=True)
         examples.append(Example(text, pair, label, f"{path.name}:{line}"))
-    raise_errors(path, table.errors)
+    if table.errors:
+        raise bad_lines(path, table.errors)
     if columns.label is None and not table.has_header:
         _refuse_unknown_header(examples, path)
     return examples, note

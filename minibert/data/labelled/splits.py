@@ -16,12 +16,7 @@ from minibert.data.builtin.library_docs import library_sentences
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.columns import GUESS, Columns
 from minibert.data.labelled.examples import Example, normalize_text, read_examples
-from minibert.data.labelled.labels import (
-    LabelSet,
-    Target,
-    class_counts,
-    guess_problem_type,
-)
+from minibert.data.labelled.labels import LabelSet, Target, class_counts, guess_problem_type
 from minibert.errors import MiniBertError
 from minibert.problem_types import REGRESSION
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -100,16 +95,12 @@ def read_task(
             held_out, _ = read_examples(dev, columns)
         else:
             training, held_out = stratified_split(training, fraction=DEV_SHARE, seed=seed)
-            share = f"{DEV_SHARE:.0%} of the training examples"
-            notes.append(f"no dev file: {share} are held out for it.")
+            notes.append(f"no dev file: {DEV_SHARE:.0%} of the training examples are held out.")
         splits = {"train": training, "dev": held_out}
         if test is not None:
             splits["test"], _ = read_examples(test, columns)
-        repeated = len(training) - len(remove_overlap(*splits.values()))
-        if repeated:
-            notes.append(
-                f"{repeated:,} training texts are also in dev or test, so scores will be too high."
-            )
+        if repeated := len(training) - len(remove_overlap(*splits.values())):
+            notes.append(f"{repeated:,} training texts are also in dev or test: scores mislead.")
     labels = LabelSet.from_examples(splits["train"])
     targets = {name: labels.targets(examples) for name, examples in splits.items()}
     return TaskData(splits, targets, labels, notes)

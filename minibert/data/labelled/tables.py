@@ -46,11 +46,10 @@ Errors = list[tuple[int, str]]
 """The bad lines of a file: (line number from 1, reason)."""
 
 
-def raise_errors(path: Path, errors: Errors) -> None:
-    """Raise one MiniBertError that lists the bad lines of a file, if there are any."""
-    if errors:
-        in_order = sorted(errors, key=lambda error: error[0])
-        raise MiniBertError(join_messages([f"{path}:{line}: {why}" for line, why in in_order]))
+def bad_lines(path: Path, errors: Errors) -> MiniBertError:
+    """Return one error that lists the bad lines of a file, in order."""
+    in_order = sorted(errors, key=lambda error: error[0])
+    return MiniBertError(join_messages([f"{path}:{line}: {reason}" for line, reason in in_order]))
 
 
 def join_messages(messages: Sequence[str]) -> str:
@@ -127,8 +126,8 @@ def read_table(path: Path, requested: Sequence[Column], known_names: Collection[
             errors.append((number, reason))
         del rows[:header]
     if not rows:
-        raise_errors(path, errors)
-        raise MiniBertError(f"{path} holds {'a header and ' * header}no examples.")
+        empty = MiniBertError(f"{path} holds {'a header and ' * header}no examples.")
+        raise bad_lines(path, errors) if errors else empty
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise MiniBertError(f"{path} has two columns named '{repeated[0]}'; rename one.")
