@@ -1,26 +1,21 @@
-"""Text -> words: the first half of BERT's tokenizer.
+"""Split a text into words: clean, lower-case, strip accents, split at punctuation.
 
-Five steps, each a function below, in the order of Google's `BasicTokenizer` (`tokenization.py`):
+The first half of BERT's tokenizer, in the steps of Google's `BasicTokenizer` (`tokenization.py`).
+By default its fast twin runs, `FastNormalizer` in `fast_encoder.py`; tests hold the two equal.
 
-1. `clean`: characters that nobody sees go away, every kind of space becomes " ".
-2. `space_chinese`: every Chinese character becomes a word of its own.
-3. lower case.
-4. `strip_accents`: "é" becomes "e".
-5. `split_punctuation`: every punctuation mark becomes a word of its own.
+Departures from Hugging Face's `BertNormalizer`; the first two follow Google's code:
 
-Written to be read, one character at a time. `chunks.py` does the same work faster and is tested
-to give the same words. Departure from Hugging Face's `BertNormalizer`: characters for private use
-stay in the text here, as in Google's code (Hugging Face drops them), U+2B820 to U+2B91F are Chinese
-(its range has a typo), a capital sigma at the end of a word becomes the final sigma, as Python's
-`str.lower` has it, and Unicode's tables are those of your Python (its own are older).
+- Private-use characters stay in the text.
+- U+2B820 to U+2B91F are Chinese (Hugging Face's range has a typo).
+- A capital sigma at the end of a word becomes a final sigma, as in Python's `str.lower`.
+- The Unicode tables are those of the running Python, which are newer.
 """
 
 import unicodedata
 from dataclasses import dataclass
 
-# CJK Unified Ideographs, their extensions and their compatibility forms, as Google lists them.
-# Japanese kana and Korean hangul are not here: their words are told apart by spaces or left to
-# WordPiece.
+# CJK Unified Ideographs, their extensions and their compatibility forms, as in Google's code.
+# Japanese kana and Korean hangul are not included: they are split at spaces like Latin script.
 CHINESE_RANGES = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -35,13 +30,12 @@ CHINESE_RANGES = (
 
 @dataclass(frozen=True)
 class NormalizeOptions:
-    """What is done to a text before it is looked up.
+    """What to change in a text before its words are looked up.
 
     Attributes:
-        lower_case: "The" becomes "the"; True for uncased vocabularies.
-        strip_accents: "é" becomes "e"; Google's code does this exactly when it lowers the case.
-        space_chinese: every Chinese character is a word; wrong for Japanese, right for all of
-            BERT's models.
+        lower_case: "The" becomes "the". True for uncased vocabularies.
+        strip_accents: "é" becomes "e". Google's code does this exactly when it lower-cases.
+        space_chinese: make every Chinese character a word. All of Google's BERT models need it.
     """
 
     lower_case: bool = True
@@ -59,22 +53,17 @@ def split_words(text: str, options: NormalizeOptions) -> list[str]:
     text = clean(text)
     if options.space_chinese:
         text = space_chinese(text)
-    words = []
-    for word in text.split():
-        cased = word.lower() if options.lower_case else word
-        plain = strip_accents(cased) if options.strip_accents else cased
-        words += split_punctuation(plain)
-    return words
+    if options.lower_case:
+        text = text.lower()
+    if options.strip_accents:
+        text = strip_accents(text)
+    return split_punctuation(text)
 
 
 def clean(text: str) -> str:
-    """Drop invisible characters and turn every kind of space into " "."""
-    kept = []
-    for character in text:
-        if is_dropped(character):
-            continue
-        kept.append(" " if is_space(character) else character)
-    return "".join(kept)
+    """Drop invisible characters and replace every kind of space by " "."""
+    kept = [character for character in text if not is_dropped(character)]
+    return "".join(" " if is_space(character) else character for character in kept)
 
 
 def space_chinese(text: str) -> str:
@@ -83,41 +72,41 @@ def space_chinese(text: str) -> str:
 
 
 def strip_accents(text: str) -> str:
-    """Take letters and their marks apart (Unicode's NFD), then drop the marks."""
-    parts = unicodedata.normalize("NFD", text)
-    return "".join(character for character in parts if not is_mark(character))
+    """Decompose letters with accents (Unicode NFD) and drop the accents."""
+    decomposed = unicodedata.normalize("NFD", text)
+    return "".join(character for character in decomposed if not is_accent(character))
 
 
-def split_punctuation(word: str) -> list[str]:
-    """Cut a word at its punctuation: "don't" becomes "don", "'", "t"."""
-    spaced = [f" {character} " if is_punctuation(character) else character for character in word]
+def split_punctuation(text: str) -> list[str]:
+    """Split a text at spaces and punctuation: "don't go" becomes "don", "'", "t", "go"."""
+    spaced = [f" {character} " if is_punctuation(character) else character for character in text]
     return "".join(spaced).split()
 
 
 def is_space(character: str) -> bool:
-    """Tab, line ends (control characters to Unicode), and all that Unicode calls a space."""
+    """Return whether a character is a tab, a line end or in Unicode's category of spaces."""
     return character in " \t\n\r" or unicodedata.category(character) == "Zs"
 
 
 def is_dropped(character: str) -> bool:
-    """Control and format characters, and U+FFFD, the trace of a broken encoding."""
+    """Return whether a character is a control or format character, or U+FFFD."""
     if character in "\t\n\r":
         return False
     return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
 
 
 def is_chinese(character: str) -> bool:
-    """Whether the character lies in one of `CHINESE_RANGES`."""
+    """Return whether a character lies in one of `CHINESE_RANGES`."""
     return any(first <= ord(character) <= last for first, last in CHINESE_RANGES)
 
 
-def is_mark(character: str) -> bool:
-    """Whether the character is drawn over or under the one before it, as an accent is."""
+def is_accent(character: str) -> bool:
+    """Return whether a character is a nonspacing mark, such as the accent of a decomposed "é"."""
     return unicodedata.category(character) == "Mn"
 
 
 def is_punctuation(character: str) -> bool:
-    """Unicode's punctuation, and every ASCII sign that is no letter and no digit, as "$" is."""
+    """Return whether a character is Unicode punctuation or an ASCII symbol such as "$"."""
     if character.isascii():
         return character.isprintable() and not character.isalnum() and character != " "
     return unicodedata.category(character).startswith("P")

@@ -1,124 +1,167 @@
-"""Where in the caller's own text does a piece lie?
+"""Find where each token lies in the caller's text.
 
-Lower case, accents and dropped characters all change the length of a text. So the steps of
-`normalize.py` are done once more here on characters that remember where they came from. The words
-are the same, which the tests show; what is added is the place of each.
+Lower-casing, stripping accents and dropping characters change the length of a text. So the steps
+of `normalize.split_words` are repeated here on characters that keep their index in the source.
+Tests hold the words equal.
 """
 
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from minibert.tokenization.call_options import Pair, Source, Texts
 from minibert.tokenization.normalize import (
     NormalizeOptions,
+    is_accent,
     is_chinese,
     is_dropped,
-    is_mark,
     is_punctuation,
     is_space,
 )
-from minibert.tokenization.wordpiece import CONTINUES, WordPiece
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX, WordPiece
 
 
-class Piece(NamedTuple):
-    """One token: its id, its place `text[start:end]`, and the number of its word in the text."""
+class Token(NamedTuple):
+    """A token that lies at `text[start:end]` of the caller's text.
+
+    Attributes:
+        id: its id in the vocabulary.
+        start: the index of its first character.
+        end: the index after its last character.
+        word: the number of its word in the text.
+        sequence: 0 in the first text, 1 in the second, None for special tokens and padding.
+    """
 
     id: int
-    start: int
-    end: int
-    word: int
+    start: int = 0
+    end: int = 0
+    word: int = 0
+    sequence: int | None = 0
 
 
-class Placed(NamedTuple):
-    """A character, and its place in the source."""
-
-    character: str
-    place: int
+Located = tuple[str, int]  # a character and its index in the source
+Tokenize = Callable[[str], Sequence[Token]]
 
 
-def chunk_pieces(
-    chunk: str, *, wordpiece: WordPiece, options: NormalizeOptions
-) -> tuple[Piece, ...]:
-    """The pieces of a text, with their places. Fit for whole texts as well as for one chunk."""
-    pieces = []
-    for number, word in enumerate(placed_words(chunk, options)):
-        start = 0
-        names = wordpiece.split("".join(placed.character for placed in word))
-        for name in names:
-            length = len(name) - (len(CONTINUES) if start else 0)
-            if names == [wordpiece.unknown_token]:
-                length = len(word)
-            first, last = word[start], word[start + length - 1]
-            identity = wordpiece.vocabulary[name]
-            pieces.append(Piece(identity, first.place, last.place + 1, number))
-            start += length
-    return tuple(pieces)
+def encode_with_offsets(texts: Texts, tokenize: Tokenize) -> list[Pair[Token]]:
+    """Return the tokens of every text and second text.
+
+    In a list of words, offsets count within each word, and the words are numbered as listed.
+    """
+
+    def encode(source: Source, sequence: int) -> list[Token]:
+        if isinstance(source, str):
+            tokens = list(tokenize(source))
+        else:
+            numbered = enumerate(map(tokenize, source))
+            tokens = [token._replace(word=number) for number, word in numbered for token in word]
+        return [token._replace(sequence=1) for token in tokens] if sequence == 1 else tokens
+
+    return [(encode(a, 0), None if b is None else encode(b, 1)) for a, b in texts]
 
 
-def placed_words(text: str, options: NormalizeOptions) -> Iterator[list[Placed]]:
-    """`normalize.split_words`, but each character of a word knows its index in `text`."""
-    for run in _runs(text, options):
-        cased = _lower(run) if options.lower_case else run
-        word: list[Placed] = []
-        for placed in _strip_accents(cased) if options.strip_accents else cased:
-            if is_punctuation(placed.character):
-                if word:
-                    yield word
-                yield [placed]
-                word = []
-            else:
-                word.append(placed)
-        if word:
-            yield word
+def split_at_special_tokens(
+    text: str, *, tokenize: Tokenize, special_tokens: re.Pattern[str], ids: Mapping[str, int]
+) -> list[Token]:
+    """Return the tokens of a text in which special tokens are recognized.
 
+    A special token is a word of its own, even in the middle of another word.
 
-def _runs(text: str, options: NormalizeOptions) -> Iterator[list[Placed]]:
-    """Cut at spaces and around Chinese characters; drop what is invisible."""
-    run: list[Placed] = []
-    for index, character in enumerate(text):
-        if is_dropped(character):
-            continue
-        alone = options.space_chinese and is_chinese(character)
-        # `isspace` knows the separators of lines and paragraphs, where Google's `split` cuts, too.
-        space = is_space(character) or character.isspace()
-        if (alone or space) and run:
-            yield run
-            run = []
-        if alone:
-            yield [Placed(character, index)]
-        elif not space:
-            run.append(Placed(character, index))
-    if run:
-        yield run
-
-
-def _lower(run: list[Placed]) -> list[Placed]:
-    # Lower the whole run, since a sigma looks at its neighbours; a letter may become several.
-    lowered = iter("".join(placed.character for placed in run).lower())
-    return [Placed(next(lowered), placed.place) for placed in run for _ in placed.character.lower()]
-
-
-def _strip_accents(run: list[Placed]) -> list[Placed]:
-    return [placed for placed in _decompose(run) if not is_mark(placed.character)]
-
-
-def _decompose(run: list[Placed]) -> list[Placed]:
-    """Unicode's NFD: take each character apart, then sort the marks of a letter by class."""
-    parts = [
-        Placed(part, placed.place)
-        for placed in run
-        for part in unicodedata.normalize("NFD", placed.character)
-    ]
+    Args:
+        text: the text.
+        tokenize: finds the tokens between the special tokens.
+        special_tokens: a pattern with one group around all of it.
+        ids: special token -> id.
+    """
+    parts: list[tuple[int, Sequence[Token]]] = []
     start = 0
-    while start < len(parts):
-        end = start + 1
-        while end < len(parts) and unicodedata.combining(parts[end].character):
-            end += 1
-        # The sort is stable, and a letter has class 0, so it stays in front.
-        parts[start:end] = sorted(parts[start:end], key=_combining_class)
-        start = end
-    return parts
+    for number, part in enumerate(special_tokens.split(text)):
+        # Text and special tokens alternate.
+        found = [Token(ids[part], 0, len(part))] if number % 2 else tokenize(part)
+        parts.append((start, found))
+        start += len(part)
+    return join_parts(parts)
 
 
-def _combining_class(placed: Placed) -> int:
-    return unicodedata.combining(placed.character)
+def join_parts(parts: Iterable[tuple[int, Sequence[Token]]]) -> list[Token]:
+    """Join the tokens of the parts of a text; each part comes with the index of its beginning."""
+    joined: list[Token] = []
+    words = 0
+    for offset, tokens in parts:
+        joined += [
+            Token(identity, offset + start, offset + end, words + word)
+            for identity, start, end, word, _ in tokens
+        ]
+        words = joined[-1].word + 1 if joined else 0
+    return joined
+
+
+def tokenize_with_offsets(
+    text: str, *, wordpiece: WordPiece, options: NormalizeOptions
+) -> tuple[Token, ...]:
+    """Return the tokens of a text, without special tokens."""
+    found = []
+    for number, word in enumerate(split_words_with_offsets(text, options)):
+        start = 0
+        tokens = wordpiece.split("".join(character for character, _ in word))
+        for token in tokens:
+            length = len(token) - (len(SUBWORD_PREFIX) if start > 0 else 0)
+            if tokens == [wordpiece.unk_token]:
+                length = len(word)
+            end = start + length
+            identity = wordpiece.vocabulary[token]
+            found.append(Token(identity, word[start][1], word[end - 1][1] + 1, number))
+            start = end
+    return tuple(found)
+
+
+def split_words_with_offsets(text: str, options: NormalizeOptions) -> list[list[Located]]:
+    """Return the words of `normalize.split_words` as characters with their index in `text`."""
+    # `isspace` also knows U+2028 and U+2029, where the `str.split` of Google's code splits.
+    located = [
+        (" " if is_space(character) or character.isspace() else character, index)
+        for index, character in enumerate(text)
+        if not is_dropped(character)
+    ]
+    words: list[list[Located]] = []
+    for word in _split(located, is_chinese if options.space_chinese else None):
+        normalized = word
+        if options.lower_case:
+            # As one string, because the lower case of a sigma depends on its neighbors.
+            lowered = iter("".join(character for character, _ in word).lower())
+            normalized = [(next(lowered), index) for old, index in word for _ in old.lower()]
+        if options.strip_accents:
+            normalized = [item for item in _decompose(normalized) if not is_accent(item[0])]
+        words += _split(normalized, is_punctuation)
+    return words
+
+
+def _split(
+    located: Iterable[Located], stands_alone: Callable[[str], bool] | None
+) -> Iterator[list[Located]]:
+    """Split at spaces, and on both sides of characters that stand alone."""
+    word: list[Located] = []
+    for item in located:
+        alone = stands_alone is not None and stands_alone(item[0])
+        if word and (alone or item[0] == " "):
+            yield word
+            word = []
+        if alone:
+            yield [item]
+        elif item[0] != " ":
+            word.append(item)
+    if word:
+        yield word
+
+
+def _decompose(word: list[Located]) -> list[Located]:
+    """Apply Unicode's NFD: decompose each character, then sort runs of combining marks by class."""
+    keyed = []
+    run = 0
+    for character, index in word:
+        for part in unicodedata.normalize("NFD", character):
+            combining_class = unicodedata.combining(part)
+            run += combining_class == 0
+            keyed.append(((run, combining_class), (part, index)))
+    return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]  # the sort is stable

@@ -1,15 +1,15 @@
-"""Rows of different lengths -> rows of one length -> tensors."""
+"""Pad the rows of a batch to one length, and turn them into tensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.inputs import CallOptions
+from minibert.tokenization.call_options import CallOptions
 
 IGNORE_INDEX = -100  # the label that torch.nn.functional.cross_entropy ignores
 
-_PADDING_VALUES = {
+_PADDING_VALUES = {  # beside `input_ids`
     "token_type_ids": 0,
     "attention_mask": 0,
     "special_tokens_mask": 1,
@@ -17,73 +17,74 @@ _PADDING_VALUES = {
 }
 
 
-def padded_length(lengths: Sequence[int], options: CallOptions) -> int:
-    """How long rows of these lengths become: 0 means as they are, and a longer row stays as it is.
+def pad_columns(
+    columns: dict[str, Any], options: CallOptions, *, pad_token_id: Any
+) -> dict[str, Any]:
+    """Pad the columns of a tokenizer; leave others, such as labels, as they are.
+
+    Args:
+        columns: name -> one value per row, among them `input_ids`.
+        options: whether to pad, to which length and on which side. A longer row stays as it is.
+        pad_token_id: the padding of `input_ids`.
 
     Example:
-        >>> padded_length([3, 9], CallOptions(padding="longest", pad_to_multiple_of=8))
-        16
+        >>> pad_columns({"input_ids": [[7], [7, 8]]}, CallOptions(padding=True), pad_token_id=0)
+        {'input_ids': [[7, 0], [7, 8]]}
     """
-    if not options.pads:
-        return 0
-    longest = max(lengths, default=0)
-    length = longest if options.padding == "longest" else options.max_length or 0
+    if options.padding == "do_not_pad":
+        return columns
+    length = max(map(len, columns["input_ids"]), default=0)
+    if options.padding == "max_length" and options.max_length is not None:
+        length = options.max_length
     multiple = options.pad_to_multiple_of or 1
-    return -(-length // multiple) * multiple
+    length = -(-length // multiple) * multiple
+    padded = dict(columns)
+    for name, value in {"input_ids": pad_token_id, **_PADDING_VALUES}.items():
+        if name not in columns:
+            continue
+        if options.padding_side == "left":
+            padded[name] = [[value] * (length - len(row)) + row for row in columns[name]]
+        else:
+            padded[name] = [row + [value] * (length - len(row)) for row in columns[name]]
+    return padded
 
 
-def pad_rows(rows: list[list[Any]], length: int, *, value: Any, side: str) -> list[list[Any]]:
-    """Fill every row up to `length` with `value`."""
-    if not length:
-        return rows
-    if side == "left":
-        return [[value] * (length - len(row)) + row for row in rows]
-    return [row + [value] * (length - len(row)) for row in rows]
-
-
-def pad_columns(
-    encodings: Mapping[str, Any] | Sequence[Mapping[str, Any]], options: CallOptions, *, pad_id: int
+def pad_encodings(
+    encodings: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    options: CallOptions,
+    *,
+    pad_token_id: int,
 ) -> dict[str, Any]:
-    """Pad finished encodings; columns that are not the tokenizer's stay as they are.
+    """Pad finished encodings: one of a text or a batch, or a list of encodings of one text each.
 
     Raises:
-        MiniBertError: there are no `input_ids`.
+        MiniBertError: There are no `input_ids`.
     """
     if isinstance(encodings, Mapping):
-        columns = {name: _plain(value) for name, value in encodings.items()}
+        columns = {name: _as_list(value) for name, value in encodings.items()}
     else:
         names = list(encodings[0]) if encodings else ["input_ids"]
-        columns = {name: [_plain(item[name]) for item in encodings] for name in names}
+        columns = {name: [_as_list(item[name]) for item in encodings] for name in names}
     if "input_ids" not in columns:
         raise MiniBertError(
-            f"no input_ids to pad, only {', '.join(columns)}; give what the tokenizer gave."
+            f"there are no input_ids to pad, only {', '.join(columns)}; give what the tokenizer "
+            "returned."
         )
-    rows = columns["input_ids"]
-    alone = bool(rows) and isinstance(rows[0], int)
-    if alone:
+    is_one_text = bool(columns["input_ids"]) and isinstance(columns["input_ids"][0], int)
+    if is_one_text:
         columns = {name: [value] for name, value in columns.items()}
-        rows = [rows]
-    columns.setdefault("attention_mask", [[1] * len(row) for row in rows])
-    values = {**_PADDING_VALUES, "input_ids": pad_id}
-    length = padded_length(list(map(len, rows)), options)
-    for name in columns.keys() & values.keys():
-        columns[name] = pad_rows(
-            columns[name], length, value=values[name], side=options.padding_side
-        )
-    return {name: value[0] for name, value in columns.items()} if alone else columns
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    columns.setdefault("attention_mask", [[1] * len(row) for row in columns["input_ids"]])
+    padded = pad_columns(columns, options, pad_token_id=pad_token_id)
+    return {name: value[0] for name, value in padded.items()} if is_one_text else padded
 
 
 def to_tensors(columns: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Every column as a tensor (kind "pt") or a NumPy array (kind "np").
+    """Return every column as a tensor (kind "pt") or a NumPy array (kind "np").
 
-    Whole numbers become 64-bit integers, others 32-bit floats, as `torch.tensor` has it.
+    Integers become int64 and other numbers float32, as in `torch.tensor`.
 
     Raises:
-        MiniBertError: another kind, rows of different lengths, or a column that is not of numbers.
+        MiniBertError: The kind is unknown, rows differ in length, or a column is not of numbers.
     """
     if kind not in ("pt", "np"):
         raise MiniBertError(f'return_tensors is {kind!r}; use "pt" for PyTorch or "np" for NumPy.')
@@ -96,31 +97,35 @@ def to_tensors(columns: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _as_array(name: str, rows: Any) -> Any:
-    import numpy
+    import numpy as np
 
     with suppress(ValueError):  # rows of different lengths
-        array = numpy.array(rows)
-        # NumPy calls an array of nothing one of floats.
-        if array.size == 0 or numpy.can_cast(array.dtype, numpy.int64):
-            return array.astype(numpy.int64, copy=False)
+        array = np.array(rows)
+        # NumPy gives an empty array the type of floats.
+        if array.size == 0 or np.can_cast(array.dtype, np.int64):
+            return array.astype(np.int64, copy=False)
         if array.dtype.kind == "f":
-            return array.astype(numpy.float32)
+            return array.astype(np.float32)
     for value in _values(rows):
         if not isinstance(value, int | float) or abs(value) >= 2**63:
             raise MiniBertError(
-                f"the column {name} holds {value!r:.60}, which no tensor can hold; leave the "
-                "column out, or turn it into numbers."
+                f"the column {name} holds {value!r:.60}, which no tensor can hold; remove the "
+                "column, or turn it into numbers."
             )
     raise MiniBertError(
-        f"the rows of {name} have different lengths and make no tensor; "
-        "ask for padding=True, and for truncation=True if some are too long."
+        f"the rows of {name} have different lengths and do not make a tensor; "
+        "use padding=True, and truncation=True if some are too long."
     )
 
 
-def _values(rows: Any) -> Iterator[Any]:
-    """What lists of lists hold in the end."""
-    if isinstance(rows, list | tuple):
-        for row in rows:
-            yield from _values(row)
+def _values(nested: Any) -> Iterator[Any]:
+    """Yield what nested lists hold."""
+    if isinstance(nested, list | tuple):
+        for item in nested:
+            yield from _values(item)
     else:
-        yield _plain(rows)
+        yield _as_list(nested)
+
+
+def _as_list(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value

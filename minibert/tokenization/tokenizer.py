@@ -1,61 +1,67 @@
-"""BertTokenizer: texts -> [CLS] a [SEP] b [SEP] as ids, with padding, truncation, places and words.
+"""BertTokenizer: turn texts into the ids of [CLS] a [SEP] b [SEP], with padding and truncation.
 
-    text --normalize--> words --wordpiece--> ids --pairs--> rows --padding--> a batch
+    text --normalize.py--> words --wordpiece.py--> tokens --this file--> the input of a model
 
-The arguments and results are those of `transformers.BertTokenizer`, but for this:
-- A text that spells "[SEP]" is text, unless `split_special_tokens=False` says otherwise.
-- Where no folder says otherwise, a word has up to 200 characters, not 100, and a row 512 tokens.
-- Private use, the final sigma, and rare or young characters are read as by Google's code
-  (`normalize.py`); `backend="rust"` reads them as `transformers` does.
-Left out: added tokens (put a word of your own in the place of an "[unusedN]" line of vocab.txt).
+Arguments and results are those of `transformers.BertTokenizer`, with these differences:
+
+- Text that spells "[SEP]" is plain text, unless `split_special_tokens=False`.
+- By default a word has up to 200 characters, not 100, and a row 512 tokens.
+- Text is normalized as in Google's code (see `normalize.py`); `backend="rust"` does it as
+  `transformers` does.
+- There are no added tokens; `training/add_words.py` puts new words in the place of "[unusedN]".
 """
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
 from minibert.hub import local_folder
-from minibert.tokenization import serialization as saved
-from minibert.tokenization.encoding import (
-    BatchEncoding,
-    cut_all,
-    ids_of,
-    make_columns,
-    make_tokens,
-    special_tokens_mask,
-    warn_if_too_long,
-)
-from minibert.tokenization.fast_encoder import collector_paused
-from minibert.tokenization.inputs import CallOptions, TextReader, as_batch
+from minibert.tokenization.call_options import CallOptions, read_texts
+from minibert.tokenization.encoding import BatchEncoding, LocatedTokens
+from minibert.tokenization.fast_encoder import FastEncoder, garbage_collector_paused
 from minibert.tokenization.normalize import NormalizeOptions
-from minibert.tokenization.padding import pad_columns, to_tensors
-from minibert.tokenization.vocab import TokenTable
+from minibert.tokenization.offsets import Tokenize, split_at_special_tokens
+from minibert.tokenization.padding import pad_columns, pad_encodings, to_tensors
+from minibert.tokenization.rust_encoder import RustEncoder
+from minibert.tokenization.serialization import (
+    OPTIONS,
+    TOKENIZER_FILES,
+    read_tokenizer,
+    write_tokenizer,
+)
+from minibert.tokenization.truncation import join_sequences, truncate_batch
+from minibert.tokenization.vocab import Vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
+BACKENDS: dict[str, type[FastEncoder | RustEncoder]] = {"python": FastEncoder, "rust": RustEncoder}
 
-class BertTokenizer(TokenTable):
+
+class BertTokenizer(Vocabulary):
     """Google's BERT tokenizer.
 
     Args:
-        vocab_file: the path of a `vocab.txt`, or a vocabulary as a dictionary piece -> id.
+        vocab_file: the path of a `vocab.txt`, or a vocabulary as a dictionary token -> id.
         do_lower_case: True for uncased vocabularies and Google's Chinese one, else False.
-        backend: "python" (readable, and the faster one) or "rust" (the `tokenizers` library).
+        backend: "python" (the faster one) or "rust" (the `tokenizers` library).
         tokenize_chinese_chars: make every Chinese character a word.
-        strip_accents: drop accents; None means when `do_lower_case` is set, as Google's code.
-        split_special_tokens: "[SEP]" in a text is plain text (True) or the special token (False).
-        max_characters_per_word: longer words are [UNK]; see `WordPiece` for the two usual values.
-        model_max_length: the length where a call names none; BERT has 512 positions.
-        padding_side: where [PAD] goes, "right" or "left".
-        truncation_side: where a text is cut, "right" or "left".
+        strip_accents: drop accents; None means if `do_lower_case`, as in Google's code.
+        split_special_tokens: read "[SEP]" in a text as plain text (True) or the special token.
+        max_characters_per_word: longer words become [UNK]; see `WordPiece`.
+        model_max_length: the default of `max_length`; BERT has 512 positions.
+        padding_side: where to put [PAD], "right" or "left".
+        truncation_side: where to truncate a text, "right" or "left".
         special_tokens: other names for `unk_token`, `sep_token` and so on.
 
     Attributes:
-        wordpiece, normalization: the two parts at work, words -> pieces and text -> words.
+        normalization, wordpiece: the rules text -> words and words -> tokens.
 
     Raises:
-        MiniBertError: the vocabulary is damaged or lacks a special token, or an option is unknown.
+        MiniBertError: The vocabulary is damaged or lacks a special token, or there is no such
+            backend.
 
     Example:
         >>> tokenizer = BertTokenizer("vocab.txt")
@@ -90,46 +96,48 @@ class BertTokenizer(TokenTable):
         self.model_max_length = model_max_length
         self.padding_side = padding_side
         self.truncation_side = truncation_side
-        self.wordpiece = WordPiece(
-            self._ids,
-            unknown_token=self.unk_token,
-            max_characters_per_word=max_characters_per_word,
-        )
         self.normalization = NormalizeOptions(
             lower_case=do_lower_case,
             strip_accents=do_lower_case if strip_accents is None else strip_accents,
             space_chinese=tokenize_chinese_chars,
         )
-        special_ids = dict(zip(self.all_special_tokens, self.all_special_ids, strict=True))
-        self._reader = TextReader(backend, self.wordpiece, self.normalization, special_ids)
+        self.wordpiece = WordPiece(
+            self._ids,
+            unk_token=self.unk_token,
+            max_characters_per_word=max_characters_per_word,
+        )
+        if backend not in BACKENDS:
+            raise MiniBertError(f'backend is {backend!r}; use "python" or "rust".')
+        self._encoder = BACKENDS[backend](self.wordpiece, self.normalization)
+        longest_first = sorted(self.all_special_tokens, key=len, reverse=True)
+        self._special_tokens = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "BertTokenizer":
         """Load a saved tokenizer.
 
         Args:
-            name_or_path: a folder of ours, Google's or Hugging Face's, or a name on the hub.
-            options: arguments of `BertTokenizer`; they win over what the folder says.
+            name_or_path: a folder written by minibert, Google or Hugging Face, or a hub name.
+            options: arguments of `BertTokenizer`; they take precedence over the folder's.
 
         Raises:
-            MiniBertError: no such folder or name, no vocabulary in it, or the folder does not say
-                whether to lower the case (Google's folders do not) while the vocabulary is
-                plainly a cased one.
+            MiniBertError: There is no such folder or name, or no vocabulary in it; or the
+                vocabulary is cased and nothing says whether to lower-case the text.
         """
-        folder = local_folder(name_or_path, files=saved.FILES)
-        vocabulary, found = saved.read(folder, options)
+        folder = local_folder(name_or_path, files=TOKENIZER_FILES)
+        vocabulary, found = read_tokenizer(folder, options)
         return cls(vocabulary, **found)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` also reads."""
+        write_tokenizer(folder, self._ids, self.options)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Every argument but the vocabulary and the backend, as it is now: what a folder keeps."""
-        return {name: getattr(self, name) for name in saved.OPTIONS}
+        """The current value of every argument but the vocabulary and the backend."""
+        return {name: getattr(self, name) for name in OPTIONS}
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` reads, too."""
-        saved.write(folder, self._ids, self.options)
-
-    @collector_paused()
+    @garbage_collector_paused()
     def __call__(
         self,
         text: Any,
@@ -152,40 +160,45 @@ class BertTokenizer(TokenTable):
         return_length: bool = False,
         split_special_tokens: bool | None = None,
     ) -> BatchEncoding:
-        """Turn a text, a pair, or a batch of them into what the model takes.
+        """Turn a text, a pair of texts, or a batch of them into the input of a model.
 
         Args:
-            text: a text, or a list of texts, or a list of pairs. With `is_split_into_words` a
-                text is a list of words.
+            text: a text, a list of texts, or a list of pairs. With `is_split_into_words`, a text
+                is a list of words.
             text_pair: the second text, or a list of them; "" beside one text means none.
             add_special_tokens: put [CLS] and [SEP] around the texts.
-            padding: True or "longest" (of the batch), "max_length", or False.
-            truncation: True or "longest_first", "only_first", "only_second", or False. None cuts
-                exactly when a `max_length` is given and no padding.
-            max_length: tokens per row, special tokens included; `model_max_length` if not given.
-            stride: tokens that a further row shares with the one before, with
-                `return_overflowing_tokens`.
-            is_split_into_words: the texts are lists of words, and places count within a word.
+            padding: True or "longest" (row of the batch), "max_length", or False.
+            truncation: True or "longest_first", "only_first", "only_second", or False. None
+                truncates if there is a `max_length` and no padding.
+            max_length: tokens per row, with special tokens; by default `model_max_length`.
+            stride: tokens that an overflowing row shares with the row before it.
+            is_split_into_words: the texts are lists of words; offsets count within each word.
             pad_to_multiple_of: round the padded length up.
-            padding_side: "right" or "left", the tokenizer's own if not given.
+            padding_side: "right" or "left"; by default the tokenizer's.
             return_tensors: "pt" for PyTorch, "np" for NumPy, None for lists.
-            return_token_type_ids: give `token_type_ids`: 0 for the first text, 1 for the second.
-            return_attention_mask: give `attention_mask`: 1 for tokens, 0 for padding.
-            return_overflowing_tokens: give what was cut off as further rows, and
-                `overflow_to_sample_mapping`, the number of the text that each row is from.
-            return_special_tokens_mask: give `special_tokens_mask`: 1 for [CLS], [SEP] and [PAD].
-            return_offsets_mapping: give `offset_mapping`: for each token the (start, end) in your
-                text.
-            return_length: give `length`, the tokens of each row.
-            split_special_tokens: see the class; the tokenizer's own if not given.
+            return_token_type_ids: return 0 for [CLS] a [SEP] and 1 for b [SEP].
+            return_attention_mask: return 1 for tokens, 0 for padding.
+            return_overflowing_tokens: return what was truncated as further rows, and
+                `overflow_to_sample_mapping`, the index of the text of each row.
+            return_special_tokens_mask: return 1 for [CLS], [SEP] and [PAD], 0 for other tokens.
+            return_offsets_mapping: return the (start, end) of each token in its text, as
+                `offset_mapping`.
+            return_length: return the tokens of each row, as `length`.
+            split_special_tokens: as in the class; by default the tokenizer's.
 
         Returns:
             Lists for one text, lists of lists for a batch, or tensors of shape (B, S).
 
         Raises:
-            MiniBertError: something that is no text, an unknown option, or an impossible length.
+            MiniBertError: Something is not a text, or an option is unknown or impossible.
         """
-        batch, is_batch = as_batch(text, text_pair, is_split_into_words=is_split_into_words)
+        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        texts, is_batch = read_texts(
+            text,
+            text_pair,
+            is_split_into_words=is_split_into_words,
+            special_tokens=self._special_tokens if split and split_special_tokens is None else None,
+        )
         options = CallOptions(
             padding=padding,
             truncation=truncation,
@@ -196,45 +209,61 @@ class BertTokenizer(TokenTable):
             padding_side=padding_side or self.padding_side,
             truncation_side=self.truncation_side,
             add_special_tokens=add_special_tokens,
-            overflow=return_overflowing_tokens,
+            return_overflowing_tokens=return_overflowing_tokens,
         )
-        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
-        if split and split_special_tokens is None:
-            self._reader.warn_if_special_is_spelled(batch)
-        # Nearly always ids are all that is wanted; places and words are found when someone asks.
-        read_pieces = partial(self._reader.piece_pairs, batch, split_special_tokens=split)
-        placed_rows = cache(lambda: cut_all(read_pieces(), options))
-        tokens = cache(lambda: make_tokens(placed_rows()[0], options, self))
-        if split and not is_split_into_words and not return_offsets_mapping:
-            rows, samples = cut_all(self._reader.id_pairs(batch), options)
+        tokenize: Tokenize = self._encoder.tokens
+        if not split:
+            tokenize = partial(
+                split_at_special_tokens,
+                tokenize=tokenize,
+                special_tokens=self._special_tokens,
+                ids=self._ids,
+            )
+        located = LocatedTokens(texts, tokenize, options, vocabulary=self)
+        if return_offsets_mapping or is_split_into_words or not split:
+            pairs, samples = located.ids()
         else:
-            placed, samples = placed_rows()
-            rows = ids_of(placed)
+            every = [source for pair in texts for source in pair if isinstance(source, str)]
+            ids = iter(self._encoder.batch_ids(every))
+            encoded = [(next(ids), None if second is None else next(ids)) for _, second in texts]
+            pairs, samples = truncate_batch(encoded, options)
 
-        columns = make_columns(rows, options, self)
-        if not options.truncates:
-            warn_if_too_long(columns["input_ids"], self.model_max_length)
-        if not return_token_type_ids:
-            del columns["token_type_ids"]
-        if not return_attention_mask:
-            del columns["attention_mask"]
+        cls = [self.cls_token_id] if add_special_tokens else []
+        sep = [self.sep_token_id] if add_special_tokens else []
+        rows = [join_sequences(first, second, cls=cls, sep=sep) for first, second in pairs]
+        columns: dict[str, Any] = {"input_ids": [row for row, _ in rows]}
+        if return_token_type_ids:
+            columns["token_type_ids"] = [token_type_ids for _, token_type_ids in rows]
+        if return_attention_mask:
+            columns["attention_mask"] = [[1] * len(row) for row, _ in rows]
+        columns = pad_columns(columns, options, pad_token_id=self.pad_token_id)
+        longest = max(map(len, columns["input_ids"]), default=0)
+        if longest > self.model_max_length and options.truncation == "do_not_truncate":
+            warnings.warn(
+                f"a row has {longest} tokens, but the model has only {self.model_max_length} "
+                "positions; pass truncation=True or shorten the text.",
+                stacklevel=3,  # above the decorator
+            )
+
         if return_special_tokens_mask:
-            columns["special_tokens_mask"] = special_tokens_mask(rows, options)
+            columns["special_tokens_mask"] = [
+                [int(token.sequence is None) for token in row] for row in located.rows
+            ]
         if return_offsets_mapping:
-            columns["offset_mapping"] = [[(t.start, t.end) for t in row] for row in tokens()]
+            columns["offset_mapping"] = [[(t.start, t.end) for t in row] for row in located.rows]
         if return_length:
             columns["length"] = list(map(len, columns["input_ids"]))
         if return_overflowing_tokens:
-            columns["overflow_to_sample_mapping"] = samples
+            columns["overflow_to_sample_mapping"] = list(samples)
         if return_tensors is not None:
-            return BatchEncoding(to_tensors(columns, return_tensors), tokens)
-        if not is_batch and not return_overflowing_tokens:
-            # One text, so no batch: but `length` stays a list, as in Hugging Face.
+            columns = to_tensors(columns, return_tensors)
+        elif not is_batch and not return_overflowing_tokens:
+            # `length` stays a list, as in Hugging Face.
             columns = {k: v if k == "length" else v[0] for k, v in columns.items()}
-        return BatchEncoding(columns, tokens)
+        return BatchEncoding(columns, located)
 
     def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
-        """The `input_ids` of a call with these arguments."""
+        """Return the `input_ids` of a call with these arguments."""
         return self(text, text_pair, **options)["input_ids"]
 
     def tokenize(
@@ -245,10 +274,10 @@ class BertTokenizer(TokenTable):
         add_special_tokens: bool = False,
         **options: Any,
     ) -> list[str]:
-        """The tokens of a text: ["puppet", "##eer"] for "puppeteer"; [CLS] and [SEP] if asked."""
+        """Return the tokens of a text, such as ["puppet", "##eer"] for "puppeteer"."""
         if not isinstance(text, str):
             raise MiniBertError(
-                f"tokenize takes one text, not {type(text).__name__}; call it on each."
+                f"tokenize takes one text, not {type(text).__name__}; call it for each text."
             )
         ids: list[int] = self.encode(text, pair, add_special_tokens=add_special_tokens, **options)
         return self.convert_ids_to_tokens(ids)
@@ -263,19 +292,14 @@ class BertTokenizer(TokenTable):
         padding_side: str | None = None,
         return_tensors: str | None = None,
     ) -> BatchEncoding:
-        """Fill the rows of earlier calls up to one length, as a collate function does.
+        """Pad the results of earlier calls to one length, as a collate function does.
 
-        Args:
-            encoded_inputs: encodings of one text each, or one encoding of a batch. Columns other
-                than the tokenizer's own, such as labels, stay as they are.
-            padding: True or "longest", "max_length", or False.
-            max_length: the length for "max_length"; `model_max_length` if not given.
-            pad_to_multiple_of: round the length up.
-            padding_side: "right" or "left", the tokenizer's own if not given.
-            return_tensors: "pt" for PyTorch, "np" for NumPy, None for lists.
+        `encoded_inputs` are encodings of one text each, or one encoding of a batch. Columns that the
+        tokenizer does not know, such as labels, are kept. Options as in a call.
 
         Raises:
-            MiniBertError: no `input_ids`, an unknown option, or a column that makes no tensor.
+            MiniBertError: There are no `input_ids`, an option is unknown, or a column does not
+                make a tensor.
         """
         options = CallOptions(
             padding=padding,
@@ -285,5 +309,5 @@ class BertTokenizer(TokenTable):
             pad_to_multiple_of=pad_to_multiple_of,
             padding_side=padding_side or self.padding_side,
         )
-        columns = pad_columns(encoded_inputs, options, pad_id=self.pad_token_id)
+        columns = pad_encodings(encoded_inputs, options, pad_token_id=self.pad_token_id)
         return BatchEncoding(to_tensors(columns, return_tensors) if return_tensors else columns)

@@ -1,108 +1,138 @@
-"""[CLS] a [SEP] b [SEP]: joining one or two sequences, and cutting them to a length.
+"""Truncate two sequences to a length, and join them: [CLS] a [SEP] b [SEP].
 
-Everything here works on lists of anything: ids, pieces or offsets. The rules for cutting are
-those of the `tokenizers` library, which `transformers` uses.
+The sequences may hold anything: ids or tokens with offsets. The rules of truncation are those of
+the `tokenizers` library, which `transformers` uses.
 """
 
-from typing import TypeVar
+from collections.abc import Sequence
 
 from minibert.errors import MiniBertError
-
-Item = TypeVar("Item")
-Pair = tuple[list[Item], list[Item] | None]
+from minibert.tokenization.call_options import CallOptions, Item, Pair
 
 
-def frame(
-    first: list[Item], second: list[Item] | None, *, start: Item, stop: Item, special: bool = True
-) -> list[Item]:
-    """[CLS] a [SEP], or [CLS] a [SEP] b [SEP]; without `special` only a, or a b.
+def join_sequences(
+    first: Sequence[Item],
+    second: Sequence[Item] | None,
+    *,
+    cls: Sequence[Item],
+    sep: Sequence[Item],
+) -> tuple[list[Item], list[int]]:
+    """Return [CLS] a [SEP], or [CLS] a [SEP] b [SEP], and the token type of each item.
+
+    Args:
+        first: a.
+        second: b, or None.
+        cls: one item, or none to leave out [CLS].
+        sep: one item, or none to leave out [SEP].
 
     Example:
-        >>> frame(["a"], ["b", "c"], start="[CLS]", stop="[SEP]")
-        ['[CLS]', 'a', '[SEP]', 'b', 'c', '[SEP]']
+        >>> join_sequences(["a"], ["b", "c"], cls=["[CLS]"], sep=["[SEP]"])
+        (['[CLS]', 'a', '[SEP]', 'b', 'c', '[SEP]'], [0, 0, 0, 1, 1, 1])
     """
-    if not special:
-        return [*first, *(second or [])]
-    if second is None:
-        return [start, *first, stop]
-    return [start, *first, stop, *second, stop]
+    row = [*cls, *first, *sep]
+    token_type_ids = [0] * len(row)
+    if second is not None:
+        row += [*second, *sep]
+        token_type_ids += [1] * (len(second) + len(sep))
+    return row, token_type_ids
 
 
-def segments(first: list[Item], second: list[Item] | None, *, special: bool = True) -> list[int]:
-    """The segment (token type) of every item of `frame`: 0 for [CLS] a [SEP], 1 for b [SEP]."""
-    zeros = [0] * (len(first) + 2 * special)
-    return zeros if second is None else zeros + [1] * (len(second) + special)
+def truncate_batch(
+    pairs: Sequence[Pair[Item]], options: CallOptions
+) -> tuple[Sequence[Pair[Item]], Sequence[int]]:
+    """Truncate every pair as the options say.
+
+    Returns:
+        The rows, and for each row the index of its pair: with `return_overflowing_tokens`, a long
+        pair becomes several rows.
+    """
+    if options.truncation == "do_not_truncate" or options.max_length is None:
+        return pairs, range(len(pairs))
+    rows: list[Pair[Item]] = []
+    samples: list[int] = []
+    for index, (first, second) in enumerate(pairs):
+        special = 0 if not options.add_special_tokens else 2 if second is None else 3
+        if options.max_length < special:
+            raise MiniBertError(
+                f"max_length {options.max_length} has no room for the {special} special tokens; "
+                "give a greater one."
+            )
+        windows = truncate(
+            first,
+            second,
+            max_length=options.max_length - special,
+            strategy=str(options.truncation),
+            side=options.truncation_side,
+            stride=options.stride,
+            overflow=options.return_overflowing_tokens,
+        )
+        rows += windows
+        samples += [index] * len(windows)
+    return rows, samples
 
 
-def cut(
+def truncate(
     first: list[Item],
     second: list[Item] | None,
     *,
-    room: int,
-    strategy: str,
-    side: str,
-    stride: int,
-    overflow: bool,
+    max_length: int,
+    strategy: str = "longest_first",
+    side: str = "right",
+    stride: int = 0,
+    overflow: bool = False,
 ) -> list[Pair[Item]]:
-    """Cut one or two sequences until they fit.
+    """Truncate one or two sequences.
 
     Args:
-        first: the first sequence.
-        second: the second sequence, or None.
-        room: how many items may stay, in both together.
-        strategy: "longest_first" takes from the longer one until both are equally long, and then
-            from both; "only_first" and "only_second" take from that one.
+        first: The first sequence.
+        second: The second sequence, or None.
+        max_length: The number of items to keep, in both sequences together.
+        strategy: "longest_first" shortens the longer sequence until both are equally long, then
+            both; "only_first" and "only_second" shorten that one.
         side: "right" drops the end, "left" the beginning.
-        stride: how many items a window shares with the one before it.
-        overflow: give the windows over what was dropped as well.
+        stride: The number of items that a window shares with the one before it.
+        overflow: Also return windows over what was dropped.
 
     Returns:
-        The pair that fits, and with `overflow` every further pair of windows.
+        The truncated pair, and with `overflow` every further pair of windows.
 
     Raises:
-        MiniBertError: the sequence to cut is shorter than what must go, or `stride` leaves no
-            progress.
+        MiniBertError: The sequence is too short to be shortened so much, or `stride` is as long as
+            a window.
     """
     lengths = len(first), len(second or [])
-    if sum(lengths) <= room:
+    if sum(lengths) <= max_length:
         return [(first, second)]
-    size_first, size_second = _sizes(*lengths, room=room, strategy=strategy)
-    firsts = _windows(first, size_first, side, stride, overflow)
+    if strategy == "longest_first":
+        # The longer one keeps what the shorter one leaves free, at least half, and the odd item.
+        kept = min(*lengths, max_length // 2)
+        sizes = (kept, max_length - kept) if lengths[0] <= lengths[1] else (max_length - kept, kept)
+    else:
+        surplus = sum(lengths) - max_length
+        shortened = 0 if strategy == "only_first" else 1
+        if surplus >= lengths[shortened]:
+            raise MiniBertError(
+                f'truncation="{strategy}" would have to take {surplus} tokens from a sequence of '
+                f'{lengths[shortened]}; raise max_length or use truncation="longest_first".'
+            )
+        sizes = lengths[0] - surplus * (1 - shortened), lengths[1] - surplus * shortened
+    firsts = _windows(first, sizes[0], side, stride, overflow)
     if second is None:
         return [(window, None) for window in firsts]
-    seconds = _windows(second, size_second, side, stride, overflow)
-    main, further = firsts[0], firsts[1:]
-    pairs: list[Pair[Item]] = [(main, seconds[0])]
-    # The library's order: each further window of the first with all of the second, then the
-    # reverse.
-    pairs += [(window, other) for window in further for other in seconds]
-    pairs += [(main, other) for other in seconds[1:]]
-    return pairs
-
-
-def _sizes(first: int, second: int, *, room: int, strategy: str) -> tuple[int, int]:
-    """How many items of each sequence stay."""
-    if strategy == "longest_first":
-        shorter = min(first, second)
-        if 2 * shorter > room:
-            half = room // 2
-            # The odd item goes to the longer one.
-            return (half, room - half) if first <= second else (room - half, half)
-        return (shorter, room - shorter) if first <= second else (room - shorter, shorter)
-    surplus = first + second - room
-    length = first if strategy == "only_first" else second
-    if surplus >= length:
-        raise MiniBertError(
-            f'truncation="{strategy}" must take {surplus} tokens from a sequence of {length}; '
-            'raise max_length or use truncation="longest_first".'
-        )
-    return (first - surplus, second) if strategy == "only_first" else (first, second - surplus)
+    seconds = _windows(second, sizes[1], side, stride, overflow)
+    # In the order of the library: each further window of the first sequence beside all windows of
+    # the second, then the first window beside the further ones of the second.
+    return [
+        (firsts[0], seconds[0]),
+        *((window, other) for window in firsts[1:] for other in seconds),
+        *((firsts[0], other) for other in seconds[1:]),
+    ]
 
 
 def _windows(
     items: list[Item], size: int, side: str, stride: int, overflow: bool
 ) -> list[list[Item]]:
-    """The window that stays, and with `overflow` those that follow it, `stride` items apart."""
+    """Return the items that are kept, and with `overflow` windows over the rest."""
     length = len(items)
     if size >= length:
         return [items]
@@ -116,11 +146,10 @@ def _windows(
         )
     windows = []
     for passed in range(0, length, size - stride):
-        # Counted from the right end where the beginning is dropped.
-        window = slice(passed, passed + size)
-        if side == "left":
-            window = slice(max(0, length - passed - size), length - passed)
-        windows.append(items[window])
+        begin, end = passed, passed + size
+        if side == "left":  # counted from the right end
+            begin, end = max(0, length - end), length - begin
+        windows.append(items[begin:end])
         if passed + size >= length:
             break
     return windows

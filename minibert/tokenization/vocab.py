@@ -1,23 +1,22 @@
-"""Ids and tokens: the half of the tokenizer that needs no text.
-
-The vocabulary and its five special tokens, ids -> tokens and back, ids -> text, and the frame
-[CLS] a [SEP] b [SEP] around lists of ids.
-"""
+"""Map tokens to ids and back: read a vocab.txt, name the special tokens, decode ids."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.truncation import frame, segments
-from minibert.tokenization.wordpiece import CONTINUES, read_vocabulary
+from minibert.files import write_atomic
+from minibert.tokenization.truncation import join_sequences
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
 
-# What a writer would not put a space before, as far as Hugging Face's decoder goes.
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order of their ids
+
+# What Hugging Face's decoder writes without a space before it, and what its clean-up replaces.
 _NO_SPACE_BEFORE = (".", "?", "!", ",")
-_CLEANED_UP = (
+_CLEAN_UP = (
     (" ' ", "'"),
     (" n't", "n't"),
     (" 'm", "'m"),
@@ -26,12 +25,65 @@ _CLEANED_UP = (
     (" 're", "'re"),
 )
 
+MAX_UNKNOWN_RATE = 0.1  # Google's vocabularies stay below 0.01 in their own language
+MOSTLY_UNKNOWN = 0.5  # what a model says about such texts means nothing
 
-class TokenTable:
-    """The vocabulary with its special tokens; `BertTokenizer` is this and a reader of texts.
+
+def read_vocabulary(path: str | Path) -> dict[str, int]:
+    """Read a `vocab.txt`: one token per line; its id is the number of the line, from 0.
+
+    Raises:
+        MiniBertError: The file is missing, empty or not UTF-8, begins with a byte order mark, has
+            Windows line ends or an empty line, or has a token twice.
+    """
+    path = Path(path).expanduser()
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise MiniBertError(
+            f"could not read the vocabulary {path}: {error.strerror}; give the path of a vocab.txt."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise MiniBertError(
+            f"{path} is not UTF-8 text at byte {error.start}; give the path of a vocab.txt."
+        ) from error
+    if not text.strip():
+        raise MiniBertError(f"{path} is empty; a vocab.txt has one token per line.")
+    if text.startswith("\ufeff"):
+        raise MiniBertError(
+            f"{path}, line 1 begins with a byte order mark, which would become part of the first "
+            "token; save the file as UTF-8 without BOM."
+        )
+    vocabulary: dict[str, int] = {}
+    # Only "\n" ends a line: Google's Chinese vocabulary has U+2028, a "line separator", as a token.
+    for index, token in enumerate(text.removesuffix("\n").split("\n")):
+        line = f"{path}, line {index + 1}"
+        if token.endswith("\r"):
+            raise MiniBertError(
+                f"{line} ends with a carriage return, so no token would match; save the file with "
+                "line ends LF, not CRLF."
+            )
+        if not token:
+            raise MiniBertError(f"{line} is empty; every line must hold one token.")
+        if token in vocabulary:
+            raise MiniBertError(
+                f"{line}: {token!r} was already on line {vocabulary[token] + 1}; remove one, or "
+                "write another token in its line."
+            )
+        vocabulary[token] = index
+    return vocabulary
+
+
+def write_vocabulary(path: str | Path, tokens: Iterable[str]) -> None:
+    """Write a `vocab.txt`, one token per line in the order of the ids."""
+    write_atomic(Path(path), "".join(f"{token}\n" for token in tokens))
+
+
+class Vocabulary:
+    """The tokens, their ids and the five special tokens; `BertTokenizer` adds the text.
 
     Attributes:
-        unk_token, sep_token, pad_token, cls_token, mask_token: the five special tokens.
+        unk_token, sep_token, pad_token, cls_token, mask_token: the special tokens.
         unk_token_id, sep_token_id, pad_token_id, cls_token_id, mask_token_id: their ids.
     """
 
@@ -50,26 +102,22 @@ class TokenTable:
         else:
             self._ids, source = read_vocabulary(vocabulary), str(vocabulary)
         self._tokens = {index: token for token, index in self._ids.items()}
-        self.unk_token, self.unk_token_id = unk_token, self._special_id(unk_token, source)
-        self.sep_token, self.sep_token_id = sep_token, self._special_id(sep_token, source)
-        self.pad_token, self.pad_token_id = pad_token, self._special_id(pad_token, source)
-        self.cls_token, self.cls_token_id = cls_token, self._special_id(cls_token, source)
-        self.mask_token, self.mask_token_id = mask_token, self._special_id(mask_token, source)
-        # The masking functions of many tutorials ask for this name.
-        self._pad_token = pad_token
-
-    def _special_id(self, token: str, source: str) -> int:
-        if token not in self._ids:
-            raise MiniBertError(
-                f"{source} has no {token!r}, which every text needs; "
-                "is it the vocab.txt of a BERT model? Other names are given as unk_token=, "
-                "sep_token=, ..."
-            )
-        return self._ids[token]
+        self.unk_token, self.sep_token, self.pad_token = unk_token, sep_token, pad_token
+        self.cls_token, self.mask_token = cls_token, mask_token
+        for token in self.all_special_tokens:
+            if token not in self._ids:
+                raise MiniBertError(
+                    f"{source} has no {token!r}, which every text needs; give the vocab.txt of a "
+                    "BERT model, or the names that it has: unk_token=..., sep_token=..."
+                )
+        self.unk_token_id, self.sep_token_id = self._ids[unk_token], self._ids[sep_token]
+        self.pad_token_id, self.cls_token_id = self._ids[pad_token], self._ids[cls_token]
+        self.mask_token_id = self._ids[mask_token]
+        self._pad_token = pad_token  # used by the masking functions of many tutorials
 
     @property
     def special_tokens_map(self) -> dict[str, str]:
-        """The special tokens by what they do."""
+        """The special tokens by their role."""
         names = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
         return {name: getattr(self, name) for name in names}
 
@@ -85,14 +133,14 @@ class TokenTable:
 
     @property
     def vocab_size(self) -> int:
-        """How many pieces the vocabulary has."""
+        """The number of tokens."""
         return len(self._ids)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def get_vocab(self) -> dict[str, int]:
-        """A copy of the vocabulary, piece -> id."""
+        """Return a copy of the vocabulary, token -> id."""
         return dict(self._ids)
 
     @overload
@@ -100,7 +148,7 @@ class TokenTable:
     @overload
     def convert_tokens_to_ids(self, tokens: list[str] | tuple[str, ...]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | list[str] | tuple[str, ...]) -> int | list[int]:
-        """The id of a token, or of each of several; what the vocabulary does not have is [UNK]."""
+        """Return the id of a token, or of each of several; unknown tokens have the id of [UNK]."""
         if isinstance(tokens, str):
             return self._ids.get(tokens, self.unk_token_id)
         return [self._ids.get(token, self.unk_token_id) for token in tokens]
@@ -114,31 +162,29 @@ class TokenTable:
     def convert_ids_to_tokens(
         self, ids: int | Iterable[Any], skip_special_tokens: bool = False
     ) -> str | list[str]:
-        """The token of an id, or of each of several (a list, an array or a tensor of them).
+        """Return the token of an id, or of each id of a list, array or tensor.
 
         Raises:
-            MiniBertError: an id that the vocabulary does not have.
+            MiniBertError: The vocabulary does not have an id.
         """
-        if isinstance(ids, int):
-            return self._token(ids)
-        skipped = set(self.all_special_ids) if skip_special_tokens else set()
-        return [self._token(index) for index in map(int, ids) if index not in skipped]
-
-    def _token(self, index: int) -> str:
-        if index not in self._tokens:
-            hint = " (-100 marks a position without a label)" if index == -100 else ""
+        try:
+            if isinstance(ids, int):
+                return self._tokens[ids]
+            skipped = set(self.all_special_ids) if skip_special_tokens else set()
+            return [self._tokens[index] for index in map(int, ids) if index not in skipped]
+        except KeyError as error:
+            hint = " (-100 marks a position without a label)" if error.args[0] == -100 else ""
             raise MiniBertError(
-                f"{index} is no id of this vocabulary of {len(self)} tokens{hint}; "
+                f"{error.args[0]} is not an id of this vocabulary of {len(self)} tokens{hint}; "
                 "decode only ids that come from this tokenizer."
-            )
-        return self._tokens[index]
+            ) from None
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        """Join tokens to a text: "##ing" and the signs . ? ! , go to the token before them."""
+        """Join tokens to a text: "##ing" and the marks . ? ! , follow without a space."""
         text = "".join(tokens[:1])
         for token in tokens[1:]:
-            if token.startswith(CONTINUES):
-                text += token.removeprefix(CONTINUES)
+            if token.startswith(SUBWORD_PREFIX):
+                text += token.removeprefix(SUBWORD_PREFIX)
             else:
                 text += token if token.startswith(_NO_SPACE_BEFORE) else f" {token}"
         return text
@@ -150,24 +196,26 @@ class TokenTable:
         *,
         clean_up_tokenization_spaces: bool = False,
     ) -> str | list[str]:
-        """Ids -> text. Case, accents and spaces that the vocabulary does not know do not come back.
+        """Turn ids into text; case, accents and spaces that the ids do not hold are lost.
 
         Args:
             token_ids: one id, a list, array or tensor of ids, or a batch of them.
             skip_special_tokens: leave out [CLS], [SEP], [PAD], [MASK] and [UNK].
-            clean_up_tokenization_spaces: also close the gaps of "do n't" and "it 's".
+            clean_up_tokenization_spaces: also remove the spaces of "do n't" and "it 's".
 
         Returns:
-            A text, or for a batch a list of texts.
+            A text, or a list of texts for a batch.
         """
         ids = token_ids.tolist() if hasattr(token_ids, "tolist") else token_ids
         if isinstance(ids, int):
             ids = [ids]
-        if ids and isinstance(ids[0], (list, tuple)):
-            return [
-                self._decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids
-            ]
-        return self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces)
+        is_batch = bool(ids) and isinstance(ids[0], list | tuple)
+        texts = self.batch_decode(
+            ids if is_batch else [ids],
+            skip_special_tokens,
+            clean_up_tokenization_spaces=clean_up_tokenization_spaces,
+        )
+        return texts if is_batch else texts[0]
 
     def batch_decode(
         self,
@@ -176,33 +224,32 @@ class TokenTable:
         *,
         clean_up_tokenization_spaces: bool = False,
     ) -> list[str]:
-        """`decode` for every sequence."""
-        return [
-            self._decode(ids, skip_special_tokens, clean_up_tokenization_spaces)
-            for ids in sequences
-        ]
-
-    def _decode(self, ids: Iterable[Any], skip_special_tokens: bool, clean_up: bool) -> str:
-        text = self.convert_tokens_to_string(self.convert_ids_to_tokens(ids, skip_special_tokens))
-        for spaced, closed in _CLEANED_UP if clean_up else ():
-            text = text.replace(spaced, closed)
-        return text
+        """Turn every sequence of ids into text, as `decode` does."""
+        texts = []
+        for ids in sequences:
+            tokens = self.convert_ids_to_tokens(ids, skip_special_tokens)
+            text = self.convert_tokens_to_string(tokens)
+            for spaced, closed in _CLEAN_UP if clean_up_tokenization_spaces else ():
+                text = text.replace(spaced, closed)
+            texts.append(text)
+        return texts
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """2 for [CLS] a [SEP], 3 for [CLS] a [SEP] b [SEP]."""
+        """Return 2 for [CLS] a [SEP], 3 for [CLS] a [SEP] b [SEP]."""
         return 3 if pair else 2
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
-        """[CLS] a [SEP], or [CLS] a [SEP] b [SEP], from ids that have no special tokens yet."""
-        return frame(token_ids_0, token_ids_1, start=self.cls_token_id, stop=self.sep_token_id)
+        """Return [CLS] a [SEP], or [CLS] a [SEP] b [SEP], for ids without special tokens."""
+        cls, sep = [self.cls_token_id], [self.sep_token_id]
+        return join_sequences(token_ids_0, token_ids_1, cls=cls, sep=sep)[0]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
-        """Segment 0 for [CLS] a [SEP] and 1 for b [SEP]."""
-        return segments(token_ids_0, token_ids_1)
+        """Return 0 for each id of [CLS] a [SEP], and 1 for each of b [SEP]."""
+        return join_sequences(token_ids_0, token_ids_1, cls=[0], sep=[0])[1]
 
     def get_special_tokens_mask(
         self,
@@ -210,55 +257,45 @@ class TokenTable:
         token_ids_1: list[int] | None = None,
         already_has_special_tokens: bool = False,
     ) -> list[int]:
-        """1 for every special token, 0 for every other.
+        """Return 1 for special tokens, 0 for others.
 
         Args:
-            token_ids_0: ids, as they come from `build_inputs_with_special_tokens` or go into it.
-            token_ids_1: the ids of the second text, if they are still apart.
-            already_has_special_tokens: whether `token_ids_0` is a finished row.
+            token_ids_0: the ids of a text.
+            token_ids_1: the ids of the second text.
+            already_has_special_tokens: `token_ids_0` is a complete row, with both texts.
         """
         if not already_has_special_tokens:
-            zeros = [0 for _ in token_ids_0]
             others = None if token_ids_1 is None else [0] * len(token_ids_1)
-            return frame(zeros, others, start=1, stop=1)
+            return join_sequences([0 for _ in token_ids_0], others, cls=[1], sep=[1])[0]
         if token_ids_1 is not None:
             raise MiniBertError(
-                "already_has_special_tokens=True means one finished row, but a second list came "
-                "with it; "
-                "leave it away."
+                "already_has_special_tokens=True means one complete row, but a second list was "
+                "given; leave it out."
             )
         special = set(self.all_special_ids)
         return [int(int(index) in special) for index in token_ids_0]
 
     def add_tokens(self, *_: Any, **__: Any) -> NoReturn:
-        """Not here: ids would go beyond the rows of the model's embedding matrix."""
+        """Refuse, because the ids would lie beyond the model's embedding matrix."""
         raise MiniBertError(
-            "minibert adds no tokens to a vocabulary; write your word over an [unusedN] line "
-            "of vocab.txt, "
-            "which keeps every id and every row of the model in its place."
+            "minibert does not add tokens at the end of a vocabulary; use minibert add-words, or "
+            "replace an [unusedN] line of vocab.txt, so that every id keeps its place."
         )
 
     add_special_tokens = add_tokens
 
 
-# How much of some texts a vocabulary cannot write: the sign of a model of another language.
+def unknown_rate(tokenizer: "BertTokenizer", texts: Sequence[str]) -> float:
+    """Return the share of [UNK], from 0 to 1, among the tokens of the first 500 texts.
 
-
-LOOKED_AT = 500  # texts; they tell of the others
-TOO_MUCH_UNKNOWN = 0.1  # Google's vocabularies: below 0.01 in their own language
-MOSTLY_UNKNOWN = 0.5  # what a model says of such text means nothing
-
-
-def unknown_share(tokenizer: "BertTokenizer", texts: Sequence[str]) -> float:
-    """The share of the pieces that are [UNK], from 0 to 1, in the first few hundred texts.
+    A high rate is the sign of a model for another language.
 
     Example:
-        >>> unknown_share(BertTokenizer.from_pretrained("weights/tiny"), ["a cat", "猫"])
+        >>> unknown_rate(BertTokenizer.from_pretrained("weights/tiny"), ["a cat", "猫"])
         0.3333333333333333
     """
-    some = list(texts[:LOOKED_AT])
-    rows = tokenizer(some, add_special_tokens=False, truncation=True, split_special_tokens=True)[
-        "input_ids"
-    ]
+    rows = tokenizer(
+        list(texts[:500]), add_special_tokens=False, truncation=True, split_special_tokens=True
+    )["input_ids"]
     unknown: int = sum(row.count(tokenizer.unk_token_id) for row in rows)
     return unknown / max(1, sum(map(len, rows)))
