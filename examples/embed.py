@@ -15,7 +15,7 @@ from minibert.errors import MiniBertError
 from minibert.inference.sentence_embeddings import POOLING_MODES, SentenceEncoder
 from minibert.plots.style import save_figure
 from minibert.plots.text_map import text_map
-from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
+from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_rate
 
 SENTENCES = {
     "animals": (
@@ -66,7 +66,7 @@ def main() -> None:
 
     encoder = SentenceEncoder.from_pretrained(options.folder)
     chinese = [text for text in texts if not text.isascii()]
-    if options.file is None and unknown_share(encoder.tokenizer, chinese) > MOSTLY_UNKNOWN:
+    if options.file is None and unknown_rate(encoder.tokenizer, chinese) > MOSTLY_UNKNOWN:
         topics = [topic for topic, text in zip(topics, texts, strict=True) if text.isascii()]
         texts = [text for text in texts if text.isascii()]
     # (N, E), every row 1 long: the dot product of two rows is their cosine.

@@ -9,7 +9,7 @@ import argparse
 from minibert.cli.shared import Parser, run
 from minibert.errors import MiniBertError
 from minibert.inference.fill_mask import Candidate, MaskFiller
-from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
+from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_rate
 
 # Grammar, then meaning, then the world: the later ones need a better model.
 ENGLISH = (
@@ -32,7 +32,7 @@ def main() -> None:
             "give a folder or hub name with a pretrained BERT: python examples/fill_mask.py FOLDER."
         )
     filler = MaskFiller.from_pretrained(options.folder)
-    unknown = unknown_share(filler.tokenizer, CHINESE[0].split("[MASK]"))
+    unknown = unknown_rate(filler.tokenizer, CHINESE[0].split("[MASK]"))
     for text in options.texts or (ENGLISH + CHINESE if unknown < MOSTLY_UNKNOWN else ENGLISH):
         print(text)
         masks = filler(text, top_k=options.top_k)

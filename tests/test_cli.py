@@ -366,7 +366,7 @@ def test_tokenize_shows_pieces_and_ids(minibert):
     assert minibert("tokenize", vocabulary, "The", "the", "--cased") == (0, "[UNK]\nthe\n", "")
     code, out, err = minibert("tokenize", vocabulary, "cat [SEP]")
     assert (code, out) == (0, "cat [ sep ]\n")
-    assert err.startswith("note: the text spells [SEP]")
+    assert err.startswith("note: the text contains [SEP]")
 
 
 def test_only_much_text_is_shared_among_all_processors(minibert, monkeypatch):

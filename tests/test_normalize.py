@@ -1,7 +1,7 @@
 """What you can rely on: a text is split into the words that Google's `BasicTokenizer` gives.
 
-The small cases can be checked by eye. The last tests hold the readable functions, the fast path
-and the path that knows offsets together, on every assigned character and on random mixes.
+The small cases can be checked by eye. The last tests hold the readable functions equal to their
+fast twins and to the functions that know offsets, on every assigned character and on random mixes.
 """
 
 import random
@@ -10,7 +10,7 @@ import unicodedata
 
 import pytest
 
-from minibert.tokenization.fast_encoder import _FALSE_SPACE, _SPACE, PythonEncoder
+from minibert.tokenization.fast_encoder import DROPPED_SPACES, SPACES, FastEncoder, FastNormalizer
 from minibert.tokenization.normalize import (
     NormalizeOptions,
     clean,
@@ -22,7 +22,7 @@ from minibert.tokenization.normalize import (
     split_words,
     strip_accents,
 )
-from minibert.tokenization.offsets import placed_words
+from minibert.tokenization.offsets import split_words_with_offsets
 from minibert.tokenization.wordpiece import WordPiece
 
 UNCASED = NormalizeOptions()
@@ -134,13 +134,13 @@ def test_ascii_signs_count_as_punctuation_though_unicode_calls_some_of_them_symb
 def test_a_final_capital_sigma_becomes_a_final_sigma():
     """Python's `lower` looks at the neighbours; a letter lowered alone would become σ."""
     assert split_words("ΟΔΟΣ", UNCASED) == ["οδος"]
-    assert encoder(UNCASED).words("ΟΔΟΣ") == ["οδος"]
-    assert placed(("ΟΔΟΣ"), UNCASED) == ["οδος"]
+    assert FastNormalizer(UNCASED).split_words("ΟΔΟΣ") == ["οδος"]
+    assert words_with_offsets("ΟΔΟΣ", UNCASED) == ["οδος"]
 
 
 def test_offset_of_a_word_is_its_place_in_the_original_text():
     text = "\u200bCafé\x00s, e\u0301a"
-    words = [text[w[0].place : w[-1].place + 1] for w in placed_words(text, UNCASED)]
+    words = [text[word[0][1] : word[-1][1] + 1] for word in split_words_with_offsets(text, UNCASED)]
     assert words == ["Café\x00s", ",", "e\u0301a"]
 
 
@@ -148,39 +148,49 @@ def test_the_space_pattern_of_the_fast_path_is_what_counts_as_space():
     every = list(map(chr, range(0x110000)))
     space = [c for c in every if is_space(c) or (c.isspace() and not is_dropped(c))]
     false_space = [c for c in every if c.isspace() and is_dropped(c)]
-    assert re.findall(f"[{_SPACE}]", "".join(every)) == sorted(space)
-    assert re.findall(f"[{_FALSE_SPACE}]", "".join(every)) == sorted(false_space)
+    assert re.findall(f"[{SPACES}]", "".join(every)) == sorted(space)
+    assert re.findall(f"[{DROPPED_SPACES}]", "".join(every)) == sorted(false_space)
 
 
 @pytest.mark.parametrize("options", ALL, ids=str)
-def test_the_fast_path_gives_the_words_of_the_readable_one_on_hostile_mixes(options):
-    fast = encoder(options)
+def test_the_fast_twin_gives_the_words_of_the_readable_one_on_hostile_mixes(options):
+    fast = FastNormalizer(options)
     for text in mixes(3000, seed=1):
-        wanted = split_words(text, options)
-        assert fast.words(text) == wanted, repr(text)
-        assert [w for chunk in fast._chunks(text) for w in fast.words(chunk)] == wanted, repr(text)
+        assert fast.split_words(text) == split_words(text, options), repr(text)
 
 
 @pytest.mark.parametrize("options", ALL, ids=str)
-def test_the_path_with_offsets_gives_the_words_of_the_readable_one_on_hostile_mixes(options):
+def test_the_fast_encoder_gives_the_ids_of_the_readable_twins_on_hostile_mixes(options):
+    texts = mixes(3000, seed=3)
+    words = [split_words(text, options) for text in texts]
+    # With a token for each character, the ids tell every character and where words begin.
+    characters = sorted({c for text in words for word in text for c in word})
+    tokens = ["[UNK]", *characters, *(f"##{c}" for c in characters)]
+    wordpiece = WordPiece({token: index for index, token in enumerate(tokens)})
+    encoder = FastEncoder(wordpiece, options)
+    for text, found, expected in zip(texts, encoder.batch_ids(texts), words, strict=True):
+        ids = [wordpiece.vocabulary[t] for word in expected for t in wordpiece.split(word)]
+        assert found == ids, repr(text)
+        assert [token.id for token in encoder.tokens(text)] == ids, repr(text)
+
+
+@pytest.mark.parametrize("options", ALL, ids=str)
+def test_words_with_offsets_are_those_of_the_readable_function_on_hostile_mixes(options):
     for text in mixes(1500, seed=2):
-        assert placed(text, options) == split_words(text, options), repr(text)
+        assert words_with_offsets(text, options) == split_words(text, options), repr(text)
 
 
 @pytest.mark.parametrize("options", [UNCASED, CASED], ids=["uncased", "cased"])
 def test_all_three_paths_agree_on_every_assigned_character(options):
-    fast = encoder(options)
+    fast = FastNormalizer(options)
     assigned = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Co")]
     for start in range(0, len(assigned), 500):
         text = "\n".join(f"x{c}y" for c in assigned[start : start + 500])
         wanted = split_words(text, options)
-        assert fast.words(text) == wanted
-        assert placed(text, options) == wanted
+        assert fast.split_words(text) == wanted
+        assert words_with_offsets(text, options) == wanted
 
 
-def encoder(options: NormalizeOptions) -> PythonEncoder:
-    return PythonEncoder(WordPiece({"[UNK]": 0}), options)
-
-
-def placed(text: str, options: NormalizeOptions) -> list[str]:
-    return ["".join(c.character for c in word) for word in placed_words(text, options)]
+def words_with_offsets(text: str, options: NormalizeOptions) -> list[str]:
+    words = split_words_with_offsets(text, options)
+    return ["".join(character for character, _ in word) for word in words]

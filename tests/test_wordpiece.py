@@ -10,7 +10,9 @@ import pytest
 from conftest import shared
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.wordpiece import WordPiece, read_vocabulary
+from minibert.tokenization.fast_encoder import FastWordPiece
+from minibert.tokenization.vocab import read_vocabulary
+from minibert.tokenization.wordpiece import WordPiece
 
 TOY = [
     "[UNK]",
@@ -75,36 +77,23 @@ def test_a_word_beyond_the_limit_is_unknown_even_if_it_could_be_cut():
     assert hugging_face.split("a" * 101) == ["[UNK]"]
 
 
-def test_the_shortcut_for_the_longest_match_changes_nothing():
-    """Random vocabularies of every shape, against the definition without any shortcut."""
+def test_the_fast_twin_gives_the_tokens_of_the_readable_one():
+    """Random vocabularies of every shape."""
     rng = random.Random(0)
     for _ in range(300):
         words = ["".join(rng.choices("ab", k=rng.randint(1, 6))) for _ in range(12)]
-        pieces = {rng.choice(["", "##"]) + word for word in words}
-        wordpiece = WordPiece({piece: index for index, piece in enumerate(["[UNK]", *pieces])})
+        tokens = ["[UNK]", *{rng.choice(["", "##"]) + word for word in words}]
+        vocabulary = {token: index for index, token in enumerate(tokens)}
+        options = {"unk_token": "[UNK]", "max_characters_per_word": 11}
+        readable, fast = WordPiece(vocabulary, **options), FastWordPiece(vocabulary, **options)
         for _ in range(20):
-            word = "".join(rng.choices("abc", weights=[9, 9, 1], k=rng.randint(1, 12)))
-            assert wordpiece.split(word) == plain_split(word, pieces)
+            word = "".join(rng.choices("abc", weights=[9, 9, 1], k=rng.randint(0, 12)))
+            assert fast.split(word) == readable.split(word)
 
 
-def plain_split(word: str, pieces: set[str]) -> list[str]:
-    found, start = [], 0
-    while start < len(word):
-        ends = [
-            end
-            for end in range(start + 1, len(word) + 1)
-            if ("##" if start else "") + word[start:end] in pieces
-        ]
-        if not ends:
-            return ["[UNK]"]
-        found.append(("##" if start else "") + word[start : ends[-1]])
-        start = ends[-1]
-    return found
-
-
-def test_the_work_for_a_word_grows_with_its_length_and_not_faster():
+def test_the_fast_twins_work_grows_with_the_length_of_a_word_and_not_faster():
     vocabulary = {"[UNK]": 0, **{"##" + "a" * n: n for n in range(1, 20)}, "a": 20}
-    wordpiece = WordPiece(vocabulary, max_characters_per_word=10**6)
+    wordpiece = FastWordPiece(vocabulary, unk_token="[UNK]", max_characters_per_word=10**6)
 
     def growth() -> float:
         short, long = (best_time(lambda n=n: wordpiece.split("a" * n)) for n in (20_000, 80_000))

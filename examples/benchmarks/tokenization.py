@@ -22,7 +22,7 @@ from typing import Any
 from minibert.cli.shared import Parser, run, whole_number
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.wordpiece import read_vocabulary
+from minibert.tokenization.vocab import read_vocabulary
 
 # Read by the library when it first makes threads.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -21,7 +21,7 @@ from minibert.files import check_folder
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
-    from minibert.tokenization.training.add_words import CutWord
+    from minibert.tokenization.training.add_words import SplitWord
 
 SHOWN = 10
 USUAL_COUNT = 100
@@ -52,11 +52,11 @@ def run(options: argparse.Namespace) -> None:
     from minibert.model.resize import write_new_words
     from minibert.tokenization.tokenizer import BertTokenizer
     from minibert.tokenization.training.add_words import (
-        SEEN_AT_LEAST,
-        count_pieces,
-        free_places,
+        MIN_COUNT,
+        add_words,
         most_saving,
-        put_words,
+        split_and_count,
+        unused_ids,
     )
 
     if options.words is not None and options.count is not None:
@@ -66,32 +66,34 @@ def run(options: argparse.Namespace) -> None:
     read_config(weights_folder(options.model))  # refuses a corpus before texts are read
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
-    words: list[CutWord] = []
+    words: list[SplitWord] = []
     if options.words is not None:
         given = _read_words(options.words)
     else:
-        words = count_pieces(documents_of(options.text, text_field=options.text_field), tokenizer)
-        places = USUAL_COUNT if options.append else len(free_places(tokenizer))
+        words = split_and_count(
+            documents_of(options.text, text_field=options.text_field), tokenizer
+        )
+        places = USUAL_COUNT if options.append else len(unused_ids(tokenizer))
         count = options.count or max(1, min(USUAL_COUNT, places))
         given = [word.word for word in most_saving(words, count)]
-    larger, added = put_words(tokenizer, given, append=options.append)
+    larger, added = add_words(tokenizer, given, append=options.append)
     if not added:
         raise MiniBertError(
             f"the vocabulary has all words of {options.words} already; there is none to add."
             if options.words is not None
             else "there is no word to add: none that the vocabulary cuts into pieces is seen "
-            f"{SEEN_AT_LEAST} times; give more text, or name words with --words."
+            f"{MIN_COUNT} times; give more text, or name words with --words."
         )
 
     with atomic_folder(options.output) as folder:
         convert(options.model, folder)
-        write_new_words(folder, {w.id: tokenizer.convert_tokens_to_ids(w.pieces) for w in added})
+        write_new_words(folder, {w.id: tokenizer.convert_tokens_to_ids(w.tokens) for w in added})
         larger.save_pretrained(folder)
     for new in added[:SHOWN]:
-        print(f"{new.word}  (was {' '.join(new.pieces)})")
+        print(f"{new.word}  (was {' '.join(new.tokens)})")
     if len(added) > SHOWN:
         print(f"... {len(added) - SHOWN:,} more")
-    left = len(free_places(larger))
+    left = len(unused_ids(larger))
     print(f"{options.output} has {counted(len(added), 'new word')}, and room for {left:,} more")
     if options.words is not None and len(added) < len(given):
         left_out = counted(len(given) - len(added), "word")
@@ -103,12 +105,11 @@ def run(options: argparse.Namespace) -> None:
     print(f"        minibert pretrain corpus --model {place} --output adapted")
 
 
-def _gain(words: list["CutWord"], before: "BertTokenizer", after: "BertTokenizer") -> str:
-    from minibert.tokenization.training.add_words import token_count
-
-    old, new = token_count(words, before), token_count(words, after)
+def _gain(words: list["SplitWord"], before: "BertTokenizer", after: "BertTokenizer") -> str:
+    old = sum(len(w.tokens) * w.count for w in words)
+    new = sum(len(after.wordpiece.split(w.word)) * w.count for w in words)
     told = f"the text has {new:,} tokens, {1 - new / old:.1%} fewer than the {old:,} before"
-    unknown = [w for w in words if w.pieces == (before.unk_token,)]
+    unknown = [w for w in words if w.tokens == (before.unk_token,)]
     if unknown:
         commonest = max(unknown, key=lambda w: w.count)
         told += (

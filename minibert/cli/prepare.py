@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     check_folder(options.output, new=True)
     from minibert.data.corpus.build import CorpusStats, build_corpus
     from minibert.data.corpus.documents import FormatOptions
-    from minibert.tokenization.vocab import TOO_MUCH_UNKNOWN
+    from minibert.tokenization.vocab import MAX_UNKNOWN_RATE
 
     tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     )
     print(stats.summary())
     print(f"the corpus is in {options.output}")
-    if stats.unknown_tokens > TOO_MUCH_UNKNOWN * stats.tokens:
+    if stats.unknown_tokens > MAX_UNKNOWN_RATE * stats.tokens:
         print(
             f"note: the vocabulary does not have the characters of this text; make one of it: "
             f"minibert train-vocab {shlex.join(map(str, options.paths))} "

@@ -238,9 +238,9 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
 
 def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
     """Say if most of the texts' pieces are unknown: the answers then mean nothing."""
-    from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_share
+    from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_rate
 
-    if unknown_share(tokenizer, texts) > MOSTLY_UNKNOWN:
+    if unknown_rate(tokenizer, texts) > MOSTLY_UNKNOWN:
         print(
             "note: most of this is unknown to the model's vocabulary, so what it says means "
             "nothing; use a model of this language.",

@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_output(options.output)
     from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
-    from minibert.tokenization.training.wordpiece_trainer import train_vocabulary, write_vocabulary
+    from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
+    from minibert.tokenization.vocab import write_vocabulary
 
     settings = {
         "size": options.size,

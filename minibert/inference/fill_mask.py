@@ -30,8 +30,8 @@ from minibert.errors import MiniBertError
 from minibert.inference.load import load_for_inference
 from minibert.model.pretraining_heads import BertForMaskedLM
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.truncation import cut
-from minibert.tokenization.wordpiece import CONTINUES
+from minibert.tokenization.truncation import truncate
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 
 @dataclass(frozen=True)
@@ -164,14 +164,11 @@ class MaskFiller:
         first, second = sequences[0], sequences[1] if text_pair is not None else None
         room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=second is not None)
         truncated = sum(map(len, sequences)) > room
-        first, second = cut(
+        first, second = truncate(
             first,
             second,
-            room=room,
-            strategy="longest_first",
+            max_length=room,
             side=self.tokenizer.truncation_side,
-            stride=0,
-            overflow=False,
         )[0]
         ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
         token_type_ids = self.tokenizer.create_token_type_ids_from_sequences(first, second)
@@ -216,7 +213,7 @@ class MaskFiller:
         """Return the text with a token in the place of each mask."""
         result, *parts = text.split(self.tokenizer.mask_token)
         for candidate, part in zip(candidates, parts, strict=True):
-            if candidate.token.startswith(CONTINUES):
+            if candidate.token.startswith(SUBWORD_PREFIX):
                 result = result.rstrip()
-            result += candidate.token.removeprefix(CONTINUES) + part
+            result += candidate.token.removeprefix(SUBWORD_PREFIX) + part
         return result

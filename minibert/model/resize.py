@@ -94,8 +94,8 @@ def with_new_words(model: Model, pieces: Pieces) -> Model:
         MiniBertError: an id is impossible.
 
     Example:
-        >>> tokenizer, added = put_words(tokenizer, ["covid"])
-        >>> pieces = {w.id: old_tokenizer.convert_tokens_to_ids(w.pieces) for w in added}
+        >>> tokenizer, added = add_words(tokenizer, ["covid"])
+        >>> pieces = {w.id: old_tokenizer.convert_tokens_to_ids(w.tokens) for w in added}
         >>> model = with_new_words(model, pieces)
     """
     _check(pieces, model.config.vocab_size)

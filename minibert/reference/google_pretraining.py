@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 from minibert.data.pretraining.nsp_pairs import IS_NEXT, IS_RANDOM
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.wordpiece import CONTINUES
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 Sentence = Sequence[int]
 Document = Sequence[Sentence]
@@ -206,7 +206,7 @@ def google_masking(
     for position, token in enumerate(tokenizer.convert_ids_to_tokens(input_ids)):
         if token in (tokenizer.cls_token, tokenizer.sep_token):
             continue
-        if whole_word and words and token.startswith(CONTINUES):
+        if whole_word and words and token.startswith(SUBWORD_PREFIX):
             words[-1].append(position)
         else:
             words.append([position])

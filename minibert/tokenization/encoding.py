@@ -27,7 +27,8 @@ class LocatedTokens:
         """The truncated tokens of each text and second text, as from `truncate_batch`."""
         return truncate_batch(encode_with_offsets(self.texts, self.tokenize), self.options)
 
-    def ids(self) -> tuple[list[Pair[int]], Sequence[int]]:
+    @property
+    def ids(self) -> tuple[Sequence[Pair[int]], Sequence[int]]:
         """The same with ids instead of tokens."""
         pairs, samples = self.pairs
         ids = [

@@ -13,8 +13,6 @@ from minibert.files import make_folder, read_json_object, write_json
 from minibert.tokenization.vocab import read_vocabulary, write_vocabulary
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
-TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json", "tokenizer.json", "added_tokens.json")
-
 # The arguments of BertTokenizer that a folder holds, with their types.
 OPTIONS: dict[str, type] = {
     "do_lower_case": bool,

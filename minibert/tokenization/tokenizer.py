@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
+from minibert.files import TOKENIZER_FILES
 from minibert.hub import local_folder
 from minibert.tokenization.call_options import CallOptions, read_texts
 from minibert.tokenization.encoding import BatchEncoding, LocatedTokens
@@ -29,7 +30,6 @@ from minibert.tokenization.padding import pad_columns, pad_encodings, to_tensors
 from minibert.tokenization.rust_encoder import RustEncoder
 from minibert.tokenization.serialization import (
     OPTIONS,
-    TOKENIZER_FILES,
     read_tokenizer,
     write_tokenizer,
 )
@@ -221,7 +221,7 @@ class BertTokenizer(Vocabulary):
             )
         located = LocatedTokens(texts, tokenize, options, vocabulary=self)
         if return_offsets_mapping or is_split_into_words or not split:
-            pairs, samples = located.ids()
+            pairs, samples = located.ids
         else:
             every = [source for pair in texts for source in pair if isinstance(source, str)]
             ids = iter(self._encoder.batch_ids(every))
@@ -294,8 +294,8 @@ class BertTokenizer(Vocabulary):
     ) -> BatchEncoding:
         """Pad the results of earlier calls to one length, as a collate function does.
 
-        `encoded_inputs` are encodings of one text each, or one encoding of a batch. Columns that the
-        tokenizer does not know, such as labels, are kept. Options as in a call.
+        `encoded_inputs` are encodings of one text each, or one encoding of a batch. Labels and
+        other columns that the tokenizer does not know are kept. Options as in a call.
 
         Raises:
             MiniBertError: There are no `input_ids`, an option is unknown, or a column does not

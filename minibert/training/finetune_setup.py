@@ -15,7 +15,7 @@ from minibert.model.config import BertConfig
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
-from minibert.tokenization.vocab import TOO_MUCH_UNKNOWN, unknown_share
+from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
 FEWEST_UPDATES = 300  # from random weights; below that, even the simplest task stays at chance
@@ -69,8 +69,8 @@ def choose_start(
         return start_pretrained(model, labels, examples, seed=seed)
     note = ""
     if not random:
-        unknown = unknown_share(BertTokenizer.from_pretrained(default), [e.text for e in examples])
-        if unknown <= TOO_MUCH_UNKNOWN:
+        unknown = unknown_rate(BertTokenizer.from_pretrained(default), [e.text for e in examples])
+        if unknown <= MAX_UNKNOWN_RATE:
             return start_pretrained(default, labels, examples, seed=seed)
         note = (
             f"{unknown:.0%} of your texts' pieces are unknown to {default}, so nothing pretrained "
@@ -103,8 +103,8 @@ def start_pretrained(
     )
     report = model.load_report
     note = f"start: {name_or_path}, {len(report.loaded) if report else 0} tensors loaded"
-    unknown = unknown_share(tokenizer, [e.text for e in examples])
-    if unknown > TOO_MUCH_UNKNOWN:
+    unknown = unknown_rate(tokenizer, [e.text for e in examples])
+    if unknown > MAX_UNKNOWN_RATE:
         note += (
             f"; {unknown:.0%} of your texts' pieces are unknown to its vocabulary, which is for "
             "another language: give another --model, or --preset tiny for random weights"

@@ -32,7 +32,7 @@ from minibert.data.corpus.documents import Document
 from minibert.data.corpus.sentence_splitter import split_sentences
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.wordpiece import CONTINUES
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 Segmenter = Callable[[str], Iterable[str]]
 
@@ -112,7 +112,7 @@ def _encode_with_word_starts(
         previous = None
         for token, (start, _) in zip(tokenizer.convert_ids_to_tokens(row), offsets, strict=True):
             word_number = word_of_character[start]
-            starts.append(not token.startswith(CONTINUES) and word_number != previous)
+            starts.append(not token.startswith(SUBWORD_PREFIX) and word_number != previous)
             previous = word_number
     return ids, starts
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minibert.tokenization.padding import IGNORE_INDEX
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.wordpiece import CONTINUES
+from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class MaskingVocabulary:
         tokens = tokenizer.convert_ids_to_tokens(range(tokenizer.vocab_size))
         special_ids = set(tokenizer.all_special_ids)
         special = [i in special_ids for i in range(len(tokens))]
-        starts_word = [not token.startswith(CONTINUES) for token in tokens]
+        starts_word = [not token.startswith(SUBWORD_PREFIX) for token in tokens]
         unused = [token.startswith("[unused") for token in tokens]
         words = [i for i in range(len(tokens)) if not special[i] and not unused[i]]
         self.mask_id = tokenizer.mask_token_id

@@ -23,26 +23,23 @@ from conftest import shared
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.fast_encoder import PythonEncoder
 from minibert.tokenization.normalize import NormalizeOptions, split_words
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
 from minibert.tokenization.training.word_counts import (
-    SPECIAL_TOKENS,
-    Split,
     count_words,
-    first_pieces,
-    learnable,
-    spell,
+    first_tokens,
+    learnable_words,
+    split_characters,
 )
 from minibert.tokenization.training.wordpiece_trainer import (
     MergeStep,
     merge_pair,
     merge_steps,
     train_vocabulary,
-    write_vocabulary,
 )
-from minibert.tokenization.wordpiece import WordPiece, read_vocabulary
+from minibert.tokenization.vocab import SPECIAL_TOKENS, read_vocabulary, write_vocabulary
+from minibert.tokenization.wordpiece import WordPiece
 
 # nap 4 times, naps twice, map 3 times.
 NAPS = ["nap naps map", "map, nap!", "Nap naps", "nap map"]
@@ -64,7 +61,7 @@ def test_the_merges_are_those_found_on_paper() -> None:
     # after the first merge: n ##ap 6, m ##ap 3, ##ap ##s 2
     words = count_words(NAPS)
     assert words == {"nap": 4, "naps": 2, "map": 3, ",": 1, "!": 1}
-    assert [str(step) for step in merge_steps(words, first_pieces(words, size=99))] == [
+    assert [str(step) for step in merge_steps(words, first_tokens(words, size=99))] == [
         "##a + ##p -> ##ap (count 9)",
         "n + ##ap -> nap (count 6)",
         "m + ##ap -> map (count 3)",
@@ -85,7 +82,7 @@ def test_the_vocabulary_is_special_tokens_then_the_alphabet_then_the_merges(trai
 def test_likelihood_takes_the_surprising_pair_and_not_the_frequent_one() -> None:
     # t 7, ##h 4, ##e 4, ##o 3, q 2, ##u 2: t ##h 4/28, ##h ##e 4/16, t ##o 3/21, q ##u 2/4
     words = Counter({"the": 4, "to": 3, "qu": 2})
-    pieces = first_pieces(words, size=99)
+    pieces = first_tokens(words, size=99)
     assert next(merge_steps(words, pieces)).merged == "th"
     first = next(merge_steps(words, pieces, score="likelihood"))
     assert first == MergeStep("q", "##u", "qu", count=2, score=0.5)
@@ -95,7 +92,7 @@ def test_likelihood_takes_the_surprising_pair_and_not_the_frequent_one() -> None
 def test_of_equal_pairs_the_one_with_the_older_pieces_is_merged_first() -> None:
     # The alphabet ages in the order of the code points, first "a".."d", then "##a".."##d".
     words = Counter({"cd": 3, "ab": 3, "ad": 3})
-    steps = merge_steps(words, first_pieces(words, size=99))
+    steps = merge_steps(words, first_tokens(words, size=99))
     assert [step.merged for step in steps] == ["ab", "ad", "cd"]
 
 
@@ -107,7 +104,7 @@ def count_anew_after_each_merge(
     words: Counter[str], pieces: list[str], min_frequency: int, score: str
 ) -> Iterable[MergeStep]:
     """`merge_steps` without its bookkeeping: all counts are taken again for each merge."""
-    spelled = {word: spell(word) for word in learnable(words, pieces)}
+    spelled = {word: split_characters(word) for word in learnable_words(words, pieces)}
     age = {piece: index for index, piece in enumerate(pieces)}
     while True:
         singles: Counter[str] = Counter()
@@ -145,7 +142,7 @@ def random_corpus(seed: int) -> list[str]:
 def test_the_bookkeeping_gives_what_counting_anew_gives(score: str) -> None:
     for texts in [*map(random_corpus, range(40)), ENGLISH[:40], CHINESE]:
         words = count_words(texts)
-        pieces = first_pieces(words, size=10_000)
+        pieces = first_tokens(words, size=10_000)
         expected = list(count_anew_after_each_merge(words, pieces, 2, score))
         assert list(merge_steps(words, pieces, score=score)) == expected
 
@@ -153,7 +150,7 @@ def test_the_bookkeeping_gives_what_counting_anew_gives(score: str) -> None:
 def test_a_piece_is_found_only_once() -> None:
     for seed in range(100):
         words = count_words(random_corpus(seed))
-        pieces = first_pieces(words, size=10_000)
+        pieces = first_tokens(words, size=10_000)
         found = [step.merged for step in merge_steps(words, pieces, min_frequency=1)]
         assert len(found) == len(set(found))
 
@@ -298,20 +295,14 @@ def test_words_are_counted_as_the_tokenizer_splits_them() -> None:
     for lower in (True, False):
         options = NormalizeOptions(lower_case=lower, strip_accents=lower)
         expected = Counter(split_words(nasty, options))
-        assert count_words([nasty], do_lower_case=lower) == expected
-        encoder = PythonEncoder(WordPiece({}), options)
-        assert count_words([nasty], do_lower_case=lower, split=fast_split(encoder)) == expected
-
-
-def fast_split(encoder: PythonEncoder) -> Split:
-    return lambda text, _: encoder.words(text)
+        assert count_words([nasty], options) == expected
 
 
 def test_words_are_counted_the_same_when_memory_must_be_freed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = count_words(ENGLISH)
-    monkeypatch.setattr("minibert.tokenization.training.word_counts._CHUNKS_HELD", 3)
+    monkeypatch.setattr("minibert.tokenization.training.word_counts.MAX_CHUNKS_HELD", 3)
     assert count_words(ENGLISH) == expected
 
 
@@ -323,7 +314,7 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
         ([" ", "\n"], {}, "not one word"),
         ("one text", {}, "list of texts"),
         (["one", None], {}, "item 1 .* NoneType"),
-        (NAPS, {"size": 16}, "7 characters make 17 pieces .* give a greater size"),
+        (NAPS, {"size": 16}, "7 characters make 17 tokens .* give a greater size"),
         (NAPS, {"size": 0}, "size is 0; give 1 to 16,777,216"),
         (NAPS, {"size": 2**64}, f"size is {2**64}; give 1 to 16,777,216"),
         (NAPS, {"min_frequency": 0}, "min_frequency is 0"),
@@ -331,7 +322,7 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
         (NAPS, {"unused": 10**12}, f"unused is {10**12}; give 0 to 8,192"),
         (NAPS, {"alphabet_limit": 0}, "alphabet_limit is 0"),
         (NAPS, {"unused": -1}, "unused is -1"),
-        (NAPS, {"special_tokens": ["[UNK]", "[UNK]"]}, "'\\[UNK\\]' is there twice"),
+        (NAPS, {"special_tokens": ["[UNK]", "[UNK]"]}, "'\\[UNK\\]' is given twice"),
         (NAPS, {"special_tokens": ["[UNK]", "a b"]}, "'a b' .* not one word"),
     ],
 )

@@ -18,13 +18,12 @@ from minibert import BertForMaskedLM, BertForPreTraining, BertTokenizer, MiniBer
 from minibert.cli.main import main
 from minibert.model.resize import mean_rows, with_new_words
 from minibert.tokenization.training.add_words import (
-    CutWord,
-    as_new_words,
-    count_pieces,
-    free_places,
+    SplitWord,
+    add_words,
+    find_new_words,
     most_saving,
-    put_words,
-    token_count,
+    split_and_count,
+    unused_ids,
 )
 
 # Places that are not side by side, as in Google's vocabularies.
@@ -54,38 +53,37 @@ def command(*arguments: str) -> int:
 
 
 def test_words_are_counted_with_their_pieces(tokenizer):
-    words = {w.word: w for w in count_pieces(["The cats,", "malt MALT\tcats. 猫猫"], tokenizer)}
-    assert words["malt"] == CutWord("malt", ("m", "##a", "##l", "##t"), 2)
-    assert words["cats"].pieces == ("cat", "##s")
-    assert (words["the"].saved, words["cats"].saved, words["malt"].saved) == (0, 2, 6)
+    words = {w.word: w for w in split_and_count(["The cats,", "malt MALT\tcats. 猫猫"], tokenizer)}
+    assert words["malt"] == SplitWord("malt", ("m", "##a", "##l", "##t"), 2)
+    assert words["cats"].tokens == ("cat", "##s")
+    assert [words[w].tokens_saved for w in ("the", "cats", "malt")] == [0, 2, 6]
     assert words["猫"].count == 2
-    assert token_count(words.values(), tokenizer) == 1 + 2 * 2 + 1 + 2 * 4 + 1 + 2
 
 
 def test_the_words_that_save_most_come_first_and_rare_ones_and_numbers_not_at_all():
     words = [
-        CutWord("often", ("o", "##ften"), 100),
-        CutWord("cut", ("c", "##u", "##t"), 60),
-        CutWord("whole", ("whole",), 1000),
-        CutWord("b", ("x", "##y"), 100),
-        CutWord("rare", ("r", "##a", "##r", "##e"), 4),
-        CutWord("2021", ("20", "##21"), 900),
+        SplitWord("often", ("o", "##ften"), 100),
+        SplitWord("cut", ("c", "##u", "##t"), 60),
+        SplitWord("whole", ("whole",), 1000),
+        SplitWord("b", ("x", "##y"), 100),
+        SplitWord("rare", ("r", "##a", "##r", "##e"), 4),
+        SplitWord("2021", ("20", "##21"), 900),
     ]
     assert [w.word for w in most_saving(words, 9)] == ["cut", "b", "often"]
     assert [w.word for w in most_saving(words, 1)] == ["cut"]
-    assert [w.word for w in most_saving(words, 9, seen_at_least=1)][-1] == "rare"
+    assert [w.word for w in most_saving(words, 9, min_count=1)][-1] == "rare"
 
 
 def test_a_word_takes_the_next_free_place_and_nothing_else_moves(tokenizer):
-    larger, added = put_words(tokenizer, ["malt", "mats"])
+    larger, added = add_words(tokenizer, ["malt", "mats"])
     assert [tokenizer.convert_ids_to_tokens(w.id) for w in added] == ["[unused0]", "[unused1]"]
-    assert [w.pieces for w in added] == [("m", "##a", "##l", "##t"), ("mat", "##s")]
+    assert [w.tokens for w in added] == [("m", "##a", "##l", "##t"), ("mat", "##s")]
     assert larger.tokenize("the malt mats") == ["the", "malt", "mats"]
     assert tokenizer.tokenize("malt") == ["m", "##a", "##l", "##t"]
     before, after = tokenizer.get_vocab(), larger.get_vocab()
     assert all(after[piece] == before[piece] for piece in before.keys() & after.keys())
     assert sorted(after.values()) == sorted(before.values())
-    assert len(free_places(larger)) == 1
+    assert len(unused_ids(larger)) == 1
 
 
 def test_the_options_of_the_tokenizer_are_kept(tokenizer):
@@ -97,15 +95,15 @@ def test_the_options_of_the_tokenizer_are_kept(tokenizer):
         model_max_length=9,
         mask_token="[unused2]",
     )
-    larger, _ = put_words(cased, ["Mat"])
+    larger, _ = add_words(cased, ["Mat"])
     assert larger.tokenize("Mat mat") == ["Mat", "mat"]
     assert (larger.options, larger.backend) == (cased.options, "rust")
 
 
 def test_words_are_taken_as_the_tokenizer_will_look_them_up(tokenizer):
-    assert as_new_words(["Málts", "the", "malts", "狼"], tokenizer) == ["malts", "狼"]
+    assert find_new_words(["Málts", "the", "malts", "狼"], tokenizer) == ["malts", "狼"]
     cased = BertTokenizer(tokenizer.get_vocab(), do_lower_case=False)
-    assert as_new_words(["Malts", "malts"], cased) == ["Malts", "malts"]
+    assert find_new_words(["Malts", "malts"], cased) == ["Malts", "malts"]
 
 
 @pytest.mark.parametrize(
@@ -121,14 +119,14 @@ def test_words_are_taken_as_the_tokenizer_will_look_them_up(tokenizer):
 )
 def test_what_the_tokenizer_would_never_look_up_is_refused(tokenizer, word, message):
     with pytest.raises(MiniBertError, match=message):
-        put_words(tokenizer, [word])
+        add_words(tokenizer, [word])
 
 
 def test_more_words_than_places_are_refused_or_appended(tokenizer):
     words = ["malt", "mats", "catmat", "catos", "matos"]
-    with pytest.raises(MiniBertError, match=r"new words: 5, free places \(.*\) for them: 3"):
-        put_words(tokenizer, words)
-    larger, added = put_words(tokenizer, words, append=True)
+    with pytest.raises(MiniBertError, match=r"5 new words, but only 3 \[unusedN\] tokens"):
+        add_words(tokenizer, words)
+    larger, added = add_words(tokenizer, words, append=True)
     assert [w.id for w in added[3:]] == [len(FREE), len(FREE) + 1]
     assert len(larger) == len(FREE) + 2
     assert larger.tokenize(" ".join(words)) == words
@@ -214,9 +212,7 @@ def test_a_vocabulary_without_free_places_can_grow(tmp_path, capsys):
     (tmp_path / "words.txt").write_text("cats\nmats\n", encoding="utf-8")
     line = [str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(tmp_path / "out")]
     assert command(*line) == 2
-    assert (
-        "new words: 2, free places ([unusedN]) for them: 0; give fewer" in capsys.readouterr().err
-    )
+    assert "2 new words, but only 0 [unusedN] tokens to replace" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert command(*line, "--append") == 0
     grown = BertForMaskedLM.from_pretrained(tmp_path / "out", quiet=True)

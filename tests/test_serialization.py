@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from minibert.errors import MiniBertError
-from minibert.tokenization import serialization as saved
+from minibert.tokenization.serialization import OPTIONS
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.vocab import TokenTable
+from minibert.tokenization.vocab import Vocabulary
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] [ ] the dog ##s run ##ning cafe 我 爱 sep mask".split()
 TOY = {piece: index for index, piece in enumerate(PIECES)}
@@ -80,11 +80,11 @@ def test_every_option_comes_back_as_it_was_saved(tmp_path):
 def test_no_argument_of_the_tokenizer_is_forgotten_in_the_list_of_options():
     arguments = {
         name
-        for function in (BertTokenizer.__init__, TokenTable.__init__)
+        for function in (BertTokenizer.__init__, Vocabulary.__init__)
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    assert saved.OPTIONS.keys() == arguments - {"backend"} | {"do_lower_case"}
+    assert OPTIONS.keys() == arguments - {"backend"} | {"do_lower_case"}
 
 
 def test_a_folder_of_others_never_makes_special_tokens_of_text(tmp_path):
@@ -249,18 +249,18 @@ def test_a_folder_that_holds_no_bert_tokenizer_is_refused(tmp_path, files, messa
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"tokenizer_class": ["x"]}, r"tokenizer_class is \['x'\], not a text"),
-        ({"model_max_length": "512"}, "model_max_length is '512', not a whole number"),
-        ({"model_max_length": True}, "model_max_length is True, not a whole number"),
-        ({"max_characters_per_word": "x"}, "max_characters_per_word is 'x', not a whole number"),
+        ({"tokenizer_class": ["x"]}, r"tokenizer_class is \['x'\], not a string"),
+        ({"model_max_length": "512"}, "model_max_length is '512', not an integer"),
+        ({"model_max_length": True}, "model_max_length is True, not an integer"),
+        ({"max_characters_per_word": "x"}, "max_characters_per_word is 'x', not an integer"),
         ({"do_lower_case": "yes"}, "do_lower_case is 'yes', not true or false"),
         ({"strip_accents": 1}, "strip_accents is 1, not true or false"),
-        ({"unk_token": ["x"]}, r"unk_token is \['x'\], not a text"),
-        ({"unk_token": {"content": 5}}, "unk_token is 5, not a text"),
+        ({"unk_token": ["x"]}, r"unk_token is \['x'\], not a string"),
+        ({"unk_token": {"content": 5}}, "unk_token is 5, not a string"),
         ({"minibert_split_special_tokens": 0}, "split_special_tokens is 0, not true or false"),
         ({"added_tokens_decoder": ["x"]}, r"added_tokens_decoder is \['x'\], not an object"),
-        ({"added_tokens_decoder": {"5": 5}}, "added_tokens_decoder is 5, not a text"),
-        ({"padding_side": ["x" * 9999]}, r"padding_side is \['x+, not a text"),
+        ({"added_tokens_decoder": {"5": 5}}, "added_tokens_decoder is 5, not a string"),
+        ({"padding_side": ["x" * 9999]}, r"padding_side is \['x+, not a string"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_named_with_its_file_and_field(tmp_path, config, message):
@@ -271,14 +271,17 @@ def test_a_value_of_the_wrong_type_is_named_with_its_file_and_field(tmp_path, co
     ("changes", "message"),
     [
         ({"model": {"vocab": ["x"]}}, r"vocab is \['x'\], not an object"),
-        ({"model": {"vocab": {"the": "0"}}}, "vocab 'the' is '0', not a whole number"),
-        ({"model": {"unk_token": 1}}, "unk_token is 1, not a text"),
-        ({"model": {"max_input_chars_per_word": "x"}}, "max_input_chars_per_word is 'x', not a wh"),
+        ({"model": {"vocab": {"the": "0"}}}, "vocab 'the' is '0', not an integer"),
+        ({"model": {"unk_token": 1}}, "unk_token is 1, not a string"),
+        (
+            {"model": {"max_input_chars_per_word": "x"}},
+            "max_input_chars_per_word is 'x', not a",
+        ),
         ({"normalizer": [1]}, r"normalizer is \[1\], not an object"),
         ({"added_tokens": ["a"]}, "added_tokens is 'a', not an object"),
         ({"added_tokens": {"a": 1}}, r"added_tokens is \{'a': 1\}, not a list"),
-        ({"added_tokens": [{"id": 1}]}, "added_tokens, content is None, not a text"),
-        ({"added_tokens": [{"id": 1, "content": ["a"]}]}, r".* content is \['a'\], not a text"),
+        ({"added_tokens": [{"id": 1}]}, "added_tokens, content is None, not a string"),
+        ({"added_tokens": [{"id": 1, "content": ["a"]}]}, r".* content is \['a'\], not a string"),
     ],
 )
 def test_a_damaged_tokenizer_json_is_named_with_its_field(tmp_path, changes, message):
