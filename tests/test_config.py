@@ -139,7 +139,9 @@ def test_an_impossible_value_is_refused_by_name_with_what_is_possible(name, valu
 
 
 def test_a_width_that_the_heads_cannot_share_is_refused():
-    with pytest.raises(MiniBertError, match=r"hidden_size 10 .* num_attention_heads 4"):
+    with pytest.raises(
+        MiniBertError, match=r"hidden_size is 10; .* a multiple of num_attention_heads, 4"
+    ):
         BertConfig(hidden_size=10, num_attention_heads=4)
 
 
@@ -180,7 +182,7 @@ def test_a_config_cannot_be_changed_behind_the_models_back():
 
 
 def test_a_change_is_checked_like_a_new_config():
-    with pytest.raises(MiniBertError, match="hidden_size 770"):
+    with pytest.raises(MiniBertError, match="hidden_size is 770"):
         BertConfig().with_changes(hidden_size=770)
 
 

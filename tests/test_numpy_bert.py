@@ -44,8 +44,10 @@ def test_softmax_does_not_overflow_and_its_logarithm_does_not_vanish() -> None:
 
 
 def test_layer_norm_gives_mean_0_and_variance_1() -> None:
-    np.testing.assert_allclose(layer_norm(np.array([1.0, 3.0])), [-1, 1])
-    np.testing.assert_allclose(layer_norm(np.array([[5.0, 5.0], [0.0, -8.0]])), [[0, 0], [1, -1]])
+    plain = {"norm.weight": np.ones(2), "norm.bias": np.zeros(2)}
+    np.testing.assert_allclose(layer_norm(plain, "norm", np.array([1.0, 3.0])), [-1, 1])
+    two = layer_norm(plain, "norm", np.array([[5.0, 5.0], [0.0, -8.0]]))
+    np.testing.assert_allclose(two, [[0, 0], [1, -1]])
 
 
 def test_a_linear_layer_is_weighted_sums_and_a_constant() -> None:
@@ -145,7 +147,8 @@ def test_a_layer_that_learned_nothing_only_rescales() -> None:
         weights[f"bert.encoder.layer.0.{name}.weight"] = np.ones(WIDTH)
     hidden = np.array([[1.0, 3.0, 1.0, 3.0], [0.0, 0.0, 2.0, -2.0]])
     found, probabilities = encoder_layer(weights, CONFIG, 0, hidden)
-    np.testing.assert_allclose(found, layer_norm(hidden), atol=1e-11)
+    expected = layer_norm(weights, "bert.encoder.layer.0.output_LayerNorm", hidden)
+    np.testing.assert_allclose(found, expected, atol=1e-11)
     np.testing.assert_allclose(probabilities, np.full((2, 2, 2), 0.5))
 
 
@@ -274,7 +277,12 @@ def test_every_step_agrees_with_googles_own_program(row: int) -> None:
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [("gelu", "gelu"), ("gelu_tanh", "gelu_new"), ("gelu_pytorch_tanh", "gelu_new")],
+    [
+        ("gelu", "gelu"),
+        ("gelu_tanh", "gelu_new"),
+        ("gelu_pytorch_tanh", "gelu_new"),
+        ("relu", "relu"),
+    ],
 )
 def test_every_step_agrees_with_transformers(ours: str, theirs: str) -> None:
     """Also in a padded batch there: what has no padding needs no mask."""

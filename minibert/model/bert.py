@@ -102,7 +102,7 @@ class BertModel(PretrainedModel):
         """
         if attention_mask is not None:
             attention_mask = attention_mask.bool()[:, None, None, :]  # (B, S) -> (B, 1, 1, S)
-        attend = choose_attention(self.attention, output_attentions=output_attentions)
+        attend = choose_attention(self._attention, output_attentions=output_attentions)
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)  # (B, S) -> (B, S, E)
         keep_all = output_hidden_states or output_attentions
         inputs = (hidden, attention_mask, attend)

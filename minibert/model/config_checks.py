@@ -4,7 +4,7 @@ Also the fields of other people's files: which say that it is another model, and
 """
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minibert.errors import MiniBertError
@@ -19,6 +19,7 @@ COUNTS = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
     *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
 )
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 # What `hidden_act` may be in a file -> what it is here. "gelu" is x * Phi(x), as in transformers
 # and in Google's first release; "gelu_tanh" is the approximation in Google's present code. They
 # differ by up to 4.7e-4.
@@ -54,41 +55,37 @@ def checked(config: "BertConfig") -> dict[str, Any]:
     Raises:
         MiniBertError: a value is impossible, or two values contradict each other.
     """
-    for name in COUNTS:
-        value = getattr(config, name)
-        if not _is_integer(value) or not 1 <= value <= LARGEST_COUNT:
-            raise MiniBertError(
-                f"{name} is {value!r}; it must be a whole number from 1 to {LARGEST_COUNT:,}."
-            )
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-        value = getattr(config, name)
-        not_given = name == "classifier_dropout" and value is None
-        if not not_given and (not _is_number(value) or not 0 <= value < 1):
-            raise MiniBertError(f"{name} is {value!r}; it must be at least 0 and below 1.")
-    for name in ("initializer_range", "layer_norm_eps"):
-        value = getattr(config, name)
-        if not _is_number(value) or not 0 < value <= 1:
-            raise MiniBertError(f"{name} is {value!r}; it must be above 0 and at most 1.")
-    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATION_NAMES:
-        known = ", ".join(sorted(set(ACTIVATION_NAMES.values())))
-        raise MiniBertError(f"hidden_act is {config.hidden_act!r}; minibert knows {known}.")
-    if config.hidden_size % config.num_attention_heads:
-        raise MiniBertError(
-            f"hidden_size {config.hidden_size} cannot be divided equally among "
-            f"num_attention_heads {config.num_attention_heads}; choose a multiple."
-        )
-    if not _is_integer(config.pad_token_id) or not 0 <= config.pad_token_id < config.vocab_size:
-        raise MiniBertError(
-            f"pad_token_id is {config.pad_token_id!r}; it must be an id of the vocabulary, "
-            f"0 to {config.vocab_size - 1}."
-        )
-    if config.problem_type not in (None, *PROBLEM_TYPES):
-        raise MiniBertError(
-            f"problem_type is {config.problem_type!r}; choose one of {', '.join(PROBLEM_TYPES)}."
-        )
+    for name, fits, rule in _rules(config):
+        if not fits:
+            raise MiniBertError(f"{name} is {getattr(config, name)!r}; it must be {rule}.")
     count, id2label, label2id = settle_labels(config.num_labels, config.id2label, config.label2id)
     labels = {"num_labels": count, "id2label": id2label, "label2id": label2id}
     return labels | {"hidden_act": ACTIVATION_NAMES[config.hidden_act]}
+
+
+def _rules(config: "BertConfig") -> Iterator[tuple[str, bool, str]]:
+    """Yield each field, whether its value is possible, and what it must be."""
+    for name in COUNTS:
+        value = getattr(config, name)
+        fits = type(value) is int and 1 <= value <= LARGEST_COUNT
+        yield name, fits, f"a whole number from 1 to {LARGEST_COUNT:,}"
+    heads, words = config.num_attention_heads, config.vocab_size
+    fits = config.hidden_size % heads == 0
+    yield "hidden_size", fits, f"a multiple of num_attention_heads, {heads}"
+    fits = type(config.pad_token_id) is int and 0 <= config.pad_token_id < words
+    yield "pad_token_id", fits, f"an id of the vocabulary, 0 to {words - 1}"
+    for name in (*DROPOUTS, "initializer_range", "layer_norm_eps"):
+        value = getattr(config, name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name not in DROPOUTS:
+            yield name, number and 0 < value <= 1, "above 0 and at most 1"
+        elif name != "classifier_dropout" or value is not None:
+            yield name, number and 0 <= value < 1, "at least 0 and below 1"
+    act = config.hidden_act
+    known = ", ".join(sorted(set(ACTIVATION_NAMES.values())))
+    yield "hidden_act", isinstance(act, str) and act in ACTIVATION_NAMES, f"one of {known}"
+    fits = config.problem_type in (None, *PROBLEM_TYPES)
+    yield "problem_type", fits, f"one of {', '.join(PROBLEM_TYPES)}"
 
 
 def settle_labels(
@@ -109,7 +106,7 @@ def settle_labels(
         raise MiniBertError("label2id does not say the same as id2label; leave one of them out.")
     names = names if names is not None else inverse
     count = num_labels if num_labels is not None else 2 if names is None else len(names)
-    if not _is_integer(count) or not 1 <= count <= MOST_LABELS:
+    if type(count) is not int or not 1 <= count <= MOST_LABELS:
         raise MiniBertError(
             f"num_labels is {count!r}; it must be a whole number from 1 to {MOST_LABELS:,}."
         )
@@ -172,11 +169,3 @@ def _names_by_id(field: str, mapping: Any) -> dict[int, str] | None:
     if len(named) < len(mapping):
         raise MiniBertError(f"{field} names an id twice: {str(mapping)[:200]}.")
     return named
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
 """The losses, each as a sum and a count.
 
 A label of -100 is no label: it adds nothing to the sum and nothing to the count. Sums are taken in
-float32 at least, whatever the precision of the logits.
+float32 at least, since bfloat16 with its three digits cannot add up a thousand losses.
 """
 
 from collections.abc import Mapping
@@ -50,16 +50,16 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
     logits, labels = logits.flatten(0, -2), labels.flatten().long()  # (N, C), (N,)
     # On a GPU, compiled, or for few classes, PyTorch's function is fast.
     if logits.is_cpu and logits.shape[1] >= 1000 and not torch.compiler.is_compiling():
-        total = chunked_cross_entropy(logits, labels)
+        total, _ = ChunkedCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]
     else:
-        precise = _float32_at_least(logits)
-        total = F.cross_entropy(precise, labels, ignore_index=IGNORE_INDEX, reduction="sum")
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        total = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum")
     return LossTerm(total, (labels != IGNORE_INDEX).sum())
 
 
 def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
     """Return (prediction - target)^2, summed over all entries."""
-    predictions = _float32_at_least(predictions)
+    predictions = predictions.to(torch.promote_types(predictions.dtype, torch.float32))
     targets = targets.view_as(predictions).to(predictions.dtype)  # for one output (B,) -> (B, 1)
     total = F.mse_loss(predictions, targets, reduction="sum")
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
@@ -67,7 +67,7 @@ def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> LossTerm:
     """Return -log sigmoid(±logit), summed over all entries: each class is a question of its own."""
-    logits = _float32_at_least(logits)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     total = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="sum")
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
 
@@ -82,12 +82,12 @@ def problem_type(config: BertConfig, labels: Tensor) -> str:
     return SINGLE_LABEL if whole else MULTI_LABEL
 
 
-def classification_loss(config: BertConfig, logits: Tensor, labels: Tensor) -> LossTerm:
-    """Return the loss of a sequence classifier for the problem that `problem_type` names."""
-    problem = problem_type(config, labels)
-    if problem == SINGLE_LABEL:
-        return cross_entropy(logits, labels)
-    return (squared_error if problem == REGRESSION else binary_cross_entropy)(logits, labels)
+# The loss of a sequence classifier.
+CLASSIFICATION_LOSSES = {
+    SINGLE_LABEL: cross_entropy,
+    MULTI_LABEL: binary_cross_entropy,
+    REGRESSION: squared_error,
+}
 
 
 def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
@@ -106,8 +106,8 @@ def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
     return counts
 
 
-def chunked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the sum that `F.cross_entropy` gives for a whole vocabulary, in less time on a CPU.
+class ChunkedCrossEntropy(torch.autograd.Function):
+    """The sum that `F.cross_entropy` gives for a whole vocabulary, in less time on a CPU.
 
         loss = log(sum(exp(logits))) - logits[label]
         gradient = softmax(logits) - (1 at the label)
@@ -115,21 +115,19 @@ def chunked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     For 600 words and V 30,522, `F.cross_entropy` writes four tables of 73 MB. Here a few rows at a
     time go all the way while they are in the cache, and only the gradient is written: on one core
     half of the time in bfloat16, three quarters in float32.
-
-    Args:
-        logits: (N, V).
-        labels: (N,), int64, each a class or -100.
     """
-    total: Tensor = _ChunkedCrossEntropy.apply(logits, labels)[0]  # type: ignore[no-untyped-call]
-    return total
 
-
-class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, and log(sum(exp(logits))) of each row (N,) for the gradient."""
+        """Return the loss, and log(sum(exp(logits))) of each row (N,) for the gradient.
+
+        Args:
+            logits: (N, V).
+            labels: (N,), int64, each a class or -100.
+        """
         precise = torch.promote_types(logits.dtype, torch.float32)
-        chunks = torch.split(logits, _chunk_rows(logits))
+        rows = max(1, ENTRIES_AT_ONCE // logits.shape[1])
+        chunks = torch.split(logits, rows)
         log_sums = torch.cat([chunk.to(precise).logsumexp(dim=1) for chunk in chunks])
         labelled = labels != IGNORE_INDEX
         of_labels = logits.gather(1, labels.where(labelled, 0)[:, None])[:, 0]  # (N, V) -> (N,)
@@ -137,6 +135,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep what the gradient needs."""
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(*inputs, output[1])
 
@@ -146,25 +145,17 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         logits, labels, log_sums = ctx.saved_tensors
         labelled = labels != IGNORE_INDEX
         label = labels.where(labelled, 0)[:, None]  # (N,) -> (N, 1)
-        factors = torch.where(labelled, factor, 0)[:, None]
+        factors = torch.where(labelled, factor, 0)[:, None]  # (N,) -> (N, 1)
         if torch.is_grad_enabled():  # for a derivative of this derivative, in plain operations
             softmax = logits.to(log_sums.dtype).softmax(dim=1)
             softmax = softmax.scatter_add(1, label, -torch.ones_like(softmax[:, :1]))
             return (softmax * factors).to(logits.dtype), None
         gradient = torch.empty_like(logits)
+        rows = max(1, ENTRIES_AT_ONCE // logits.shape[1])
         tables = (gradient, logits, log_sums[:, None], label, factors)
-        chunks = (torch.split(table, _chunk_rows(logits)) for table in tables)
+        chunks = (torch.split(table, rows) for table in tables)
         for out, of_logits, log_sum, of_label, of_factor in zip(*chunks, strict=True):
             softmax = (of_logits - log_sum).exp_()  # in float32, whatever the logits are
             softmax.scatter_add_(1, of_label, softmax.new_full(of_label.shape, -1.0))
             out.copy_(softmax.mul_(of_factor))
         return gradient, None
-
-
-def _chunk_rows(logits: Tensor) -> int:
-    return max(1, ENTRIES_AT_ONCE // logits.shape[1])
-
-
-def _float32_at_least(logits: Tensor) -> Tensor:
-    # bfloat16 has three significant digits: too few to sum a thousand losses in.
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

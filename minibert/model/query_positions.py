@@ -73,7 +73,7 @@ def encode_at(
 
 def encode_first(bert: "BertModel", input_ids: Tensor, **inputs: Any) -> "BertModelOutput":
     """Stands for `bert(input_ids, **inputs)` where only `pooler_output` is read."""
-    first = torch.zeros(1, 1, dtype=torch.long, device=bert.device)  # the position of [CLS]
+    first = input_ids.new_zeros((1, 1), dtype=torch.long)  # the position of [CLS]
     output: BertModelOutput = bert(input_ids, query_positions=first, **inputs)
     return output
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minibert.model.bert import BertModel, EncoderInputs
 from minibert.model.config import BertConfig
-from minibert.model.losses import classification_loss, cross_entropy
+from minibert.model.losses import CLASSIFICATION_LOSSES, cross_entropy, problem_type
 from minibert.model.outputs import QuestionAnsweringOutput, TaskOutput
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.query_positions import encode_first
@@ -54,7 +54,9 @@ class BertForSequenceClassification(PretrainedModel):
         """
         encoded = encode_first(self.bert, input_ids, **inputs)
         logits = self.classifier(self.dropout(encoded.pooler_output))  # (B, E) -> (B, num_labels)
-        loss = None if labels is None else classification_loss(self.config, logits, labels)
+        loss = None
+        if labels is not None:
+            loss = CLASSIFICATION_LOSSES[problem_type(self.config, labels)](logits, labels)
         return TaskOutput(
             logits=logits,
             hidden_states=encoded.hidden_states,
