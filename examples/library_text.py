@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from minibert.cli.shared import Parser, check_output, run
-from minibert.data.builtin.library_corpus import write_library_text
+from minibert.data.builtin.library_docs import write_library_text
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 
 from minibert.cli.shared import Parser, choose_output, resume_command, run
-from minibert.data.builtin.library_corpus import build_library_corpus
+from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import (

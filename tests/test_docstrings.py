@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from minibert.data.builtin.prose import (
+from minibert.data.builtin.docstrings import (
     LIBRARIES,
     docstrings,
     library_folder,
@@ -80,7 +80,7 @@ def test_a_missing_library_is_named():
 
 def test_finding_the_libraries_imports_none_of_them():
     code = (
-        "import sys; from minibert.data.builtin import prose as d; "
+        "import sys; from minibert.data.builtin import docstrings as d; "
         "[d.library_folder(x).name and d.library_version(x) for x in d.LIBRARIES]; "
         "sys.exit(sum(x in sys.modules for x in ('torch', 'numpy', 'matplotlib')))"
     )

@@ -1,5 +1,5 @@
-"""What you can rely on: the embedded data are balanced, deterministic and free of give-aways; no
-sentence, near copy or docstring is on two sides of a split; the cache can only help, never harm.
+"""What you can rely on: the built-in data are balanced, deterministic and free of give-aways; no
+sentence, near duplicate or docstring is in two splits; the cache can only help, never harm.
 """
 
 import re
@@ -12,7 +12,7 @@ import pytest
 from minibert.data.builtin import library_docs
 from minibert.data.builtin.library_docs import (
     default_cache,
-    distinct,
+    drop_near_duplicates,
     library_documents,
     library_paragraphs,
     library_sentences,
@@ -53,7 +53,7 @@ def toy(monkeypatch):
 
 
 def made_up(library, n, place):
-    """A sentence with four words of its own, so that none is a near copy of another."""
+    """A sentence with four words of its own, so that none is a near duplicate of another."""
     own = [place + library[::-1] + letter + chr(ord("a") + n) for letter in "wxyz"]
     return "The {} of the {} is for {} and {}.".format(*own)
 
@@ -80,13 +80,13 @@ def test_all_of_them_read_as_sentences_and_none_names_a_library(splits):
         assert not [example.text for example in examples if names.search(example.text)]
 
 
-def test_no_sentence_is_a_near_copy_of_another(splits):
+def test_no_sentence_is_a_near_duplicate_of_another(splits):
     texts = [example.text for examples in splits.values() for example in examples]
     assert len({normalize_text(text) for text in texts}) == len(texts)
-    assert len(distinct(texts)) == len(texts)
+    assert len(drop_near_duplicates(texts)) == len(texts)
 
 
-def test_no_docstring_is_on_two_sides_of_a_split(splits):
+def test_no_docstring_is_in_two_splits(splits):
     places = [{example.where for example in examples} for examples in splits.values()]
     train, dev, test = places
     assert not train & dev
@@ -144,7 +144,7 @@ def test_the_smallest_library_sets_the_size_of_all_classes(toy):
 
 
 def test_too_few_sentences_are_refused(toy):
-    with pytest.raises(MiniBertError, match="4 sentences a class are too few"):
+    with pytest.raises(MiniBertError, match="4 sentences per class are too few"):
         library_sentences(per_class=4, cache=None)
 
 

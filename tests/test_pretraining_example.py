@@ -14,7 +14,7 @@ import torch
 from small_models import small_batch, small_model
 
 from minibert import MiniBertError
-from minibert.data.builtin import library_corpus
+from minibert.data.builtin import library_docs
 from minibert.data.corpus.build import build_corpus
 from minibert.data.labelled.examples import Example
 from minibert.evaluation.pretraining import evaluate_pretraining
@@ -89,15 +89,15 @@ def library_text(monkeypatch: pytest.MonkeyPatch) -> str:
         assert [example.text for example in without] == ["D.", "T."]
         return [["One. Two.", "Three."], ["Four."]]
 
-    monkeypatch.setattr(library_corpus, "library_sentences", lambda: task)
-    monkeypatch.setattr(library_corpus, "library_paragraphs", paragraphs)
+    monkeypatch.setattr(library_docs, "library_sentences", lambda: task)
+    monkeypatch.setattr(library_docs, "library_paragraphs", paragraphs)
     return "One. Two.\nThree.\n\nFour.\n"
 
 
 def test_the_text_of_the_libraries_has_a_paragraph_a_line(tmp_path: Path, library_text: str):
-    assert library_corpus.write_library_text(tmp_path / "docs.txt") == 2
+    assert library_docs.write_library_text(tmp_path / "docs.txt") == 2
     assert (tmp_path / "docs.txt").read_bytes() == library_text.encode()
-    report = library_corpus.build_library_corpus(tmp_path / "corpus", vocabulary_size=40)
+    report = library_docs.build_library_corpus(tmp_path / "corpus", vocabulary_size=40)
     assert (report.documents, report.sentences) == (2, 4)
 
 

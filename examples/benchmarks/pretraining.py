@@ -21,7 +21,7 @@ from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.cli.shared import Parser, run, whole_number
-from minibert.data.builtin.library_corpus import build_library_corpus
+from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.batches import PretrainingBatches

@@ -1,132 +1,22 @@
-"""The documentation strings of an installed library, read from its source files without running it.
+"""Extract the prose of a documentation string: paragraphs, and sentences that read as such.
 
-A library is found, never imported: `importlib.util.find_spec` for a top-level name only looks. Its
-files are parsed (`ast`), and two kinds of strings are documentation: the first statement of a
-module, class or function, and the strings in calls of `add_docstr` and `add_newdoc`, with which
-torch and numpy document what is written in C.
+Documentation mixes prose with code, tables, lists of parameters and reStructuredText. Paragraphs
+keep the prose. Sentences keep what could stand in a letter: a capital letter, 6 to 40 words, nearly
+all of them plain words, a full stop, and no code between.
 
-Left out are tests, packages of others, and folders whose name begins with `_`, which are not meant
-for readers (but for `numpy/_core`, where numpy's documentation lives).
+These are rules of thumb for English, made by looking at what they accept. They miss many good
+sentences and accept a few bad ones.
 """
 
-import ast
-import inspect
-import os
 import re
-import sys
-import sysconfig
-import warnings
 from collections.abc import Iterator
-from importlib import metadata, util
-from pathlib import Path
-
-from minibert.errors import MiniBertError
-
-LIBRARIES = ("matplotlib", "numpy", "python", "torch")
-"""The libraries that every installation of minibert has; "python" is the standard library."""
-
-_TESTS = frozenset({"test", "tests", "testing"})
-_OTHERS = frozenset(
-    {"site-packages", "dist-packages", "ensurepip", "lib2to3", "idlelib", "distutils"}
-)
-_KEPT = frozenset(["_core"])  # numpy's own documentation is in numpy/_core
-_ADDS_DOCUMENTATION = ("add_docstr", "add_newdoc")
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def library_folder(library: str) -> Path:
-    """Where the source files of a library are.
-
-    Raises:
-        MiniBertError: the library is not installed.
-    """
-    if library == "python":
-        return Path(sysconfig.get_path("stdlib"))
-    spec = util.find_spec(library)
-    if spec is None or spec.origin is None:
-        raise MiniBertError(f"{library} is not installed; install it: pip install {library}")
-    return Path(spec.origin).parent
-
-
-def library_version(library: str) -> str:
-    """The version of a library, without importing it."""
-    if library == "python":
-        return ".".join(map(str, sys.version_info[:3]))
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return str(library_folder(library))  # no version is told: its place must do
-
-
-def source_files(folder: Path) -> list[Path]:
-    """The .py files below `folder` that document it to readers, in a stable order."""
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        # Changed in place, so that what is left out is not walked through.
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in _TESTS | _OTHERS and (name in _KEPT or not name.startswith("_"))
-        )
-        found += [Path(place, name) for name in sorted(names) if name.endswith(".py")]
-    return found
-
-
-def docstrings(source: bytes) -> Iterator[tuple[int, str]]:
-    """The documentation in the text of one Python file: (line, string without its indentation).
-
-    A file that this Python cannot parse has none.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # other people's invalid escapes are not our user's
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return
-    for node in _statements(tree):
-        if isinstance(node, _DOCUMENTED):
-            text = ast.get_docstring(node)
-            if text:
-                yield node.body[0].lineno, text
-        elif isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
-            if not _name(node.value.func).startswith(_ADDS_DOCUMENTATION):
-                continue
-            for part in ast.walk(node.value):
-                if isinstance(part, ast.Constant) and "\n" in str(part.value):
-                    yield part.lineno, inspect.cleandoc(str(part.value))
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all statements below it, in order; `ast.walk` would visit each expression too."""
-    yield node
-    for field in ("body", "handlers", "orelse", "finalbody"):
-        for statement in getattr(node, field, ()):
-            if isinstance(statement, ast.stmt | ast.excepthandler):
-                yield from _statements(statement)
-
-
-def _name(function: ast.expr) -> str:
-    """`_add_docstr` and `torch._C._add_docstr` -> `add_docstr`."""
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return str(name).lstrip("_")
-
-
-# A documentation string -> paragraphs of prose -> sentences that read as sentences.
-#
-# Documentation is prose mixed with code, tables, lists of parameters and reStructuredText. The
-# paragraphs keep what is prose; the sentences keep what a person could have written in a letter: a
-# capital letter, 6 to 40 words, nearly all of them plain words, a full stop, and no code between.
-#
-# Rules of thumb, made by looking at what they let through: they lose many good sentences and let a
-# few bad ones pass. They know English only.
-
 
 SHORTEST, LONGEST = 6, 40  # words
-LONGEST_PARAGRAPH = 10_000  # characters; _MARKUP may take a time that grows with their square
-PLAIN_SHARE = 0.9  # of the words of a sentence must be plain words, without digits and signs
-PLAIN_SHARE_OF_PARAGRAPH = 0.7  # `code` and numbers are part of prose, formulas are not
+LONGEST_PARAGRAPH = 10_000  # characters; the time of _MARKUP can grow with their square
+PLAIN_SHARE = 0.9  # of the words of a sentence: no digits, no signs
+PLAIN_SHARE_OF_PARAGRAPH = 0.7  # prose has `code` and numbers, but no formulas
 
-# What a line of a docstring can be when it is not prose.
+# Lines that are not prose.
 _UNDERLINE = re.compile(r"([-=~^\"'*#+])\1{2,}$")
 _SECTION = re.compile(r"[A-Z]\w*( \w+)?:$")  # Args:
 _NUMPY_ITEM = re.compile(r"[\w*., ]+ : ")  # x : array_like
@@ -151,10 +41,10 @@ _SENTENCE_END = re.compile(
 )
 _SHAPE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'\"()./%-]*[a-z0-9)\"']\.")
 _CODE = re.compile(r"\.[A-Za-z]|[.!?] |\.\.|[a-z][A-Z]|\(\)|\w\(|::|--|//|,,|\b[b-zB-HJ-Z]\b")
-_HALF = re.compile(r"(If|When)\b[^,]*$")  # of an entry "Raises: ValueError: If it is empty."
+_FRAGMENT = re.compile(r"(If|When)\b[^,]*$")  # of an entry "Raises: ValueError: If it is empty."
 _PLAIN_WORD = re.compile(r"[\"'(]*[A-Za-z]+(?:[-'/][A-Za-z]+)*[\"'),;:.]*")
 _ABBREVIATIONS = re.compile(r"\be\.g\.|\bi\.e\.|\betc\.|\bvs\.|\bcf\.")
-_LITTLE_WORD = re.compile(
+_FUNCTION_WORD = re.compile(
     r"\b(an?|and|are|as|at|be|by|can|do|for|from|has|if|in|is|it|not|of|on|or|that|the|this|to|was"
     r"|when|which|will|with|you)\b",
     re.IGNORECASE,
@@ -162,7 +52,7 @@ _LITTLE_WORD = re.compile(
 
 
 def paragraphs(docstring: str) -> list[str]:
-    r"""The prose of a docstring, one string a paragraph, without markup.
+    r"""Return the paragraphs of prose of a docstring, without markup.
 
     Example:
         >>> paragraphs("Sum\n---\n\n>>> sum(x)\n3\n\nIt is as :func:`~m.fast` as ``exact``.")
@@ -182,7 +72,7 @@ def paragraphs(docstring: str) -> list[str]:
 
 
 def sentences(paragraph: str) -> list[str]:
-    """The parts of a paragraph that read as sentences.
+    """Return the parts of a paragraph that read as sentences.
 
     Example:
         >>> sentences("See also: x. The end of the file is always the last line.")
@@ -192,7 +82,7 @@ def sentences(paragraph: str) -> list[str]:
 
 
 def reads_as_sentence(text: str) -> bool:
-    """Whether `text` is an English sentence of 6 to 40 words, without code and signs."""
+    """Return whether a text is an English sentence of 6 to 40 words, without code and signs."""
     if not _SHAPE.fullmatch(text):
         return False
     bare = _ABBREVIATIONS.sub("", text)
@@ -200,9 +90,9 @@ def reads_as_sentence(text: str) -> bool:
     return (
         SHORTEST <= len(words) <= LONGEST
         and _plain(words) >= PLAIN_SHARE * len(words)
-        and len(_LITTLE_WORD.findall(text)) >= 2
+        and len(_FUNCTION_WORD.findall(text)) >= 2
         and not _CODE.search(bare)
-        and not _HALF.match(text)
+        and not _FRAGMENT.match(text)
         and text.count("(") == text.count(")")
         and text.count('"') % 2 == 0
     )
@@ -213,15 +103,15 @@ def _plain(words: list[str]) -> int:
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
-    """Cut a docstring into runs of lines that belong together, and leave out what is no prose.
+    """Yield the lines of each paragraph and each list item of a docstring.
 
-    A run ends at a blank line and where the indentation changes; only the second line of a list
-    item may stand deeper than its first. Doctests, literal blocks (after `::`), directives and
-    headings are left out, bodies included.
+    A block ends at a blank line and where the indentation changes; only the second line of a list
+    item may be indented further than its first. Doctests, literal blocks (after `::`), directives
+    and headings are skipped, with their bodies.
     """
     block: list[str] = []
     indent, item, doctest = 0, False, False
-    literal: int | None = None  # lines deeper than this belong to code or a directive
+    literal: int | None = None  # lines indented further belong to code or a directive
     for line in [*lines, ""]:
         text = line.strip()
         depth = len(line) - len(line.lstrip())
@@ -232,7 +122,7 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
         if text and not doctest and literal is None and continues and not _UNDERLINE.match(text):
             block.append(text)
             continue
-        # Anything else ends the block.
+        # Every other line ends the block.
         if block and block[-1].endswith("::"):
             block[-1] = block[-1][:-1]
             literal = indent
