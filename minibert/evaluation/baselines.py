@@ -20,10 +20,9 @@ from minibert.data.labelled.examples import Example
 from minibert.data.labelled.splits import TaskData
 from minibert.evaluation.metrics import classification_metrics
 from minibert.problem_types import SINGLE_LABEL
-from minibert.tokenization.normalize import CHINESE_RANGES
+from minibert.tokenization.fast_encoder import CHINESE
 
-_CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CHINESE_RANGES)
-_WORD = re.compile(rf"[{_CHINESE}]+|[^\W{_CHINESE}]+")
+_WORD = re.compile(rf"[{CHINESE}]+|[^\W{CHINESE}]+")
 
 
 def baseline_accuracies(task: TaskData) -> dict[str, dict[str, float]]:
@@ -127,7 +126,7 @@ def words(example: Example) -> list[str]:
         return [f"{side}:{word}" for side, text in sides for word in words(Example(text))]
     found: list[str] = []
     for run in _WORD.findall(example.text.lower()):
-        if re.match(rf"[{_CHINESE}]", run):
+        if re.match(f"[{CHINESE}]", run):
             # Chinese has no spaces, and most of its words are one or two characters long.
             found += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
         else:
