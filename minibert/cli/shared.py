@@ -58,7 +58,8 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
     """The type of an argument: a whole number of a range.
 
     Example:
-        >>> parser.add_argument("--rounds", type=whole_number(1))
+        >>> whole_number(1)("3")  # as in add_argument("--rounds", type=whole_number(1))
+        3
     """
 
     def number(text: str) -> int:

@@ -186,7 +186,9 @@ class PretrainedModel(nn.Module):
             MiniBertError: something is missing, damaged, or does not fit.
 
         Example:
-            >>> model = BertForSequenceClassification.from_pretrained("weights/tiny", num_labels=4)
+            >>> bert = BertModel.from_pretrained("weights/tiny", quiet=True)
+            >>> bert.num_parameters()
+            1527680
         """
         checkpoint = read_folder(weights_folder(name_or_path))
         config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)

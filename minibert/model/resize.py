@@ -94,9 +94,10 @@ def with_new_words(model: Model, pieces: Pieces) -> Model:
         MiniBertError: an id is impossible.
 
     Example:
-        >>> tokenizer, added = add_words(tokenizer, ["covid"])
-        >>> pieces = {w.id: old_tokenizer.convert_tokens_to_ids(w.tokens) for w in added}
-        >>> model = with_new_words(model, pieces)
+        >>> from minibert import BertConfig, BertModel
+        >>> bert = BertModel(BertConfig.tiny(vocab_size=100))
+        >>> with_new_words(bert, {100: [7, 8]}).config.vocab_size
+        101
     """
     _check(pieces, model.config.vocab_size)
     larger = resize(model, vocab_size=max([model.config.vocab_size, *(i + 1 for i in pieces)]))

@@ -64,9 +64,9 @@ class BertTokenizer(Vocabulary):
             backend.
 
     Example:
-        >>> tokenizer = BertTokenizer("vocab.txt")
-        >>> tokenizer("Hello, my dog", "is cute").input_ids
-        [101, 7592, 1010, 2026, 3899, 102, 2003, 10140, 102]
+        >>> tokenizer = BertTokenizer.from_pretrained("weights/tiny")
+        >>> tokenizer("Hello, my dog").tokens()
+        ['[CLS]', 'hell', '##o', ',', 'my', 'dog', '[SEP]']
     """
 
     model_input_names = ("input_ids", "token_type_ids", "attention_mask")

@@ -116,11 +116,6 @@ def read_tensors(prefix: Path) -> dict[str, npt.NDArray[Any]]:
     Raises:
         MiniBertError: a file is missing or damaged, or the checkpoint holds what minibert does not
             read (text, slices, big-endian numbers).
-
-    Example:
-        >>> tensors = read_tensors(find_checkpoint(Path("uncased_L-12_H-768_A-12")))
-        >>> tensors["bert/pooler/dense/kernel"].shape
-        (768, 768)
     """
     index = read_index(prefix)
     entries = {

@@ -60,7 +60,7 @@ def split_and_count(texts: Iterable[str], tokenizer: BertTokenizer) -> list[Spli
     Example:
         >>> words = split_and_count(["Covid, covid and flu"], tokenizer)
         >>> words[0]
-        SplitWord(word='covid', tokens=('co', '##vid'), count=2)
+        SplitWord(word='covid', tokens=('co', '##vi', '##d'), count=2)
     """
     counts = count_words(texts, tokenizer.normalization)
     split = tokenizer.wordpiece.split
