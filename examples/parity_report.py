@@ -68,13 +68,13 @@ def google_rows(folder: Path) -> Iterator[tuple[str, ...]]:
 def hugging_face_rows() -> Iterator[tuple[str, ...]]:
     """For each class and attention, the largest difference in each precision."""
     yield ("class", "attention", *(f"{str(d)[6:]} ({limit})" for d, limit in TOLERANCES.items()))
-    for head, attention in product(hugging_face.HEADS, hugging_face.ATTENTION):
+    for head, attention in product(hugging_face.ANSWERS, hugging_face.ATTENTION):
         cells = []
         for dtype, limit in TOLERANCES.items():
             found = []
             for sizes, padding in product(hugging_face.SIZES, ("none", "some")):
                 models = hugging_face.both(head, sizes, attention, dtype)
-                batch = hugging_face.batch_for(head, models[0], padding)
+                batch = hugging_face.batch_for(head, padding)
                 found += differences(head, *models, *batch)
             cells.append(cell(torch.cat(found), limit, head))
         yield (head, attention, *cells)
@@ -92,7 +92,7 @@ def differences(head: str, ours, theirs, *batch: dict) -> list[Tensor]:
 def results(head: str, model, inputs: dict, targets: dict) -> tuple[list, dict[str, Tensor]]:
     """All that a model gives for a batch, and its gradients."""
     outputs = model(**inputs, output_hidden_states=True)
-    found = [*(outputs[name] for name in hugging_face.HEADS[head]), *outputs.hidden_states]
+    found = [*(outputs[name] for name in hugging_face.ANSWERS[head]), *outputs.hidden_states]
     names, weights = zip(*model.named_parameters(), strict=True)
     if weights[0].dtype == torch.bfloat16:
         return found, {}

@@ -83,8 +83,8 @@ def test_a_softmax_over_two_tokens_can_be_done_by_hand(kind):
 def test_padding_is_left_out_of_the_mean(kind):
     keys = rows([1, 2], [1, 2], [1, 2])
     values = rows([3, 0], [6, 0], [1000, 1000])
-    real = torch.tensor([True, True, False])[None, None, None]
-    context, _ = ATTENTIONS[kind](draw(1, 1, 3, 2), keys, values, real, dropout=0.0)
+    attention_mask = torch.tensor([True, True, False])[None, None, None]
+    context, _ = ATTENTIONS[kind](draw(1, 1, 3, 2), keys, values, attention_mask, dropout=0.0)
     torch.testing.assert_close(context, rows([4.5, 0], [4.5, 0], [4.5, 0]))
 
 
@@ -92,14 +92,14 @@ def test_padding_is_left_out_of_the_mean(kind):
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("mask", MASKS)
 def test_eager_and_fused_agree_in_value_and_gradient(mask, dtype, device):
-    real = inner_mask(mask, device)
+    attention_mask = inner_mask(mask, device)
     results = []
     for attend in (eager_attention, fused_attention):
         # three tensors (B 2, H 3, S 5, D 8)
         inputs = [
             draw(2, 3, 5, 8, seed=seed).to(device, dtype).requires_grad_() for seed in range(3)
         ]
-        context, _ = attend(*inputs, real, dropout=0.0)
+        context, _ = attend(*inputs, attention_mask, dropout=0.0)
         (context * draw(2, 3, 5, 8, seed=3).to(device, dtype)).sum().backward()
         results.append([context, *(tensor.grad for tensor in inputs)])
     tolerance = TOLERANCES[dtype]
@@ -118,13 +118,13 @@ def test_eager_and_fused_agree_in_value_and_gradient(mask, dtype, device):
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_of_nothing_but_padding_receives_0_and_never_nan(kind, dtype, device):
-    real = inner_mask("one text of nothing but padding", device)
+    attention_mask = inner_mask("one text of nothing but padding", device)
     # Scores in the thousands, so that a softmax over them is all 0 and 1.
     query, key, value = (
         (scale * draw(2, 3, 5, 8, seed=seed)).to(device, dtype).requires_grad_()
         for seed, scale in enumerate((30, 30, 1))
     )
-    context, _ = ATTENTIONS[kind](query, key, value, real, dropout=0.0)
+    context, _ = ATTENTIONS[kind](query, key, value, attention_mask, dropout=0.0)
     context.square().sum().backward()
     assert (context[1] == 0).all()
     assert (context[0] != 0).any()
@@ -160,7 +160,7 @@ def test_whole_models_agree_whatever_the_mask(mask, dtype):
 @pytest.mark.parametrize("mask", MASKS)
 def test_probabilities_sum_to_1_over_real_tokens_and_are_exactly_0_on_padding(mask):
     given = MASKS[mask]
-    real = torch.ones(2, 5).bool() if given is None else torch.tensor(given).bool()
+    attention_mask = torch.ones(2, 5).bool() if given is None else torch.tensor(given).bool()
     model = small_model("BertModel")
     outputs = model(
         **small_batch("BertModel", rows=2, tokens=5),
@@ -171,9 +171,9 @@ def test_probabilities_sum_to_1_over_real_tokens_and_are_exactly_0_on_padding(ma
     for probabilities in outputs.attentions:
         assert probabilities.shape == (2, 4, 5, 5)  # (B, H, S, S)
         sums = probabilities.sum(dim=-1)
-        expected = real.any(dim=-1).double()[:, None, None].expand_as(sums)
+        expected = attention_mask.any(dim=-1).double()[:, None, None].expand_as(sums)
         torch.testing.assert_close(sums, expected, atol=1e-12, rtol=0)
-        padded = ~real[:, None, None, :].expand_as(probabilities)
+        padded = ~attention_mask[:, None, None, :].expand_as(probabilities)
         assert (probabilities[padded] == 0).all()
         assert (probabilities[~padded] > 0).all()
 
@@ -297,20 +297,20 @@ def test_neither_attention_changes_its_inputs():
     for attend, mask in itertools.product((eager_attention, fused_attention), MASKS):
         inputs = [draw(2, 1, 5, 2, seed=seed) for seed in range(3)]
         copies = [tensor.clone() for tensor in inputs]
-        real = inner_mask(mask)
-        attend(*inputs, real, dropout=0.0)
+        attention_mask = inner_mask(mask)
+        attend(*inputs, attention_mask, dropout=0.0)
         assert all(map(torch.equal, inputs, copies))
-        assert real is None or torch.equal(real, inner_mask(mask))
+        assert attention_mask is None or torch.equal(attention_mask, inner_mask(mask))
 
 
 def test_bfloat16_training_on_a_cpu_has_the_gradients_of_float32_within_its_rounding():
     torch.manual_seed(0)
-    real = torch.tensor([True] * 5 + [False] * 2).view(1, 1, 1, 7)
+    attention_mask = torch.tensor([True] * 5 + [False] * 2).view(1, 1, 1, 7)
 
     def gradients(dtype: torch.dtype) -> list[torch.Tensor]:
         parts = [x.detach().to(dtype).requires_grad_() for x in exact]
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            context, _ = fused_attention(*parts, real, dropout=0.0)
+            context, _ = fused_attention(*parts, attention_mask, dropout=0.0)
         assert context.dtype == dtype
         context.float().square().sum().backward()
         return [part.grad.float() for part in parts]

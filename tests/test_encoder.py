@@ -65,10 +65,10 @@ def test_a_layer_adds_and_then_normalises_twice():
         variance = ((vectors - mean) ** 2).mean(dim=-1, keepdim=True)
         return (vectors - mean) / (variance + 1e-12).sqrt() * norm.weight + norm.bias
 
-    gathered, _ = layer.attention(hidden, None, eager_attention)
-    middle = normalise(hidden + gathered, layer.attention_LayerNorm)
-    thought = layer.output(F.gelu(layer.intermediate(middle)))
-    expected = normalise(middle + thought, layer.output_LayerNorm)
+    attended, _ = layer.attention(hidden, None, eager_attention)
+    middle = normalise(hidden + attended, layer.attention_LayerNorm)
+    transformed = layer.output(F.gelu(layer.intermediate(middle)))
+    expected = normalise(middle + transformed, layer.output_LayerNorm)
     torch.testing.assert_close(layer(hidden, None, eager_attention)[0], expected)
 
 

@@ -105,8 +105,8 @@ def test_the_masked_word_head_by_hand():
     model, batch = small_model("BertForMaskedLM"), small_batch("BertForMaskedLM")
     head, table = model.masked_lm, model.bert.embeddings.word_embeddings.weight
     hidden = encoded(model, batch).last_hidden_state
-    bent = F.gelu(hidden @ head.dense.weight.T + head.dense.bias)
-    normal = F.layer_norm(bent, (16,), head.LayerNorm.weight, head.LayerNorm.bias, eps=1e-12)
+    activated = F.gelu(hidden @ head.dense.weight.T + head.dense.bias)
+    normal = F.layer_norm(activated, (16,), head.LayerNorm.weight, head.LayerNorm.bias, eps=1e-12)
     torch.testing.assert_close(model(**batch).logits, normal @ table.T + head.bias)
 
 

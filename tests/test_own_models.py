@@ -10,7 +10,13 @@ from safetensors.torch import load_file
 from small_models import small_batch, small_config, small_labels
 from torch import nn
 
-from minibert import BertConfig, BertForPreTraining, BertModel, MiniBertError
+from minibert import (
+    BertConfig,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    BertModel,
+    MiniBertError,
+)
 from minibert.model.losses import cross_entropy
 from minibert.model.outputs import TaskOutput
 from minibert.model.pretrained import PretrainedModel
@@ -40,6 +46,24 @@ class Tagger(PretrainedModel):
 class LongerTagger(Tagger):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, labels=5)
+
+
+class Spam(BertForSequenceClassification):
+    """As in tutorials: only a config, and a layer more."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.more = nn.Linear(config.hidden_size, config.hidden_size)
+
+
+def test_a_subclass_of_a_head_is_made_from_a_config_alone(tmp_path):
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    model = Spam.from_pretrained(tmp_path, attention="eager", quiet=True)
+    assert model.attention == "eager" and "more.weight" in model.load_report.new
+    batch = small_batch("BertForSequenceClassification")
+    assert model(**batch, labels=torch.tensor([0, 1, 2, -100])).loss > 0
+    with pytest.raises(MiniBertError, match="is 3, but num_labels allows 0 to 2"):
+        model(**batch, labels=torch.tensor([0, 1, 3, 0]))
 
 
 def test_what_a_model_of_your_own_has_beside_the_bert_is_saved_and_loaded(tmp_path):

@@ -246,7 +246,7 @@ def test_the_report_measures_the_same_and_finds_nothing_beyond_the_tolerance(fol
         "both losses before an update",
         "every weight after 12 updates",
     ]
-    monkeypatch.setattr(report.hugging_face, "HEADS", {"BertModel": ("pooler_output",)})
+    monkeypatch.setattr(report.hugging_face, "ANSWERS", {"BertModel": ("pooler_output",)})
     assert len(list(report.hugging_face_rows())) == 1 + 2
     with pytest.raises(MiniBertError, match=r"layer 1 differs by nan"):
         report.cell(torch.tensor([0.0, torch.nan]), 1.0, "layer 1")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import ANSWERS, HEADS, small_batch, small_labels
 from torch import Tensor
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -19,16 +20,6 @@ transformers = pytest.importorskip("transformers")
 import minibert  # noqa: E402
 from minibert.checkpoints.name_map import from_hugging_face, to_hugging_face  # noqa: E402
 
-HEADS = {
-    "BertModel": ("last_hidden_state", "pooler_output"),
-    "BertForPreTraining": ("prediction_logits", "seq_relationship_logits"),
-    "BertForMaskedLM": ("logits",),
-    "BertForNextSentencePrediction": ("logits",),
-    "BertForSequenceClassification": ("logits",),
-    "BertForTokenClassification": ("logits",),
-    "BertForQuestionAnswering": ("start_logits", "end_logits"),
-    "BertForMultipleChoice": ("logits",),
-}
 # transformers' name for the same kind of attention
 ATTENTION = {"eager": "eager", "fused": "sdpa"}
 PADDING = ("none", "some", "a row of nothing but padding")
@@ -73,38 +64,14 @@ def both(head: str, sizes: dict, attention: str, dtype: torch.dtype, *, dropout:
     return ours, theirs
 
 
-def batch_for(head: str, ours: minibert.BertModel, padding: str) -> tuple[dict, dict]:
+def batch_for(head: str, padding: str) -> tuple[dict, dict]:
     """Inputs of 4 x 11 tokens and the labels that the head takes."""
-    generator = torch.Generator().manual_seed(1)
-
-    def draw(limit: int, *shape: int) -> Tensor:
-        return torch.randint(0, limit, shape, generator=generator)
-
-    shape = (4, 3, 11) if head == "BertForMultipleChoice" else (4, 11)
-    inputs = {
-        "input_ids": draw(ours.config.vocab_size, *shape),
-        "token_type_ids": draw(ours.config.type_vocab_size, *shape),
-    }
+    inputs, labels = small_batch(head, tokens=11), small_labels(head, tokens=11)
     if padding != "none":
         lengths = torch.tensor([11, 7, 3, 1 if padding == "some" else 0])
-        mask = (torch.arange(11) < lengths[:, None]).long()
-        if head == "BertForMultipleChoice":
-            mask = mask[:, None, :].expand(shape).contiguous()
-        inputs["attention_mask"] = mask
-    if head in ("BertForMaskedLM", "BertForPreTraining"):
-        labels = draw(60, 4, 11).masked_fill(draw(100, 4, 11) > 30, -100)
-        targets = {"labels": labels}
-        if head == "BertForPreTraining":
-            targets["next_sentence_label"] = draw(2, 4)
-    elif head == "BertForTokenClassification":
-        targets = {"labels": draw(3, 4, 11).masked_fill(draw(100, 4, 11) > 60, -100)}
-    elif head == "BertForQuestionAnswering":
-        targets = {"start_positions": draw(11, 4), "end_positions": draw(11, 4)}
-    elif head == "BertModel":
-        targets = {}
-    else:
-        targets = {"labels": draw(2 if "Next" in head else 3, 4)}
-    return inputs, targets
+        mask = (torch.arange(11) < lengths.view(-1, *[1] * (inputs["input_ids"].dim() - 1))).long()
+        inputs["attention_mask"] = mask.expand_as(inputs["input_ids"]).contiguous()
+    return inputs, labels
 
 
 def loss_of(head: str, outputs, mask: Tensor | None) -> Tensor:
@@ -120,7 +87,7 @@ def loss_of(head: str, outputs, mask: Tensor | None) -> Tensor:
 def assert_same_outputs(head: str, inputs: dict, ours, theirs, tolerance: float) -> None:
     call = {"output_hidden_states": True}
     mine, other = ours(**inputs, **call), theirs(**inputs, **call)
-    for name in HEADS[head]:
+    for name in ANSWERS[head]:
         torch.testing.assert_close(mine[name], other[name], atol=tolerance, rtol=tolerance)
     assert len(mine.hidden_states) == len(other.hidden_states)
     for layer, (a, b) in enumerate(zip(mine.hidden_states, other.hidden_states, strict=True)):
@@ -155,7 +122,7 @@ def assert_same_gradients(head: str, inputs: dict, targets: dict, ours, theirs, 
 
 @pytest.mark.parametrize("padding", PADDING)
 @pytest.mark.parametrize("attention", ATTENTION)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_float64_outputs_losses_and_gradients_agree_to_1e10(head, attention, padding):
     # In a row of nothing but padding ours attends to nothing with both attentions, as "sdpa" does;
     # the "eager" of transformers takes an average over padding, and is left out of this case.
@@ -163,27 +130,27 @@ def test_float64_outputs_losses_and_gradients_agree_to_1e10(head, attention, pad
     for sizes in SIZES:
         ours, theirs = both(head, sizes, peer, torch.float64)
         ours.attention = attention
-        inputs, targets = batch_for(head, ours, padding)
+        inputs, targets = batch_for(head, padding)
         assert_same_outputs(head, inputs, ours, theirs, 1e-10)
         assert_same_gradients(head, inputs, targets, ours, theirs, 1e-10)
 
 
 @pytest.mark.parametrize("padding", PADDING[:2])
 @pytest.mark.parametrize("attention", ATTENTION)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_float32_outputs_losses_and_gradients_agree_to_1e5(head, attention, padding):
     ours, theirs = both(head, SIZES[0], attention, torch.float32)
-    inputs, targets = batch_for(head, ours, padding)
+    inputs, targets = batch_for(head, padding)
     assert_same_outputs(head, inputs, ours, theirs, 1e-5)
     assert_same_gradients(head, inputs, targets, ours, theirs, 1e-5)
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_bfloat16_outputs_agree_within_its_rounding(head, attention):
     # bfloat16 keeps 8 bits: one rounding is 0.4 %, and a few layers of them add up.
     ours, theirs = both(head, SIZES[0], attention, torch.bfloat16)
-    inputs, _ = batch_for(head, ours, "some")
+    inputs, _ = batch_for(head, "some")
     assert_same_outputs(head, inputs, ours, theirs, 4e-2)
 
 
@@ -191,7 +158,7 @@ def test_bfloat16_outputs_agree_within_its_rounding(head, attention):
 def test_attention_probabilities_agree(padding):
     for sizes in SIZES:
         ours, theirs = both("BertModel", sizes, "eager", torch.float64)
-        inputs, _ = batch_for("BertModel", ours, padding)
+        inputs, _ = batch_for("BertModel", padding)
         mine = ours(**inputs, output_attentions=True).attentions
         other = theirs(**inputs, output_attentions=True).attentions
         assert len(mine) == len(other) == sizes["num_hidden_layers"]
@@ -199,10 +166,10 @@ def test_attention_probabilities_agree(padding):
             torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("head", [head for head in HEADS if head != "BertModel"])
+@pytest.mark.parametrize("head", HEADS)
 def test_twenty_training_steps_follow_the_same_losses_to_1e9(head):
     ours, theirs = both(head, SIZES[0], "fused", torch.float64)
-    inputs, targets = batch_for(head, ours, "some")
+    inputs, targets = batch_for(head, "some")
     losses = []
     for model in (ours, theirs):
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
@@ -227,13 +194,13 @@ def test_regression_and_multi_label_losses_agree(problem, num_labels):
     head = "BertForSequenceClassification"
     sizes = {**SIZES[0], "num_labels": num_labels, "problem_type": problem}
     ours, theirs = both(head, sizes, "fused", torch.float64)
-    inputs, _ = batch_for(head, ours, "some")
+    inputs, _ = batch_for(head, "some")
     shape = (4,) if num_labels == 1 else (4, num_labels)
     labels = torch.rand(shape, dtype=torch.float64).round(decimals=0 if "label" in problem else 3)
     assert_same_gradients(head, inputs, {"labels": labels}, ours, theirs, 1e-10)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_what_we_save_transformers_loads_bit_for_bit_and_without_a_warning(
     head: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
@@ -250,12 +217,12 @@ def test_what_we_save_transformers_loads_bit_for_bit_and_without_a_warning(
     bare = "" if head != "BertModel" else "bert."
     for name, tensor in to_hugging_face(named, layers).items():
         assert torch.equal(their_state[name.removeprefix(bare)], tensor), name
-    inputs, _ = batch_for(head, ours, "some")
-    for name in HEADS[head]:
+    inputs, _ = batch_for(head, "some")
+    for name in ANSWERS[head]:
         torch.testing.assert_close(ours(**inputs)[name], theirs.eval()(**inputs)[name])
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_what_transformers_saves_we_load_bit_for_bit(head: str, tmp_path: Path):
     _, theirs = both(head, SIZES[2], "fused", torch.float32)
     theirs.save_pretrained(tmp_path)
@@ -290,7 +257,7 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", ANSWERS)
 def test_groups_by_name_hold_as_many_numbers_as_in_transformers(head, group):
     models = both(head, SIZES[2], "fused", torch.float32)
     ours, theirs = (

@@ -1,4 +1,4 @@
-"""What all models share: initialization, loading and saving weights, and a report of what happened.
+"""What all models share: initialization, loading and saving, and a report of what was loaded.
 
 `from_pretrained` first builds a model without memory (on PyTorch's "meta" device); each parameter
 is then taken from the file or initialized. A class of your own may have more than a BERT, an LSTM
@@ -157,7 +157,7 @@ class PretrainedModel(nn.Module):
         return next(self.parameters()).device
 
     def num_parameters(self) -> int:
-        """Return how many numbers the model learns."""
+        """Return how many numbers the parameters hold."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @classmethod

@@ -72,7 +72,7 @@ def encode_at(
 
 
 def encode_first(bert: "BertModel", input_ids: Tensor, **inputs: Any) -> "BertModelOutput":
-    """Stands for `bert(input_ids, **inputs)` where only `pooler_output` is read."""
+    """Encode for a head that reads only `pooler_output`; stands for `bert(input_ids, **inputs)`."""
     first = input_ids.new_zeros((1, 1), dtype=torch.long)  # the position of [CLS]
     output: BertModelOutput = bert(input_ids, query_positions=first, **inputs)
     return output
@@ -81,7 +81,7 @@ def encode_first(bert: "BertModel", input_ids: Tensor, **inputs: Any) -> "BertMo
 def score_masked_positions(
     model: "BertForMaskedLM | BertForPreTraining", input_ids: Tensor, labels: Tensor, **inputs: Any
 ) -> tuple["BertModelOutput", Tensor, LossTerm]:
-    """Stands for `score` in `pretraining_heads.py` where only the loss is wanted.
+    """Score only the labelled positions; stands for `score` in `pretraining_heads.py`.
 
     Returns:
         The encoder's output; the logits (N, V) of the N labelled positions, in reading order; and
