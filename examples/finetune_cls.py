@@ -1,4 +1,4 @@
-"""Fine-tune BERT to classify texts or pairs: from labelled files, or with the data at hand.
+"""Fine-tune BERT to classify texts or pairs of texts: the built-in data, or labelled files.
 
 python examples/finetune_cls.py                                  # and the same from random weights
 python examples/finetune_cls.py --train train.tsv --dev dev.tsv --model bert-base-uncased
@@ -15,6 +15,8 @@ from minibert.files import bundled
 
 def main(options: argparse.Namespace) -> None:
     # Imported here, because PyTorch takes seconds and --help does not need it.
+    import torch
+
     from minibert import BertForSequenceClassification
     from minibert.data.labelled.batches import describe_lengths
     from minibert.data.labelled.columns import Columns
@@ -23,60 +25,49 @@ def main(options: argparse.Namespace) -> None:
     from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
     from minibert.inference.text_classification import TextClassifier
     from minibert.plots.report import write_report
-    from minibert.training.finetune_setup import choose_start, suggested, without_pretraining
+    from minibert.training.finetune_setup import default_hyperparameters, setup_finetuning
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, choose_device, describe_run
 
     output = choose_output(options.output, Path("runs/finetune_cls"), resume=options.resume)
     device = choose_device(options.device)
 
-    # The data: texts, their labels, and what a model without any understanding scores on them.
+    # Data: labelled texts, and the scores of simple baselines on them.
     columns = Columns(options.text_column, options.pair_column, options.label_column)
     files = (options.train, options.dev, options.test)
     task = read_task(*files, columns=columns, limit=options.limit, seed=options.seed)
     print(task.describe())
     baselines = baseline_accuracies(task)
 
-    # The model and its tokenizer: pretrained, or random with a vocabulary learned from the texts.
-    start = choose_start(
-        task.labels,
-        task.splits["train"],
-        default=bundled("weights/tiny"),
-        model=options.model,
-        preset=options.preset,
-        vocabulary=options.vocab,
-        cased=options.cased,
-        seed=options.seed,
-    )
-    print(start.note)
-    if options.control and not start.pretrained:
-        raise MiniBertError("--control is for a pretrained start, and this one is random already.")
-    model, tokenizer = start.model, start.tokenizer
+    # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
+    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    default = bundled("weights/tiny")
+    setup = setup_finetuning(task.labels, task.splits["train"], default=default, **asked)
+    print(setup.note)
+    if options.compare_random and not setup.pretrained:
+        raise MiniBertError("--compare-random is for pretrained weights; these are random already.")
+    model, tokenizer = setup.model, setup.tokenizer
     max_length = min(options.max_length, model.config.max_position_embeddings)
-    batches = make_batches(
-        task, tokenizer, max_length=max_length, batch_size=options.batch_size, seed=options.seed
-    )
+    sizes = {"max_length": max_length, "batch_size": options.batch_size}
+    batches = make_batches(task, tokenizer, **sizes, seed=options.seed)
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
-    # The training: one loop, in minibert/training/loop.py.
-    chosen = suggested(
-        model.config,
-        pretrained=start.pretrained,
-        updates_an_epoch=len(batches["train"]),
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
+    # Training: the loop is in minibert/training/loop.py.
+    epochs, learning_rate = default_hyperparameters(
+        model.config, pretrained=setup.pretrained, updates_per_epoch=len(batches["train"])
     )
     settings = TrainingSettings(
-        epochs=chosen.epochs,
-        learning_rate=chosen.learning_rate,
-        accumulation=options.accumulation,
+        epochs=epochs if options.epochs is None else options.epochs,
+        learning_rate=learning_rate if options.learning_rate is None else options.learning_rate,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
         precision=options.precision,
-        save_every=options.save_every,
+        save_steps=options.save_steps,
         seed=options.seed,
     )
     print(describe_run(model, settings, device))
+    fingerprint = {name: batches[name].fingerprint() for name in ("train", "dev")}
 
-    def fine_tune(model: BertForSequenceClassification, folder: Path) -> None:
+    def finetune(model: BertForSequenceClassification, folder: Path) -> None:
         train(
             model,
             batches["train"],
@@ -84,24 +75,24 @@ def main(options: argparse.Namespace) -> None:
             folder=folder,
             device=device,
             evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
-            score=METRIC_FOR_BEST_MODEL[task.labels.problem_type],
-            identity={name: batches[name].fingerprint() for name in ("train", "dev")}
-            | {"batch_size": options.batch_size},
+            metric_for_best_model=METRIC_FOR_BEST_MODEL[task.labels.problem_type],
+            fingerprint=fingerprint | {"batch_size": options.batch_size},
             resume=options.resume,
             how_to_resume=resume_command(output),
         )
 
-    fine_tune(model, output / "training")
-    control = None
-    if start.pretrained and (options.control or options.train is None):
+    finetune(model, output / "training")
+    random_model = None
+    if setup.pretrained and (options.compare_random or options.train is None):
         print("the same from random weights:")
-        control = without_pretraining(start, seed=options.seed)
-        fine_tune(control, output / "training-at-random")
+        torch.manual_seed(options.seed)
+        random_model = BertForSequenceClassification(model.config)
+        finetune(random_model, output / "training-at-random")
 
-    # The result: a folder that answers, scores, and pictures of both.
+    # A folder for predictions, with scores and plots.
     TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
     sets = {name: batches[name] for name in baselines}
-    print(write_report(output, model, sets, task.labels, baselines, control=control))
+    print(write_report(output, model, sets, task.labels, baselines, control=random_model))
     pair = ' --pair "and a second one"' if task.pairs else ""
     print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
 
@@ -112,24 +103,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dev", type=Path, metavar="FILE", help="default: a tenth of --train")
     add("--test", type=Path, metavar="FILE")
     for name in ("text", "pair", "label"):
-        add(f"--{name}-column", metavar="NAME", help="default: guessed, and said")
+        add(f"--{name}-column", metavar="NAME", help="default: guessed and printed")
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
-    add("--model", metavar="FOLDER_OR_NAME", help="what to start from; default: weights/tiny")
+    add("--model", metavar="FOLDER_OR_NAME", help="pretrained weights; default: weights/tiny")
     add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")
-    add("--vocab", type=Path, help="vocab.txt of a random start; default: learned")
-    add("--cased", action="store_true", help="keep capitals, in a random start")
-    add("--control", action="store_true", help="also train random weights")
-    add("--epochs", type=int)
-    add("--batch-size", type=int, default=32)
-    add("--accumulation", type=int, default=1, help="batches an update")
-    add("--learning-rate", type=float)
-    add("--max-length", type=int, default=128, help="tokens; longer texts are cut")
+    add("--vocab", type=Path, help="vocab.txt for random weights; default: learned from the texts")
+    add("--cased", action="store_true", help="keep capitals, with random weights")
+    add("--compare-random", action="store_true", help="also train random weights, to compare")
+    add("--epochs", type=int, help="default: by the sizes of model and data")
+    add("--batch-size", type=int, default=32, help="default: 32")
+    add("--gradient-accumulation-steps", type=int, default=1, help="batches per update; default: 1")
+    add("--learning-rate", type=float, help="the peak; default: by the sizes of model and data")
+    add("--max-length", type=int, default=128, help="tokens of a text; default: 128")
     add("--seed", type=whole_number(0, 2**31 - 1), default=0)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--precision", default="auto", help="float32, bfloat16, float16")
-    add("--save-every", type=int, default=200, help="updates between checkpoints")
+    add("--precision", default="auto", help="auto, float32, bfloat16, float16")
+    add("--save-steps", type=int, default=200, help="updates between checkpoints; default: 200")
     add("--output", type=Path, help="default: runs/finetune_cls, or -2, -3, ...")
-    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--resume", action="store_true", help="continue an interrupted run")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,7 @@ from minibert.checkpoints.folder import read_safetensors
 from minibert.cli.shared import resume_command
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.training import distributed
-from minibert.training.distributed import ALONE, Processes, several_processes
-from minibert.training.gradient_accumulation import check_divisible, windows
-from minibert.training.interrupts import StopRequest
-from minibert.training.settings import choose_device
+from minibert.training.distributed import Processes, join_processes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
 
@@ -80,7 +77,7 @@ def trained(folder: Path, job: tuple[int, str]) -> Path:
     """The folder with the trainings of two processes, and with the same ones of one process."""
     assert (folder / "other-1.txt").exists(), job[1]
     task.train_toy(folder, "one-two")
-    task.train_toy(folder, "one-four", accumulation=4)
+    task.train_toy(folder, "one-four", gradient_accumulation_steps=4)
     task.train_toy(folder, "one-float16", overflow_at=6, precision="float16", epochs=1)
     return folder
 
@@ -146,10 +143,10 @@ def test_what_was_started_wrongly_is_said_once_in_a_sentence(trained):
         return [(trained / f"{name}-{rank}.txt").read_text("utf-8") for rank in (0, 1)]
 
     first, second = said("odd")
-    assert "accumulation is 3 batches" in first and "--accumulation 2" in first
+    assert "gradient_accumulation_steps is 3 for 2 processes" in first
     assert second == ""
     first, second = said("other")
-    assert "learning_rate is 0.001 in process 0 and 0.002 in process 1" in first
+    assert "learning_rate is 0.001 in process 0 and 0.002 in 1" in first
     assert second == ""
 
 
@@ -158,7 +155,7 @@ def test_a_killed_process_ends_the_job_with_one_sentence(job):
     assert exit_code != 0
     [sentence] = said_by_workers(stderr)
     assert "after step 17: another process of this job has ended" in sentence
-    assert "What was saved before is kept; to go on: say please" in sentence
+    assert "The checkpoints are intact. To resume: say please" in sentence
 
 
 def test_a_killed_job_goes_on_to_the_same_bits_and_a_signal_ends_it_saved(trained):
@@ -178,7 +175,8 @@ def test_a_killed_job_goes_on_to_the_same_bits_and_a_signal_ends_it_saved(traine
     [sentence] = said_by_workers(stderr)
     [saved] = (trained / "stopped").glob("step-*")
     step = int(saved.name.split("-")[1])
-    assert f"stopped after step {step} of 36, which is saved; to go on: say please" in sentence
+    assert f"stopped after step {step} (0." in sentence
+    assert "of 3 epochs); the run is saved. To resume: say please" in sentence
 
     # One process goes on where two have stopped.
     task.train_toy(trained, "stopped", resume=True)
@@ -203,28 +201,17 @@ def test_an_epoch_can_be_read_in_steps_like_a_range(folder):
             assert same(list(data.epoch(1, start=first, step=step)), whole[first::step])
 
 
-def test_windows_count_what_they_hold():
-    data = classification_batches(22, 4)  # 6 batches
-    found = list(windows(data.epoch(0), 4, ALONE, StopRequest()))
-    assert [list(window.batches) for window in found] == [[0, 1, 2, 3], [0, 1]]
-    assert [window.size for window in found] == [4, 2]
-    assert sum(window.labels["labels"] for window in found) == 22
-    assert sum(window.tokens for window in found) == data.lengths.sum()
-    positions = sum(batch["input_ids"].numel() for batch in data.epoch(0))
-    assert sum(window.positions for window in found) == positions
-
-
 def test_one_process_never_calls_torch_distributed(monkeypatch: pytest.MonkeyPatch, tmp_path):
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(distributed, "dist", None)
-    with several_processes(CPU) as processes:
+    with join_processes(CPU) as processes:
         assert processes == Processes(0, 1)
         assert processes.sum([1.5]) == [1.5]
-        assert processes.once(lambda: "said") == "said"
+        assert processes.on_main(lambda: "said") == "said"
         processes.check_same({"seed": 1})
-        processes.share_([torch.ones(1)])
-        processes.sum_([torch.ones(1)])
+        processes.broadcast_([torch.ones(1)])
+        processes.all_reduce_([torch.ones(1)])
 
 
 def test_nothing_keeps_the_group_when_the_job_is_done():
@@ -244,28 +231,34 @@ assert group() is None
     subprocess.run([sys.executable, "-c", code], env={**os.environ, **alone, **address}, check=True)
 
 
-def test_an_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
-    for name in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    expected = "WORLD_SIZE is 2, but LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"
-    with pytest.raises(MiniBertError, match=expected), several_processes(CPU):
-        pass
-    monkeypatch.setenv("WORLD_SIZE", "two")
-    for name in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "1")
-    with pytest.raises(MiniBertError, match="WORLD_SIZE is 'two'"), several_processes(CPU):
-        pass
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with (
-        pytest.raises(MiniBertError, match="cannot use mps"),
-        several_processes(torch.device("mps")),
-    ):
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"MASTER_PORT": None}, r"MASTER_PORT expected, but not set.*MASTER_PORT=None"),
+        ({"RANK": None}, r"RANK expected, but not set.*RANK=None, WORLD_SIZE=2"),
+        ({"WORLD_SIZE": "two"}, r"invalid literal.*RANK=0, WORLD_SIZE=two.*torchrun, or unset"),
+    ],
+)
+def test_a_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch, changed, words):
+    environment = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in (environment | changed).items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(MiniBertError, match=words), join_processes(CPU):
         pass
 
 
-def test_the_command_to_go_on_with_starts_as_many_processes(monkeypatch: pytest.MonkeyPatch):
+def test_devices_that_several_processes_cannot_use_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    for device, words in (("mps", "cannot use mps"), ("cuda:0", "all processes would use cuda:0")):
+        with pytest.raises(MiniBertError, match=words), join_processes(torch.device(device)):
+            pass
+
+
+def test_the_command_to_resume_starts_as_many_processes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["my task.py", "--seed", "1"])
     for name, value in (("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4"), ("GROUP_WORLD_SIZE", "1")):
         monkeypatch.setenv(name, value)
@@ -279,17 +272,3 @@ def test_the_command_to_go_on_with_starts_as_many_processes(monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", ["my task.py", "--seed", "1"])
     monkeypatch.delenv("WORLD_SIZE")
     assert resume_command(Path("out")) == f"python {rest}"
-
-
-def test_a_window_must_come_out_even():
-    check_divisible(4, Processes(0, 2))
-    with pytest.raises(MiniBertError, match=r"accumulation is 1 batch an update.*--accumulation 2"):
-        check_divisible(1, Processes(0, 2))
-
-
-def test_on_one_machine_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "empty", lambda *_, **__: torch.zeros(1))
-    assert choose_device("cuda") == choose_device("auto") == torch.device("cuda:1")
-    assert choose_device("cpu") == CPU

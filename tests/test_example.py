@@ -173,15 +173,18 @@ BAD_INPUT = {
     "no room for a word": (["--train", "good.tsv", "--max-length", "1"], "max_length 1"),
     "a device that is not there": (["--train", "good.tsv", "--device", "abacus"], "--device cpu"),
     "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
-    "a control of a random start": (
-        ["--control", "--preset", "mini"],
-        "--control is for a pretrained start",
+    "random weights compared with random ones": (
+        ["--train", "good.tsv", "--compare-random", "--cased"],
+        "--compare-random is for pretrained weights",
     ),
-    "a control of a start with capitals": (
-        ["--train", "good.tsv", "--control", "--cased"],
-        "--control is for a pretrained start",
+    "a learning rate of nothing": (
+        ["--train", "good.tsv", "--learning-rate", "0"],
+        "learning_rate is 0.0",
     ),
-    "a corpus for a model": (["--model", "corpus"], "corpus is a corpus, made by minibert prepare"),
+    "a corpus for a model": (
+        ["--train", "good.tsv", "--model", "corpus"],
+        "corpus is a corpus, made by minibert prepare",
+    ),
 }
 
 
@@ -227,11 +230,16 @@ def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_p
     for name in ("one", "two"):
         done = finetune(
             *("--train", train, "--model", tmp_path / "pretrained", "--epochs", 1),
-            *("--max-length", 12, "--output", tmp_path / name),
+            *("--max-length", 12, "--output", tmp_path / name, "--compare-random"),
         )
         assert done.returncode == 0, done.stderr
-        saved.append((tmp_path / name / "model.safetensors").read_bytes())
+        files = ("model.safetensors", "metrics.json")
+        saved.append([(tmp_path / name / file).read_bytes() for file in files])
     assert saved[0] == saved[1]
+    assert "from_random_weights" in json.loads(saved[0][1])
+    logs = (tmp_path / "one" / name / "log.jsonl" for name in ("training", "training-at-random"))
+    pretrained, random = (json.loads(log.read_text("utf-8").splitlines()[0]) for log in logs)
+    assert pretrained["loss"] != random["loss"]
 
 
 def test_a_folder_with_a_model_is_never_written_over(tmp_path: Path):

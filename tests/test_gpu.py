@@ -18,7 +18,7 @@ from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import Interrupted
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.files import read_json_object
-from minibert.training.gradient_accumulation import made_ahead
+from minibert.training.gradient_accumulation import prefetch
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings
 
@@ -72,7 +72,9 @@ def test_training_learns_in_every_precision_what_can_be_learned(tmp_path: Path, 
 
 
 def test_an_update_on_the_gpu_is_the_update_on_the_cpu(tmp_path: Path):
-    settings = TrainingSettings(epochs=2, learning_rate=1e-3, precision="float32", accumulation=2)
+    settings = TrainingSettings(
+        epochs=2, learning_rate=1e-3, precision="float32", gradient_accumulation_steps=2
+    )
     weights = []
     for device in (CPU, GPU):
         model = new_model(dropout=0.0)
@@ -99,7 +101,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, pre
                 self.left -= 1
                 yield batch
 
-    settings = TrainingSettings(epochs=3, learning_rate=1e-3, precision=precision, save_every=2)
+    settings = TrainingSettings(epochs=3, learning_rate=1e-3, precision=precision, save_steps=2)
     whole, parts = new_model(), new_model()
     train(whole, new_batches(), settings, folder=tmp_path / "whole", device=GPU)
     options = {"folder": tmp_path / "parts", "device": GPU}
@@ -134,9 +136,9 @@ def test_what_is_beyond_the_model_is_one_sentence_and_the_gpu_lives_on(
     assert torch.ones(3, device=GPU).sum().item() == 3
 
 
-def test_batches_made_ahead_are_the_same_in_the_same_order():
+def test_batches_prefetch_are_the_same_in_the_same_order():
     data = new_batches()
-    ahead = list(made_ahead(data.epoch(1), GPU))
+    ahead = list(prefetch(data.epoch(1), GPU))
     for made, batch in zip(ahead, data.epoch(1), strict=True):
         assert all(tensor.is_pinned() for tensor in made.values())
         assert all(torch.equal(made[name], batch[name]) for name in batch)

@@ -40,7 +40,7 @@ def command(folder: Path, output: Path) -> list[str]:
         sys.executable,
         str(ROOT / "examples" / "finetune_cls.py"),
         *("--train", str(train), "--dev", str(dev), "--output", str(output)),
-        *("--batch-size", "8", "--epochs", "6", "--save-every", "15", "--device", "cpu"),
+        *("--batch-size", "8", "--epochs", "6", "--save-steps", "15", "--device", "cpu"),
     ]
 
 

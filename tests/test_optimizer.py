@@ -9,7 +9,6 @@ from torch import nn
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.training.optimizer import (
     decay_groups,
-    google_warmup_then_linear,
     make_optimizer,
     set_learning_rate,
     warmup_then_linear,
@@ -104,12 +103,6 @@ def test_the_rate_rises_to_the_top_and_falls_to_nearly_nothing():
 def test_the_rate_is_never_zero_while_there_are_updates_to_make():
     # total // accumulation == 0 is a known way to train with a rate of 0.
     assert warmup_then_linear(1, total=1, warmup=1) == 1.0
-
-
-def test_googles_course_is_that_of_its_code():
-    course = [google_warmup_then_linear(step, total=12, warmup=3) for step in range(1, 13)]
-    assert course[:4] == pytest.approx([1 / 3, 2 / 3, 1 - 3 / 12, 1 - 4 / 12])
-    assert course[-1] == 0
 
 
 def test_setting_the_rate_starts_from_each_groups_own_rate():

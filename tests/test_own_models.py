@@ -157,7 +157,7 @@ def test_a_model_of_your_own_can_be_trained_and_its_training_resumed(tmp_path):
     def trained(folder, epochs, *, resume=False):
         torch.manual_seed(0)
         model = Trained(CONFIG)
-        settings = TrainingSettings(epochs=epochs, learning_rate=1e-2, save_every=2)
+        settings = TrainingSettings(epochs=epochs, learning_rate=1e-2, save_steps=2)
         options = {"folder": folder, "device": torch.device("cpu"), "resume": resume}
         result = train(model, Few(), settings, **options)
         return model, result

@@ -6,6 +6,7 @@ next sentences are told apart where there is something to tell them by, and nowh
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -28,7 +29,11 @@ from minibert.inference.fill_mask import MaskFiller
 from minibert.plots.learning_curve import read_log
 from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
 from minibert.training.loop import train
-from minibert.training.pretrain_setup import going_on_from, new_model_for, usual_learning_rate
+from minibert.training.pretrain_setup import (
+    continue_from,
+    default_learning_rate,
+    new_pretraining_model,
+)
 from minibert.training.settings import TrainingSettings
 
 ENGLISH = (
@@ -106,11 +111,10 @@ def small_config(vocab_size: int, width: int = 32) -> BertConfig:
 
 
 def test_a_new_model_and_all_that_a_run_leaves(minibert, corpus):
-    code, out, err = minibert(
-        "pretrain corpus --output out --epochs 4 --max-length 32 --held-out 0.2"
-    )
+    line = "pretrain corpus --output out --epochs 4 --max-length 32 --held-out 0.2"
+    code, out, err = minibert(line)
     assert code == 0, err
-    assert out.startswith("start: random weights, size tiny\n")
+    assert out.startswith("initial weights: random, preset tiny\n")
     assert "35 documents, " in out
     assert "5 documents are held out" in out
     metrics = json.loads(Path("out/metrics.json").read_text(encoding="utf-8"))
@@ -129,6 +133,10 @@ def test_a_new_model_and_all_that_a_run_leaves(minibert, corpus):
     code, _, err = minibert("pretrain corpus --output out")
     assert (code, err.count("\n")) == (2, 1)
     assert "out holds a run; go on with it (--resume)" in err
+    code, out, err = minibert(f"{line} --resume")
+    assert code == 0, err
+    again = json.loads(Path("out/metrics.json").read_text(encoding="utf-8"))
+    assert again | {"seconds": 0} == metrics | {"seconds": 0}
 
 
 def test_masked_words_only_in_chinese(minibert, tmp_path):
@@ -148,16 +156,11 @@ def test_masked_words_only_in_chinese(minibert, tmp_path):
     assert "run: masking picked was 0.3 and is now 0.2. Resume" in err
 
 
-def test_the_example_takes_the_same_steps(minibert, corpus, monkeypatch, tmp_path):
-    import runpy
-
+def test_the_example_trains_the_same_weights_as_the_command(minibert, corpus, monkeypatch):
     example = Path(__file__).parents[1] / "examples" / "pretrain.py"
     options = "--epochs 1 --max-length 32"
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        [str(example), *"--corpus corpus --output by_example".split(), *options.split()],
-    )
+    line = f"{example} --corpus corpus --output by_example {options}"
+    monkeypatch.setattr(sys, "argv", line.split())
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(example), run_name="__main__")
     assert ended.value.code == 0
@@ -167,9 +170,9 @@ def test_the_example_takes_the_same_steps(minibert, corpus, monkeypatch, tmp_pat
 
 
 BAD = [
-    ("pretrain corpus.txt --output out", "corpus.txt is a file; make a corpus of its text:"),
+    ("pretrain corpus.txt --output out", "corpus.txt is a file; make a corpus:"),
     ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
-    ("pretrain nothing --output out", "there is no folder nothing; make a corpus there:"),
+    ("pretrain nothing --output out", "there is no folder nothing; make a corpus:"),
     ("pretrain model --output out", "model is not a tokenized corpus"),
     ("pretrain corpus --output out --model corpus", "corpus is a corpus, made by minibert prep"),
     ("pretrain corpus --output corpus.txt", "corpus.txt is a file, not a folder; choose another"),
@@ -178,10 +181,10 @@ BAD = [
     ("pretrain corpus --output model", "model holds a model; choose another --output"),
     ("pretrain corpus --output out --preset huge", "choose one of tiny, mini, small"),
     ("pretrain corpus --output out --preset tiny --model model", "is for a new model"),
-    ("pretrain corpus --output out --dropout 1", "from 0 to below 1"),
+    ("pretrain corpus --output out --dropout 1", "at least 0 and below 1"),
     ("pretrain corpus --output out --model ./none", "there is no folder none"),
-    ("pretrain corpus --output out --model model --max-length 33", "give --max-length 32 or less"),
-    ("pretrain corpus --output out --max-length 513", "give --max-length 512 or less"),
+    ("pretrain corpus --output out --model model --max-length 33", "use --max-length 32 or less"),
+    ("pretrain corpus --output out --max-length 513", "use --max-length 512 or less"),
     (f"pretrain corpus --output out --max-length {10**20}", "out of range; give 1 to 1000000"),
     ("pretrain corpus --output out --batch-size 0", "the batch size is 0"),
     ("pretrain corpus --output out --epochs 0", "epochs is 0"),
@@ -195,7 +198,7 @@ BAD = [
 
 
 @pytest.mark.usefixtures("corpus", "model")
-def test_what_is_wrong_is_said_in_one_sentence_before_anything_is_written(minibert):
+def test_invalid_options_are_one_sentence_and_nothing_is_written(minibert):
     for line, words in BAD:
         code, out, err = minibert(line)
         assert not ("--output corpus.txt" in line and out), line  # said before the text is read
@@ -213,24 +216,24 @@ def test_a_corpus_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(
     with pytest.raises(
         MiniBertError, match=rf"id 20 is .* minibert prepare TEXTS --vocab.* {model}"
     ):
-        going_on_from(model, Corpus.open(corpus), max_length=32)
+        continue_from(model, Corpus.open(corpus), max_length=32)
     vocabulary.write_text("\n".join(pieces[:30]), encoding="utf-8")
     with pytest.raises(MiniBertError, match=r"id 20 is "):
-        going_on_from(model, Corpus.open(corpus), max_length=32)
+        continue_from(model, Corpus.open(corpus), max_length=32)
 
 
 def test_a_corpus_that_kept_capitals_is_refused_by_a_model_that_lowers_them(corpus, model):
     config = corpus / "tokenizer_config.json"
     config.write_text(config.read_text("utf-8").replace("true", "false", 1), encoding="utf-8")
     assert not Corpus.open(corpus).tokenizer.do_lower_case
-    with pytest.raises(MiniBertError, match=r"model lowers the case and .*corpus keeps it"):
-        going_on_from(model, Corpus.open(corpus), max_length=32)
+    with pytest.raises(MiniBertError, match=r"model lowercases text and .*corpus does not"):
+        continue_from(model, Corpus.open(corpus), max_length=32)
 
 
 def test_weights_that_do_not_know_the_whole_vocabulary_are_refused(corpus, model):
     BertForPreTraining(small_config(40)).save_pretrained(model)
-    with pytest.raises(MiniBertError, match="the model knows 40; copy the"):
-        going_on_from(model, Corpus.open(corpus), max_length=32)
+    with pytest.raises(MiniBertError, match="its model has 40; copy the"):
+        continue_from(model, Corpus.open(corpus), max_length=32)
 
 
 def dropouts(model: torch.nn.Module) -> set[float]:
@@ -240,25 +243,25 @@ def dropouts(model: torch.nn.Module) -> set[float]:
 
 
 def test_a_new_model_drops_nothing_while_pretraining_and_is_saved_with_the_papers_dropout(corpus):
-    new = new_model_for(Corpus.open(corpus), "tiny", max_length=32)
+    new = new_pretraining_model(Corpus.open(corpus), "tiny", max_length=32)
     assert dropouts(new) == {0.0}
     assert new.config.hidden_dropout_prob == new.config.attention_probs_dropout_prob == 0.1
 
 
-def test_going_on_keeps_the_models_own_dropout_unless_another_is_asked_for(corpus, model):
+def test_a_continued_model_keeps_its_dropout_unless_another_is_asked_for(corpus, model):
     rates = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
     BertForPreTraining(small_config(80).with_changes(**rates)).save_pretrained(model)
     for asked, used in ((None, 0.3), (0.0, 0.0), (0.2, 0.2)):
-        again = going_on_from(model, Corpus.open(corpus), max_length=32, dropout=asked)
+        again = continue_from(model, Corpus.open(corpus), max_length=32, dropout=asked)
         assert dropouts(again) == {used}
         assert again.config.hidden_dropout_prob == 0.3
 
 
-def test_going_on_is_the_more_careful_the_larger_the_model_is():
+def test_larger_models_continue_with_lower_learning_rates():
     sizes = ("tiny", "mini", "small", "medium", "base", "large")
-    rates = [usual_learning_rate(getattr(BertConfig, size)(), new=False) for size in sizes]
+    rates = [default_learning_rate(getattr(BertConfig, size)(), new=False) for size in sizes]
     assert rates == sorted(rates, reverse=True)
-    assert max(rates) < usual_learning_rate(BertConfig.tiny(), new=True)
+    assert max(rates) < default_learning_rate(BertConfig.tiny(), new=True)
 
 
 def test_another_seed_holds_out_the_same_documents(minibert, corpus, model):
@@ -268,12 +271,12 @@ def test_another_seed_holds_out_the_same_documents(minibert, corpus, model):
         line = f"pretrain corpus --model model --epochs 1 --max-length 32 --seed {seed}"
         assert minibert(f"{line} --output out-{seed}")[0] == 0
         state = next(Path(f"out-{seed}/training").glob("step-*/state.json"))
-        held_out.append(json.loads(state.read_text(encoding="utf-8"))["identity"]["corpus"])
+        held_out.append(json.loads(state.read_text(encoding="utf-8"))["fingerprint"]["corpus"])
     assert held_out[0] == held_out[1]
 
 
 def test_a_narrow_model_starts_with_larger_numbers(corpus):
-    config = new_model_for(Corpus.open(corpus), "tiny", max_length=32).config
+    config = new_pretraining_model(Corpus.open(corpus), "tiny", max_length=32).config
     assert config.initializer_range == pytest.approx(0.02 * 6**0.5)
 
 
@@ -399,7 +402,7 @@ def test_next_sentences_are_told_apart_only_where_documents_hang_together(tmp_pa
     train(
         model,
         batches,
-        TrainingSettings(epochs=12, learning_rate=2e-3, save_every=1000),
+        TrainingSettings(epochs=12, learning_rate=2e-3, save_steps=1000),
         folder=tmp_path / "run",
         device=torch.device("cpu"),
     )

@@ -374,7 +374,7 @@ def masked_lm_run(folder, *, lengths=(2, 2), **options):
         def epoch(self, epoch, *, start=0, step=1):
             return (batch for _ in range(start, lengths[epoch], step))
 
-    settings = TrainingSettings(epochs=len(lengths), log_every=1, weight_decay=0.0, **options)
+    settings = TrainingSettings(epochs=len(lengths), logging_steps=1, weight_decay=0.0, **options)
     train(model, SameBatches(), settings, folder=folder, device=torch.device("cpu"))
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     after = [parameter.detach() for parameter in model.parameters()]
@@ -383,7 +383,7 @@ def masked_lm_run(folder, *, lengths=(2, 2), **options):
 
 def test_no_update_is_made_with_a_rate_of_zero(tmp_path):
     """PyTorch's schedulers begin at step 0: the first update of a warm-up then changes nothing."""
-    before, after, lines = masked_lm_run(tmp_path, learning_rate=1e-3, warmup=0.5)
+    before, after, lines = masked_lm_run(tmp_path, learning_rate=1e-3, warmup_ratio=0.5)
     rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
     assert rates == pytest.approx([0.5e-3, 1e-3, 2e-3 / 3, 1e-3 / 3])
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
@@ -392,7 +392,7 @@ def test_no_update_is_made_with_a_rate_of_zero(tmp_path):
 @pytest.mark.parametrize("lengths", [(10, 7, 4), (10, 12, 19)])
 def test_the_rate_comes_down_to_the_end_whatever_the_length_of_later_epochs(tmp_path, lengths):
     """A schedule counted in updates of the first epoch ends too high, or trains with rate 0."""
-    _, _, lines = masked_lm_run(tmp_path, lengths=lengths, learning_rate=30.0, warmup=1e-9)
+    _, _, lines = masked_lm_run(tmp_path, lengths=lengths, learning_rate=30.0, warmup_ratio=1e-9)
     rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
     assert len(rates) == sum(lengths)
     assert rates[:10] == pytest.approx([30.0 - n for n in range(10)])
@@ -403,7 +403,7 @@ def test_the_rate_comes_down_to_the_end_whatever_the_length_of_later_epochs(tmp_
 
 def test_batches_left_over_at_the_end_of_an_epoch_make_an_update(tmp_path):
     """annotated-transformer: `if i % accumulation == 0`, so the last batches are never used."""
-    before, after, lines = masked_lm_run(tmp_path, accumulation=3)
+    before, after, lines = masked_lm_run(tmp_path, gradient_accumulation_steps=3)
     assert [line["step"] for line in lines if "learning_rate" in line] == [1, 2]
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
@@ -412,7 +412,7 @@ def test_gradients_are_clipped_before_the_optimizer_sees_them(tmp_path):
     """Clipping after the step, or of another optimizer's parameters, changes nothing."""
     moved = []
     for name, limit in (("free", 1e9), ("clipped", 1e-14)):
-        before, after, _ = masked_lm_run(tmp_path / name, maximum_gradient_norm=limit)
+        before, after, _ = masked_lm_run(tmp_path / name, max_grad_norm=limit)
         pairs = zip(before, after, strict=True)
         moved.append(max(float((new - old).abs().max()) for old, new in pairs))
     # Adam divides by the gradient's size, until that is far below its eps of 1e-8.

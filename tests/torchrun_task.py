@@ -21,7 +21,7 @@ from minibert.data.corpus.corpus import Corpus
 from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.files import write_json
-from minibert.training.distributed import ALONE, Processes, several_processes
+from minibert.training.distributed import SINGLE_PROCESS, Processes, join_processes
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings, choose_device
 
@@ -29,9 +29,9 @@ CPU = torch.device("cpu")
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 3,
     "learning_rate": 1e-3,
-    "accumulation": 2,
-    "log_every": 1,
-    "save_every": 5,
+    "gradient_accumulation_steps": 2,
+    "logging_steps": 1,
+    "save_steps": 5,
     "seed": 11,
 }
 
@@ -71,7 +71,7 @@ def new_model(vocabulary: int, seed: int) -> BertForPreTraining:
 def train_toy(
     folder: Path,
     name: str,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
     *,
     resume: bool = False,
     evaluate: Callable[[], Mapping[str, float]] | None = None,
@@ -149,15 +149,15 @@ def do(task: str, folder: Path, processes: Processes) -> None:
     if task == "two":
         train_toy(folder, "two", processes)
     elif task == "four":
-        train_toy(folder, "four", processes, accumulation=4)
+        train_toy(folder, "four", processes, gradient_accumulation_steps=4)
     elif task == "best":
-        evaluate = falling_scores() if processes.is_first else None
-        train_toy(folder, "best", processes, evaluate=evaluate or dict, save_every=100)
+        evaluate = falling_scores() if processes.is_main else None
+        train_toy(folder, "best", processes, evaluate=evaluate or dict, save_steps=100)
     elif task == "float16":
         changes = {"overflow_at": 3 if rank == 1 else -1, "precision": "float16", "epochs": 1}
         train_toy(folder, "float16", processes, **changes)
     elif task == "errors":
-        report_error(folder, "odd", processes, accumulation=3)
+        report_error(folder, "odd", processes, gradient_accumulation_steps=3)
         report_error(folder, "other", processes, learning_rate=(1 + rank) * 1e-3)
     elif task == "killed":
         train_toy(folder, "killed", processes, hook=die_in_second_process(processes))
@@ -172,7 +172,7 @@ def do(task: str, folder: Path, processes: Processes) -> None:
 
 def main() -> None:
     folder, *tasks = sys.argv[1:]
-    with several_processes(choose_device("cpu")) as processes:
+    with join_processes(choose_device("cpu")) as processes:
         for task in tasks:
             do(task, Path(folder), processes)
 

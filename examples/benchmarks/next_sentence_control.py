@@ -30,7 +30,7 @@ from minibert.evaluation.pretraining import (
 )
 from minibert.training.finetune_setup import PRESETS
 from minibert.training.loop import train
-from minibert.training.pretrain_setup import new_model_for, usual_learning_rate
+from minibert.training.pretrain_setup import default_learning_rate, new_pretraining_model
 from minibert.training.settings import PRECISIONS, TrainingSettings, choose_device
 
 
@@ -94,10 +94,10 @@ def train_on(
     batches: FirstBatches, judge: PretrainingBatches, options: argparse.Namespace
 ) -> tuple[dict[str, float], float]:
     """Held-out scores of a new model, and the share of the commoner label there."""
-    model = new_model_for(judge.corpus, options.preset, max_length=64)
-    rate = usual_learning_rate(model.config, new=True)
+    model = new_pretraining_model(judge.corpus, options.preset, max_length=64)
+    rate = default_learning_rate(model.config, new=True)
     settings = TrainingSettings(
-        epochs=1, learning_rate=rate, precision=options.precision, save_every=10**6
+        epochs=1, learning_rate=rate, precision=options.precision, save_steps=10**6
     )
     with TemporaryDirectory() as folder:
         train(

@@ -69,6 +69,7 @@ def main() -> None:
             batches = PretrainingBatches(corpus, max_length=length, batch_size=options.batch_size)
             torch.manual_seed(0)
             model = BertForPreTraining(getattr(BertConfig, preset)(vocab_size=pieces, **NO_DROPOUT))
+            model.masked_positions_only = True
             result = compare(model.to(device), batches, PRECISIONS[precision], options.rounds)
             print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
     print(f"""

@@ -1,20 +1,21 @@
-"""Learn language from a corpus: fill in masked words, tell whether one sentence follows another.
+"""Pretrain on a corpus: fill in masked words, and tell whether one sentence follows another.
 
 minibert pretrain corpus --output mine --preset tiny --epochs 4
 minibert pretrain corpus --output adapted --model weights/tiny --epochs 2
 
-The corpus comes from minibert prepare; with --model, made with the vocabulary of that model. The
-output is a folder to fine-tune from, with metrics.json (held-out scores, tokens seen, seconds) and
-learning_curve.png. examples/pretrain.py shows the same steps in plain code. Several processes share
-the batches of each update:
+The corpus comes from minibert prepare; for --model, prepared with the vocabulary of that model. The
+output is a folder to fine-tune from, with metrics.json (held-out metrics, tokens seen, seconds) and
+learning_curve.png. examples/pretrain.py shows the same steps without options. Several processes
+share the batches of each update:
 
-torchrun --nproc-per-node 2 --no-python minibert pretrain corpus --output mine --accumulation 2
+torchrun --nproc-per-node 2 --no-python minibert pretrain corpus --output mine \
+    --gradient-accumulation-steps 2
 """
 
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import choose_output, resume_command, whole_number
 from minibert.errors import MiniBertError
@@ -22,61 +23,59 @@ from minibert.errors import MiniBertError
 if TYPE_CHECKING:
     import torch
 
-    from minibert.data.pretraining.batches import PretrainingBatches
     from minibert.training.distributed import Processes
-    from minibert.training.loop import TrainingResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of the command."""
     add = parser.add_argument
     add("corpus", type=Path, metavar="CORPUS", help="a folder made by minibert prepare")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="where the model goes")
-    add("--model", metavar="FOLDER_OR_NAME", help="go on from these weights")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="for the model")
+    add("--model", metavar="FOLDER_OR_NAME", help="continue from these weights")
     add("--preset", metavar="SIZE", help="of a new model: tiny (default), mini, small, ..., large")
     add(
         "--dropout",
         type=float,
         metavar="P",
-        help="while pretraining; 0 for a new model, that of its config.json with --model",
+        help="while pretraining; default: 0 for a new model, that of config.json with --model",
     )
-    add("--epochs", type=int, default=4, metavar="N", help="passes over the text; 4")
-    add("--batch-size", type=int, default=32, metavar="N", help="sequences a batch; 32")
-    add("--accumulation", type=int, default=1, metavar="N", help="batches an update; 1")
+    add("--epochs", type=int, default=4, metavar="N", help="passes over the text; default 4")
+    add("--batch-size", type=int, default=32, metavar="N", help="sequences per batch; default 32")
+    steps_help = "batches per update, over all processes; default 1"
+    add("--gradient-accumulation-steps", type=int, default=1, metavar="N", help=steps_help)
     add(
         "--learning-rate",
         type=float,
         metavar="RATE",
-        help="for a new model 2e-3 (tiny), 1e-3 (mini), 5e-4 (small, medium), 1e-4 (base, large); "
-        "with --model 5e-4 (tiny, mini), 1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
+        help="default: for a new model 2e-3 (tiny), 1e-3 (mini), 5e-4 (small, medium), 1e-4 (base, "
+        "large); with --model 5e-4 (tiny, mini), 1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
     )
-    add("--warmup", type=float, default=0.05, metavar="SHARE", help="of the updates; 0.05")
+    add(
+        "--warmup-ratio", type=float, default=0.05, metavar="X", help="of the updates; default 0.05"
+    )
     length = whole_number(1, 1_000_000)
-    add("--max-length", type=length, default=64, metavar="N", help="tokens of a sequence; 64")
+    add(
+        "--max-length", type=length, default=64, metavar="N", help="tokens per sequence; default 64"
+    )
     add("--no-next-sentence", action="store_true", help="masked words only, in full sequences")
     add("--whole-word", action="store_true", help="mask whole words")
-    add("--mask-rate", type=float, default=0.15, metavar="SHARE", help="of the tokens; 0.15")
-    add(
-        "--held-out",
-        type=float,
-        metavar="SHARE",
-        help="of the documents, to judge by; 0.02",
-    )
-    add("--evaluate-every", type=int, default=2000, metavar="N", help="updates; 2000")
-    add("--save-every", type=int, default=500, metavar="N", help="updates; 500")
-    add("--seed", type=int, default=0, metavar="N", help="of all chance; 0")
+    add("--mask-rate", type=float, default=0.15, metavar="X", help="of the tokens; default 0.15")
+    add("--held-out", type=float, metavar="X", help="documents for evaluation; default 0.02")
+    add("--eval-steps", type=int, default=2000, metavar="N", help="updates; default 2000")
+    add("--save-steps", type=int, default=500, metavar="N", help="updates; default 500")
+    add("--seed", type=int, default=0, metavar="N", help="of all randomness; default 0")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--precision", default="auto", help="float32, bfloat16, float16")
-    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--precision", default="auto", help="auto, float32, bfloat16, float16")
+    add("--resume", action="store_true", help="continue an interrupted run")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, as one process or as one of those that torchrun has started."""
-    from minibert.training.distributed import several_processes
+    """Pretrain, as the only process or as one of those that torchrun has started."""
+    from minibert.training.distributed import join_processes
     from minibert.training.settings import choose_device
 
     device = choose_device(options.device)
-    with several_processes(device) as processes:
+    with join_processes(device) as processes:
         _pretrain(options, device, processes)
 
 
@@ -92,110 +91,110 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     )
     from minibert.training.loop import train
     from minibert.training.pretrain_setup import (
-        going_on_from,
-        identity_of,
-        new_model_for,
-        usual_learning_rate,
+        continue_from,
+        data_fingerprint,
+        default_learning_rate,
+        new_pretraining_model,
     )
     from minibert.training.settings import TrainingSettings, describe_run
 
     new = options.model is None
     if not new and options.preset is not None:
         raise MiniBertError("--preset is for a new model; leave it out, or --model.")
-    if options.corpus.is_file():
-        raise MiniBertError(
-            f"{options.corpus} is a file; make a corpus of its text:  minibert prepare "
-            f"{options.corpus} --vocabulary vocab.txt --output corpus"
-        )
     if not options.corpus.is_dir():
+        found, texts, output = ("there is no folder {}", "TEXTS", options.corpus)
+        if options.corpus.is_file():
+            found, texts, output = ("{} is a file", options.corpus, "corpus")
         raise MiniBertError(
-            f"there is no folder {options.corpus}; make a corpus there:  minibert prepare TEXTS "
-            f"--vocabulary vocab.txt --output {options.corpus}"
+            f"{found.format(options.corpus)}; make a corpus:  minibert prepare {texts} "
+            f"--vocabulary vocab.txt --output {output}"
         )
-    output = processes.once(
+    output = processes.on_main(
         lambda: choose_output(options.output, options.output, resume=options.resume)
     )
-    pairs, length = not options.no_next_sentence, options.max_length
 
-    # The text: documents as ids, some of them held out: the same ones for every seed, or a run that
-    # goes on would be judged by what it has seen. They are always masked as in the paper, so that
-    # runs can be compared.
+    # Data. The same documents are held out for every seed, so that a run which continues from
+    # another is not evaluated on text that the model has seen. Held-out text is always masked as in
+    # the paper, so that runs can be compared.
     corpus = Corpus.open(options.corpus)
-    documents, held_out = corpus.split(
-        HELD_OUT_SHARE if options.held_out is None else options.held_out
-    )
+    held_out_share = HELD_OUT_SHARE if options.held_out is None else options.held_out
+    documents, held_out = corpus.split(held_out_share)
+    common: dict[str, Any] = {
+        "max_length": options.max_length,
+        "next_sentence": not options.no_next_sentence,
+    }
     batches = PretrainingBatches(
         documents,
-        max_length=length,
         batch_size=options.batch_size,
-        next_sentence=pairs,
         rates=MaskingRates(picked=options.mask_rate),
         whole_word=options.whole_word,
         seed=options.seed,
+        **common,
     )
-    judge = PretrainingBatches(
-        held_out,
-        max_length=length,
-        batch_size=EVAL_BATCH_SIZE,
-        next_sentence=pairs,
-    )
+    evaluation = PretrainingBatches(held_out, batch_size=EVAL_BATCH_SIZE, **common)
 
-    # The model: new, or one to go on with.
-    common = {"max_length": length, "seed": options.seed}
+    # Model.
+    dropout = options.dropout
     if new:
-        dropout = 0.0 if options.dropout is None else options.dropout
-        preset = options.preset or "tiny"
-        model = new_model_for(corpus, preset, next_sentence=pairs, dropout=dropout, **common)
+        dropout = dropout or 0.0
+        start = f"random, preset {options.preset or 'tiny'}"
+        model = new_pretraining_model(
+            corpus, options.preset or "tiny", dropout=dropout, seed=options.seed, **common
+        )
     else:
-        dropout = options.dropout
-        model = going_on_from(options.model, corpus, next_sentence=pairs, dropout=dropout, **common)
-    rate = options.learning_rate
+        start = options.model
+        model = continue_from(start, corpus, dropout=dropout, seed=options.seed, **common)
+
+    # Training, with the same loop as fine-tuning.
+    learning_rate = options.learning_rate
+    if learning_rate is None:
+        learning_rate = default_learning_rate(model.config, new=new)
     settings = TrainingSettings(
         epochs=options.epochs,
-        learning_rate=usual_learning_rate(model.config, new=new) if rate is None else rate,
-        warmup=options.warmup,
-        accumulation=options.accumulation,
+        learning_rate=learning_rate,
+        warmup_ratio=options.warmup_ratio,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
         precision=options.precision,
-        save_every=options.save_every,
-        evaluate_every=options.evaluate_every,
+        save_steps=options.save_steps,
+        eval_steps=options.eval_steps,
         seed=options.seed,
     )
-    print(f"start: {f'random weights, size {preset}' if new else options.model}")
+    print(f"initial weights: {start}")
     print(
         f"{documents.token_count:,} tokens in {len(documents):,} documents, {len(batches):,} "
-        f"batches an epoch; {len(held_out):,} documents are held out"
+        f"batches per epoch; {len(held_out):,} documents are held out"
     )
     print(describe_run(model, settings, device))
-
-    # The training: the same loop as for fine-tuning.
     result = train(
         model,
         batches,
         settings,
         folder=output / "training",
         device=device,
-        evaluate=lambda: evaluate_pretraining(model, judge.fixed(), max_batches=MAX_EVAL_BATCHES),
-        score=None,  # the rate ends at 0, so the last weights are the best
-        identity=identity_of(batches) | {"dropout": dropout},
+        evaluate=lambda: evaluate_pretraining(
+            model, evaluation.fixed(), max_batches=MAX_EVAL_BATCHES
+        ),
+        metric_for_best_model=None,  # the learning rate ends at 0, so the last weights are the best
+        fingerprint=data_fingerprint(batches) | {"dropout": dropout},
         resume=options.resume,
         how_to_resume=resume_command(output),
         processes=processes,
     )
-    if not processes.is_first:
+    if not processes.is_main:
         return
 
-    # The result: a folder to fine-tune from, scores and a picture.
+    # A folder to fine-tune from, metrics and a picture.
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
-    print(_write_report(output, evaluate_pretraining(model, judge.fixed()), judge, result))
+    metrics = evaluate_pretraining(model, evaluation.fixed())
+    run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
+    print(_write_report(output, metrics, evaluation.sequences(0).labels, run))
     place = shlex.quote(str(output))
     print(f'{output} is saved; try it:  minibert fill-mask {place} "a text with a [MASK]"')
 
 
-def _write_report(
-    output: Path, scores: dict[str, float], judge: "PretrainingBatches", result: "TrainingResult"
-) -> str:
-    """Write `metrics.json` and `learning_curve.png`; give the scores in words."""
+def _write_report(output: Path, metrics: dict[str, float], labels: Any, run: dict[str, Any]) -> str:
+    """Write `metrics.json` and `learning_curve.png`; return the metrics as text."""
     import torch
 
     from minibert.evaluation.pretraining import next_sentence_majority
@@ -203,14 +202,11 @@ def _write_report(
     from minibert.plots.learning_curve import pretraining_curve
     from minibert.plots.style import save_figure
 
-    log = output / "training" / "log.jsonl"
     majority = None
-    labels = judge.sequences(0).labels
-    if labels is not None and "next_sentence_accuracy" in scores:
+    if labels is not None and "next_sentence_accuracy" in metrics:
         majority = next_sentence_majority(torch.from_numpy(labels))
-        scores = scores | {"next_sentence_majority": majority}
-    run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
-    write_json(output / "metrics.json", scores | run)
-    save_figure(pretraining_curve(log, majority=majority), output / "learning_curve.png")
-    named = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-    return f"held out: {named}"
+        metrics = metrics | {"next_sentence_majority": majority}
+    write_json(output / "metrics.json", metrics | run)
+    curve = pretraining_curve(output / "training" / "log.jsonl", majority=majority)
+    save_figure(curve, output / "learning_curve.png")
+    return "held out: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

@@ -1,17 +1,16 @@
-"""Checkpoints of a run: complete or invisible, and exact.
+"""Checkpoints of a run: written completely or not at all, and exact.
 
     FOLDER/step-00000200-epoch-1/
         model.safetensors       the weights
         optimizer.safetensors   Adam's averages, by parameter name
-        state.json              where the run is, and what it was started with
-        manifest.json           size and checksum of each, looked at before loading
+        state.json              the `TrainState`, and the fingerprint of the run
+        manifest.json           size and checksum of each file, verified before loading
 
-A folder is filled under another name and then renamed, so a crash leaves the old checkpoints and
-nothing half. Order and dropout are functions of the seed and the step, so no generator and no
-loader is stored, and nothing is pickled.
+A checkpoint is written under a temporary name and then renamed, so a crash leaves the older ones
+intact. The order of the data and dropout are functions of the seed and the step. No generator and
+no data loader has to be stored, and nothing is pickled.
 """
 
-import json
 import re
 import shutil
 import zlib
@@ -29,149 +28,138 @@ from minibert.errors import MiniBertError
 from minibert.files import atomic_folder, read_json_object, write_json
 from minibert.training.distributed import Processes
 
-KEPT = 2  # the newest and the one before, should the newest be damaged later
+KEPT = 2  # the newest checkpoint, and one more in case it gets damaged
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 @dataclass
-class Position:
-    """Where a run is. With the seed, this is all that the order and the dropout depend on."""
+class TrainState:
+    """How far a run is. Together with the seed it determines everything that follows."""
 
-    step: int = 0  # updates done or left out
-    epoch: int = 0  # epochs completed
-    batch: int = 0  # batches of the present epoch that are in the weights
-    tokens: int = 0  # tokens learned from, each as often as it was seen
-    seconds: float = field(default=0.0, compare=False)  # that it took, before a resume and since
+    step: int = 0  # updates, including skipped ones
+    epoch: int = 0  # completed epochs
+    batch: int = 0  # batches of the current epoch that the weights have learned from
+    epochs_done: float = 0.0  # completed epochs and the share of the current one
+    tokens: int = 0  # tokens learned from, in all epochs
+    seconds: float = field(default=0.0, compare=False)  # including those before a resume
     log_lines: int = 0  # lines of the log that belong to these steps
     best_score: float | None = None
     best_step: int | None = None
-    judged_step: int | None = None  # of the last evaluation
-    skipped: int = 0  # updates left out for lack of finite gradients (float16)
+    evaluated_step: int | None = None  # of the last evaluation
+    skipped: int = 0  # updates without finite gradients (float16)
     skipped_in_a_row: int = 0
-    loss_sum: float = 0.0  # of the updates since the last line of the log ...
-    loss_count: int = 0  # ... and how many they are
-    rate: float = 0.0  # of the last update, as a share of the highest
+    loss_sum: float = 0.0  # over the updates since the last line of the log
+    loss_count: int = 0  # the number of these updates
+    learning_rate: float = 0.0  # of the last update
     gradient_norm: float = 0.0  # of the last update, before clipping
-    loss_scale: dict[str, Any] = field(default_factory=dict)  # the scaler's numbers (float16)
+    loss_scale: dict[str, Any] = field(default_factory=dict)  # of the GradScaler (float16)
 
 
-def save_state(
+def save_checkpoint(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    position: Position,
-    identity: Mapping[str, Any],
-) -> Path:
-    """Write a checkpoint, then delete all but the newest two.
-
-    Args:
-        folder: the run's folder of checkpoints.
-        model: the weights, taken by parameter name.
-        optimizer: its state, stored under the names of the parameters.
-        position: where the run is.
-        identity: what the run was started with; a run with another one is not resumed from here.
+    state: TrainState,
+    fingerprint: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint, then delete all but the newest two, and best weights that none refers to.
 
     Raises:
         MiniBertError: the system refused to write; the older checkpoints stay.
     """
-    path = folder / f"step-{position.step:08d}-epoch-{position.epoch}"
-    if not path.exists() or _damage(path) or _position_of(path) != position:
+    path = folder / f"step-{state.step:08d}-epoch-{state.epoch}"
+    if not path.exists() or _damage(path) or _read_state(path) != state:
         shutil.rmtree(path, ignore_errors=True)
         with atomic_folder(path) as temporary:
             write_safetensors(temporary / "model.safetensors", model.state_dict())
-            write_safetensors(
-                temporary / "optimizer.safetensors", _optimizer_tensors(model, optimizer)
-            )
-            state = {"position": asdict(position), "identity": dict(identity)}
-            write_json(temporary / "state.json", state)
-            write_json(
-                temporary / "manifest.json", {name: _seal(temporary / name) for name in FILES}
-            )
-    for old in _paths(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return path
+            averages = _optimizer_tensors(model, optimizer)
+            write_safetensors(temporary / "optimizer.safetensors", averages)
+            content = {"state": asdict(state), "fingerprint": dict(fingerprint)}
+            write_json(temporary / "state.json", content)
+            manifest = {name: _size_and_checksum(temporary / name) for name in FILES}
+            write_json(temporary / "manifest.json", manifest)
+    for checkpoint in _checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    needed = set()
+    for checkpoint in _checkpoints(folder):
+        with suppress(MiniBertError):  # a damaged checkpoint refers to nothing
+            needed.add(best_weights(folder, _read_state(checkpoint)))
+    for weights in folder.glob("best-*.safetensors"):
+        if weights not in needed:
+            weights.unlink()
 
 
-def load_newest(
+def load_checkpoint(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    identity: Mapping[str, Any],
-) -> tuple[Position, list[str]] | None:
-    """Put the newest whole checkpoint into the model and the optimizer.
-
-    Returns:
-        Where the run is, and a sentence for each newer checkpoint that was damaged and passed over;
-        None if there is no checkpoint at all.
+    fingerprint: Mapping[str, Any],
+    *,
+    resume: bool,
+) -> TrainState:
+    """Load the newest intact checkpoint, and print what was found; without `resume`, require none.
 
     Raises:
-        MiniBertError: all checkpoints are damaged, or the run was started with other settings or
-            data.
+        MiniBertError: all checkpoints are damaged; the newest has another fingerprint; or there is
+            one and `resume` is False.
     """
-    passed_over: list[str] = []
-    for path in reversed(_paths(folder)):
-        damage = _damage(path)
-        if damage:
-            passed_over.append(f"{path} is damaged ({damage}) and was passed over.")
-            continue
-        state = read_json_object(path / "state.json")
-        _check_identity(path, state["identity"], identity)
-        try:
-            model.load_state_dict(read_safetensors(path / "model.safetensors"))
-        except RuntimeError as error:
-            raise MiniBertError(
-                f"{path} belongs to a model of another shape; resume with the same options."
-            ) from error
-        _restore(model, optimizer, read_safetensors(path / "optimizer.safetensors"))
-        return Position(**state["position"]), passed_over
-    if passed_over:
+    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    checkpoints = _checkpoints(folder)
+    if checkpoints and not resume:
         raise MiniBertError(
-            " ".join(passed_over) + f" None is left to resume from; delete {folder} to start anew."
+            f"{folder} holds the checkpoints of a run; add --resume to continue it, or choose "
+            "another output folder."
         )
-    return None
+    for path in reversed(checkpoints):
+        if damage := _damage(path):
+            print(f"{path} is damaged ({damage}) and is skipped.")
+            continue
+        _check_fingerprint(path, fingerprint)
+        model.load_state_dict(read_safetensors(path / "model.safetensors"))
+        _load_optimizer(optimizer, model, read_safetensors(path / "optimizer.safetensors"))
+        state = _read_state(path)
+        print(f"resumed after step {state.step}.")
+        return state
+    if checkpoints:
+        raise MiniBertError(
+            f"all checkpoints in {folder} are damaged; delete the folder to start again."
+        )
+    if resume:
+        print(f"{folder} holds no checkpoint to resume from; starting from the beginning.")
+    return TrainState()
 
 
-def share_state(processes: Processes, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Give all processes the first one's weights and averages: only it need see the checkpoint."""
-    if processes.count == 1:
-        return
-    processes.share_(model.state_dict().values())
-    averages = _optimizer_tensors(model, optimizer)
-    shapes = processes.once(lambda: {key: (v.shape, v.dtype) for key, v in averages.items()})
-    if not processes.is_first:
-        device = next(model.parameters()).device
-        averages = {
-            key: torch.empty(shape, dtype=dtype, device=device)
-            for key, (shape, dtype) in shapes.items()
-        }
-    processes.share_(averages.values())
-    if not processes.is_first:
-        _restore(model, optimizer, averages)
+def broadcast_checkpoint(
+    processes: Processes, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Give all processes the weights and averages of the main one, which alone reads the files."""
+    if processes.world_size > 1:
+        processes.broadcast_(model.state_dict().values())
+        averages = processes.on_main(
+            lambda: {name: t.cpu() for name, t in _optimizer_tensors(model, optimizer).items()}
+        )
+        _load_optimizer(optimizer, model, averages)
 
 
-def best_steps(folder: Path) -> set[int]:
-    """The evaluations whose weights the checkpoints need: a run may have to go on from any."""
-    steps = set()
-    for path in _paths(folder):
-        with suppress(MiniBertError):  # a damaged one needs nothing
-            steps.add(_position_of(path).best_step)
-    return {step for step in steps if step is not None}
+def best_weights(folder: Path, state: TrainState) -> Path:
+    """Return the file with the weights of the best evaluation."""
+    return folder / f"best-{state.best_step or 0:08d}.safetensors"
 
 
-def _position_of(path: Path) -> Position:
-    return Position(**read_json_object(path / "state.json")["position"])
+def _read_state(path: Path) -> TrainState:
+    return TrainState(**read_json_object(path / "state.json")["state"])
 
 
-def _paths(folder: Path) -> list[Path]:
-    found = folder.glob("step-*") if folder.is_dir() else ()
-    matches = ((re.fullmatch(r"step-(\d{8,})-epoch-(\d+)", path.name), path) for path in found)
-    # By the numbers: as text, epoch 10 would come before epoch 9.
-    numbered = sorted((int(m[1]), int(m[2]), path) for m, path in matches if m)
-    return [path for _, _, path in numbered]
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder, the oldest first."""
+    matches = [(re.fullmatch(r"step-(\d+)-epoch-(\d+)", p.name), p) for p in folder.glob("step-*")]
+    # Sorted as numbers: as text, epoch 10 would come before epoch 9.
+    return [path for _, _, path in sorted((int(m[1]), int(m[2]), path) for m, path in matches if m)]
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as "exp_avg of pooler.dense.bias": names, since numbers can shift."""
+    """Return the optimizer's state as "exp_avg of pooler.dense.bias": indices could shift."""
     return {
         f"{kind} of {name}": value
         for name, parameter in model.named_parameters()
@@ -179,22 +167,18 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     }
 
 
-def _restore(
-    model: nn.Module, optimizer: torch.optim.Optimizer, averages: Mapping[str, Tensor]
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, model: nn.Module, averages: Mapping[str, Tensor]
 ) -> None:
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for key, value in averages.items():
         kind, _, name = key.partition(" of ")
-        parameter = parameters[name]
-        # Adam counts its own steps in a scalar that stays on the CPU unless the kernel is fused.
-        fused = optimizer.defaults.get("fused")
-        device = parameter.device if value.dim() or fused else value.device
-        optimizer.state[parameter][kind] = value.to(device)
+        optimizer.state[parameters[name]][kind] = value.to(parameters[name].device)
 
 
-def _seal(path: Path) -> dict[str, int]:
-    """Size and crc32: against disks and half copies, not against forgers."""
+def _size_and_checksum(path: Path) -> dict[str, int]:
+    """Return size and CRC-32, which reveal bad disks and partial copies, but no manipulation."""
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -206,15 +190,15 @@ def _damage(path: Path) -> str | None:
     try:
         manifest = read_json_object(path / "manifest.json")
         for name in FILES:
-            if manifest.get(name) != _seal(path / name):
+            if manifest.get(name) != _size_and_checksum(path / name):
                 return f"{name} is not what was written"
     except (MiniBertError, OSError) as error:
         return str(error)
     return None
 
 
-def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    before, now = _flat(saved), _flat(json.loads(json.dumps(asked)))  # as it would have been saved
+def _check_fingerprint(path: Path, now: Mapping[str, Any]) -> None:
+    before = read_json_object(path / "state.json").get("fingerprint", {})
     different = [
         f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())
@@ -225,14 +209,3 @@ def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, An
             f"{path} belongs to another run: {'; '.join(different)}. Resume with the same settings "
             "and data, or choose another output folder."
         )
-
-
-def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of fields as fields: {"model": {"layers": 2}} gives {"model layers": 2}."""
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            flat |= {f"{name} {inner}": one for inner, one in _flat(value).items()}
-        else:
-            flat[name] = value
-    return flat

@@ -1,17 +1,22 @@
-"""Several processes, on one machine or many: the few lines that torchrun needs.
+"""Several processes, on one machine or many, as started by torchrun.
 
-    torchrun --nproc-per-node 2 --no-python minibert pretrain CORPUS --output OUT --accumulation 2
+    torchrun --nproc-per-node 2 --no-python minibert pretrain CORPUS --output OUT \
+        --gradient-accumulation-steps 2
 
-Each process has the whole model and reads a part of every window of batches (`windows.py`); the
-gradients are added up over the processes, and each then makes the same update. One process is
-rank 0, "the first": it alone writes and speaks. A run that torchrun has not started never calls
-`torch.distributed`.
+Every process holds the whole model and reads its share of each global batch
+(`gradient_accumulation.py`). The gradients are summed over the processes, so all of them make the
+same update. Rank 0 is the main process: only it writes files and prints. A run that was not
+started by torchrun never calls `torch.distributed`.
 
-`DistributedDataParallel` is not used. It takes the mean of the processes' gradients, where each of
-our losses is already divided by the count of all of them; it wants as many batches in every
-process, which the end of an epoch does not have; and it cuts the gradients into other pieces after
-its first update, so that with more than two processes a resumed run would round otherwise. The
-plain sum below costs what DDP saves by sending gradients while others are still being computed.
+`DistributedDataParallel` is deliberately not used:
+
+- It averages gradients. Our losses are already divided by the label count of the global batch, so
+  the gradients have to be summed.
+- It needs equally many batches in every process. The last global batch of an epoch can be smaller.
+- It regroups its gradient buckets after the first update. With more than two processes this changes
+  the order of the additions, so a resumed run would round differently from an unbroken one.
+
+The price is that the sum starts only when the backward pass is complete; DDP overlaps the two.
 """
 
 import importlib
@@ -33,70 +38,72 @@ from minibert.errors import Interrupted, MiniBertError
 
 Result = TypeVar("Result")
 
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-# The others wait while the first evaluates. That a process has died is noticed at once.
-PATIENCE = timedelta(hours=2)
-NUMBERS_AT_ONCE = 2**24  # 64 MiB of gradients in float32: few messages, little extra memory
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# The other processes wait while the main one evaluates. A process that dies is noticed at once.
+TIMEOUT = timedelta(hours=2)
+BUCKET_SIZE = 2**24  # numbers in a message: 64 MiB of float32
 
 
 class ProcessLost(MiniBertError):  # noqa: N818 - says what has happened
-    """Another process of the job has ended or cannot be reached any more."""
+    """Another process of the job has ended or cannot be reached."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a job, seen from one of them. All must make the same calls in the same
-    order; with one process every call is free.
+    """The processes of a job, as seen from one of them.
+
+    All processes have to make the same calls in the same order. A single process communicates with
+    nobody.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
-    def is_first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def sum(self, numbers: Sequence[float]) -> list[float]:
-        """Each number's sum over all processes, in float64: whole numbers stay exact."""
-        if self.count == 1:
+        """Return each number summed over all processes, in float64: whole numbers stay exact."""
+        if self.world_size == 1:
             return list(numbers)
-        # On the CPU also where the model is not: waiting there, a process sees another one's end.
+        # On the CPU even for a model on a GPU: a wait on the CPU notices a lost process.
         total = torch.tensor(numbers, dtype=torch.float64)
         with _connected():
             dist.all_reduce(total)
         return total.tolist()
 
-    def sum_(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes, the same bits in each of them."""
-        if self.count == 1:
+    def all_reduce_(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, with the same bits in each of them."""
+        if self.world_size == 1:
             return
-        for some in _in_pieces(tensors):
-            flat = torch.cat([tensor.flatten() for tensor in some])
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
             with _connected():
                 dist.all_reduce(flat)
-            parts = torch.split(flat, [tensor.numel() for tensor in some])
-            for tensor, summed in zip(some, parts, strict=True):
+            parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+            for tensor, summed in zip(bucket, parts, strict=True):
                 tensor.copy_(summed.view_as(tensor))
 
-    def share_(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite each tensor with that of the first process."""
-        if self.count > 1:
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite each tensor with that of the main process."""
+        if self.world_size > 1:
             for tensor in tensors:
                 with _connected():
                     dist.broadcast(tensor, src=0)
 
-    def once(self, do: Callable[[], Result]) -> Result:
-        """Call `do` in the first process only; its result is returned in all.
+    def on_main(self, function: Callable[[], Result]) -> Result:
+        """Call `function` in the main process only and return its result in all processes.
 
-        If it fails there with a plain sentence, the others exit without one.
+        If it raises there, the other processes exit silently.
         """
-        if self.count == 1:
-            return do()
+        if self.world_size == 1:
+            return function()
         answer: list[Any] = [None, False]  # the result, and whether there is one
         try:
-            if self.is_first:
-                answer = [do(), True]
+            if self.is_main:
+                answer = [function(), True]
         finally:
             with _connected():
                 dist.broadcast_object_list(answer, src=0)
@@ -105,49 +112,56 @@ class Processes:
         return answer[0]  # type: ignore[no-any-return]
 
     def check_same(self, values: Mapping[str, Any]) -> None:
-        """See that all processes were started with the same settings and data.
-
-        Raises:
-            MiniBertError: they differ; the sentence says in what.
-        """
-        if self.count == 1:
+        """Raise in the main process, and exit in the others, if the processes' values differ."""
+        if self.world_size == 1:
             return
-        found: list[Any] = [None] * self.count
+        found: list[Any] = [None] * self.world_size
         with _connected():
             dist.all_gather_object(found, dict(values))
-        self.once(lambda: _refuse_differences(found))
+        different = [
+            f"{name} is {found[0].get(name)!r} in process 0 and {other.get(name)!r} in {rank}"
+            for rank, other in enumerate(found)
+            for name in found[0] | other
+            if other.get(name) != found[0].get(name)
+        ]
+        if different and not self.is_main:
+            sys.exit(2)
+        if different:
+            raise MiniBertError(
+                f"the processes were started differently: {'; '.join(different)}. Start all of "
+                "them with the same command and the same data."
+            )
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 @contextmanager
-def several_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun has started; without torchrun there is this one alone.
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that torchrun has started; without torchrun, yield `SINGLE_PROCESS`.
 
-    In the block, only the first process prints; an error says which other process it is from.
+    In the block only the main process prints. An error in another process names its rank.
 
     Args:
-        device: where this process computes, as `choose_device` gives it.
+        device: the device of this process, from `choose_device`.
 
     Raises:
-        MiniBertError: torchrun's environment is incomplete, the others cannot be reached, or the
-            device is none that several processes can use.
+        MiniBertError: the other processes cannot be reached, or cannot all use such a device.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     processes = _join(device)
     try:
-        if processes.is_first:
+        if processes.is_main:
             yield processes
         else:
             with Path(os.devnull).open("w", encoding="utf-8") as silence, redirect_stdout(silence):
                 yield processes
     except (Interrupted, MiniBertError) as end:
-        # When one process has ended, torchrun ends the others: let this one speak first.
+        # When a process ends, torchrun terminates the others. This one has a message to print.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if processes.is_first:
+        if processes.is_main:
             raise
         if isinstance(end, Interrupted):
             sys.exit(end.exit_code)
@@ -156,70 +170,49 @@ def several_processes(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def _refuse_differences(found: Sequence[Mapping[str, Any]]) -> None:
-    different = [
-        f"{name} is {found[0].get(name)!r} in process 0 and {other.get(name)!r} in process {rank}"
-        for rank, other in enumerate(found)
-        for name in sorted(found[0].keys() | other.keys())
-        if other.get(name) != found[0].get(name)
-    ]
-    if different:
-        raise MiniBertError(
-            f"the processes were not started alike: {'; '.join(different)}. Start all of them with "
-            "the same command and the same data."
-        )
-
-
 def _join(device: torch.device) -> Processes:
-    missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
-    if missing:
-        raise MiniBertError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(missing)} is not set; start "
-            "several processes with torchrun, or unset WORLD_SIZE to start one."
-        )
-    for name in ENVIRONMENT[:3]:
-        if not os.environ[name].isdecimal():
-            raise MiniBertError(f"{name} is {os.environ[name]!r}; torchrun sets it to a number.")
-    rank, count, local = (int(os.environ[name]) for name in ENVIRONMENT[:3])
     if device.type not in ("cpu", "cuda"):
-        raise MiniBertError(f"several processes cannot use {device.type}; give --device cpu.")
+        raise MiniBertError(f"several processes cannot use {device.type}; use --device cpu.")
     if device.type == "cuda":
-        if device.index != local:
-            raise MiniBertError(f"all processes have {device}; give --device cuda, for one each.")
+        if str(device.index) != os.environ.get("LOCAL_RANK"):
+            raise MiniBertError(
+                f"all processes would use {device}; use --device cuda for a GPU each."
+            )
         torch.cuda.set_device(device)
-    # The optimizer imports this module, whose functions keep the group that is there at that time;
-    # and a group that is kept has threads, which now and then crash the process at its end.
+    # The optimizer imports this module, and its functions hold on to the process group that exists
+    # at that time. A group that is never freed keeps threads that can crash the process at exit.
     importlib.import_module("torch.distributed.nn.functional")
     try:
-        backends = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backends, rank=rank, world_size=count, timeout=PATIENCE)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT
+        )
     except (RuntimeError, ValueError) as error:
-        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        values = ", ".join(f"{name}={os.environ.get(name)}" for name in ENVIRONMENT)
         raise MiniBertError(
-            f"process {rank} of {count} does not reach the others at {address} "
-            f"({str(error).splitlines()[0]}); start all of them with torchrun."
+            f"cannot join the other processes ({str(error).splitlines()[0]}; {values}). Start all "
+            "of them with torchrun, or unset WORLD_SIZE to start one."
         ) from error
-    return Processes(rank, count)
+    return Processes(dist.get_rank(), dist.get_world_size())
 
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Say in a sentence that the connection to the others has broken."""
+    """Raise `ProcessLost` if the connection to the other processes breaks."""
     try:
         yield
     except RuntimeError as error:
         raise ProcessLost(
-            "another process of this job has ended, or cannot be reached any more; if it says "
-            "nothing itself, it was killed (perhaps for lack of memory)."
+            "another process of this job has ended or cannot be reached. If it printed no error, "
+            "it was killed, perhaps because memory ran out."
         ) from error
 
 
-def _in_pieces(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    piece: list[Tensor] = []
+def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    bucket: list[Tensor] = []
     for tensor in tensors:
-        piece.append(tensor)
-        if sum(each.numel() for each in piece) >= NUMBERS_AT_ONCE:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
+        bucket.append(tensor)
+        if sum(each.numel() for each in bucket) >= BUCKET_SIZE:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket

@@ -1,82 +1,189 @@
-"""Windows of batches: what goes into one update, divided among the processes.
+"""Gradient accumulation: the micro-batches of one update, shared among the processes.
 
-    a window of 4 batches, 2 processes:    0  1  2  3
-        process 0 reads                    0     2
-        process 1 reads                       1     3
+A global batch is everything that one update learns from. It is read in micro-batches that fit into
+memory, and every process takes part of them:
 
-So the same settings give the same updates whatever the number of processes, and a run can go on
-with another number of them. At the end of an epoch a process may be left with fewer batches than
-the others, or none; it takes part all the same.
+    4 accumulation steps, 2 processes:    micro-batches 0 1 2 3
+        process 0 reads                   0   2
+        process 1 reads                     1   3
+
+The same settings therefore make the same updates with any number of processes, and a run can be
+resumed with another number. At the end of an epoch a process can have fewer micro-batches than the
+others, or none. It takes part in the update all the same.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from minibert.data.labelled.batches import Batch
 from minibert.errors import MiniBertError
+from minibert.model.input_checks import check_inputs
 from minibert.model.losses import LABEL_ARGUMENTS, count_labels
+from minibert.model.pretrained import PretrainedModel
 from minibert.training.distributed import Processes
 from minibert.training.interrupts import StopRequest
+from minibert.training.settings import TrainingSettings
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+
+
+class Batches(Protocol):
+    """Training data: yields the batches of an epoch, from any of them on.
+
+    For a GPU, batches are made in a thread while the model computes (`prefetch`). Their randomness
+    has to come from a generator of their own, or a run could not be repeated.
+    """
+
+    def length(self, epoch: int) -> int:
+        """Return the number of batches in an epoch. Epochs can differ by a few."""
+
+    def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
+        """Yield batches start, start + step, ... of an epoch: the same ones in every call."""
 
 
 @dataclass(frozen=True)
-class Window:
-    """The batches of one update that this process has, and how much all processes have."""
+class GlobalBatch:
+    """The micro-batches of one update that this process reads, and counts over all processes."""
 
-    batches: dict[int, Batch]  # by their places in the window
-    size: int  # batches of all processes; this and the following
-    labels: dict[str, int]  # how many of each kind
+    micro_batches: dict[int, Batch]  # by their index in the global batch
+    size: int  # micro-batches of all processes, as are the following counts
+    labels: dict[str, int]  # their number, by argument of the model
     tokens: int
     positions: int  # tokens and padding
 
+    def count(self, name: str) -> int:
+        """Return the number of labels that the loss term `name` sums over, at least 1."""
+        if name not in self.labels:
+            raise MiniBertError(
+                f"the model has a loss term {name!r}. A loss term must have the name of the "
+                f"argument that holds its labels: {', '.join(LABEL_ARGUMENTS)}."
+            )
+        return max(self.labels[name], 1)
 
-def windows(
-    batches: Iterator[Batch], size: int, processes: Processes, stop: StopRequest
-) -> Iterator[Window]:
-    """Cut batches into windows; the last window may be smaller.
+
+def global_batches(
+    micro_batches: Iterator[Batch],
+    steps: int,
+    device: torch.device,
+    processes: Processes,
+    stop: StopRequest,
+) -> Iterator[GlobalBatch]:
+    """Group micro-batches into global batches; the last one can be smaller.
 
     Args:
-        batches: those of this process, every n-th where there are n processes.
-        size: batches in a window, over all processes.
-        processes: all make this call together.
-        stop: asked in passing.
+        micro_batches: those of this process: every n-th one, with n processes.
+        steps: gradient accumulation steps, the micro-batches of all processes in an update.
+        device: where they are needed, see `prefetch`.
+        processes: all of them iterate together.
+        stop: checked before each global batch.
 
     Raises:
-        Stop: a signal came to one of the processes.
+        Stop: one of the processes has received a signal.
     """
-    places = range(processes.rank, size, processes.count)
+    indices = range(processes.rank, steps, processes.world_size)
+    fetched = prefetch(micro_batches, device, depth=len(indices) + 1)
     while True:
-        mine = list(islice(batches, len(places)))
-        counts = [_counts(batch) for batch in mine]
-        nothing = [0] * (3 + len(LABEL_ARGUMENTS))
-        sums = stop.agree(processes, [sum(column) for column in zip(nothing, *counts, strict=True)])
-        in_all, tokens, positions, *labels = map(int, sums)
-        if in_all == 0:
+        mine = list(islice(fetched, len(indices)))
+        none = [0] * (3 + len(LABEL_ARGUMENTS))
+        counts = [sum(column) for column in zip(none, *map(_counts, mine), strict=True)]
+        size, tokens, positions, *labels = map(int, stop.sum_or_stop(processes, counts))
+        if size == 0:
             return
-        by_kind = dict(zip(LABEL_ARGUMENTS, labels, strict=True))
-        yield Window(dict(zip(places, mine, strict=False)), in_all, by_kind, tokens, positions)
+        by_name = dict(zip(LABEL_ARGUMENTS, labels, strict=True))
+        yield GlobalBatch(dict(zip(indices, mine, strict=False)), size, by_name, tokens, positions)
 
 
-def check_divisible(size: int, processes: Processes) -> None:
-    """See that every process gets as many batches of a window.
-
-    Raises:
-        MiniBertError: it does not come out even.
-    """
-    if size % processes.count:
+def check_divisible(settings: TrainingSettings, processes: Processes) -> None:
+    """Raise if the processes would read different numbers of micro-batches in an update."""
+    steps = settings.gradient_accumulation_steps
+    if steps % processes.world_size:
         raise MiniBertError(
-            f"accumulation is {size} batch{'es' if size > 1 else ''} an update, and there are "
-            f"{processes.count} processes; give --accumulation {processes.count}, or a multiple."
+            f"gradient_accumulation_steps is {steps} for {processes.world_size} processes; use "
+            f"--gradient-accumulation-steps {processes.world_size} or a multiple of it."
         )
 
 
+def sum_over_processes(
+    loss: Tensor, parameters: Sequence[Tensor], processes: Processes, stop: StopRequest
+) -> None:
+    """Sum the loss and the gradients over all processes, in place.
+
+    It is a plain sum, since the losses are already divided by the global label count. A parameter
+    that no process has used keeps no gradient, so that the optimizer leaves it unchanged.
+
+    Raises:
+        Stop: one of the processes has received a signal.
+    """
+    several = processes.world_size > 1
+    used = [parameter.grad is not None for parameter in parameters] if several else []
+    users = stop.sum_or_stop(processes, used)
+    shared = [parameter for parameter, count in zip(parameters, users, strict=False) if count]
+    for parameter in shared:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    processes.all_reduce_([loss, *(p.grad for p in shared if p.grad is not None)])
+
+
+def prefetch(batches: Iterable[Batch], device: torch.device, *, depth: int = 2) -> Iterator[Batch]:
+    """Yield the same batches in the same order; for a GPU, make the next ones in a thread.
+
+    While the GPU computes, the CPU would only wait. On a CPU there is nothing to gain: the model
+    keeps all cores busy.
+
+    Args:
+        batches: the source; it must not use PyTorch's global random state, which the model uses at
+            the same time.
+        device: the model's device. For CUDA, batches are put into pinned memory, from which they
+            are copied to the GPU in the background.
+        depth: how many batches to hold ready.
+    """
+    if device.type == "cpu":
+        yield from batches
+        return
+    source = iter(batches)
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        waiting = deque(thread.submit(_next_batch, source, device) for _ in range(depth))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(_next_batch, source, device))
+            yield batch
+
+
+def _next_batch(source: Iterator[Batch], device: torch.device) -> Batch | None:
+    if device.type != "cuda":
+        return next(source, None)
+    with torch.cuda.device(device):  # every thread has its own current GPU
+        batch = next(source, None)
+        return batch and {name: t.pin_memory() if t.is_cpu else t for name, t in batch.items()}
+
+
+def to_device(batch: Batch, model: PretrainedModel, device: torch.device) -> Batch:
+    """Move a batch to the model's device, after checking its values while they are on the CPU."""
+    if device.type != "cpu":  # on the CPU the model checks them itself
+        check_batch(model, batch)
+    in_background = device.type == "cuda"
+    return {name: tensor.to(device, non_blocking=in_background) for name, tensor in batch.items()}
+
+
+def check_batch(model: PretrainedModel, batch: Batch) -> None:
+    """Raise for inputs and labels that would end in a "device-side assert" on a GPU."""
+    inputs = {name: batch[name] for name in INPUTS if name in batch}
+    if inputs["input_ids"].dim() > 2:  # multiple choice: (B, choices, S) -> (B * choices, S)
+        inputs = {name: tensor.flatten(0, -2) for name, tensor in inputs.items()}
+    check_inputs(model.config, **inputs)
+    labels = {name: batch[name] for name in LABEL_ARGUMENTS if name in batch}
+    if labels:
+        model.check_labels(batch["input_ids"], **labels)
+
+
 def _counts(batch: Batch) -> list[int]:
-    """1 (batch), tokens, positions, and labels of each kind."""
+    """Return 1 (micro-batch), tokens, positions, and the labels of each argument."""
     positions = batch["input_ids"].numel()
     mask = batch.get("attention_mask")
     labels = count_labels(batch)
@@ -86,45 +193,3 @@ def _counts(batch: Batch) -> list[int]:
         positions,
         *(labels.get(name, 0) for name in LABEL_ARGUMENTS),
     ]
-
-
-# The next batches are made while a GPU computes the present one.
-#
-# A GPU works by itself: the CPU tells it what to do, and waits for the loss. In that time a thread
-# makes the next batches. On a CPU nothing would be gained, since all cores compute already.
-
-
-def made_ahead(batches: Iterable[Batch], device: torch.device, *, most: int = 2) -> Iterator[Batch]:
-    """The same batches in the same order, for a GPU made ahead of time.
-
-    Args:
-        batches: what makes them; it must not read PyTorch's global random state, which the model
-            uses at the same time.
-        device: where they will be needed. They stay where they are; for CUDA those on the CPU are
-            put into memory from which copies need not be waited for.
-        most: how many may be ready or in the making.
-
-    Raises:
-        Exception: what `batches` raises, when its turn has come.
-    """
-    if device.type == "cpu":
-        yield from batches
-        return
-    source = iter(batches)
-    on_cuda = device.type == "cuda"
-
-    def begin() -> None:
-        if on_cuda and device.index is not None:
-            torch.cuda.set_device(device)  # each thread has a GPU that it means by "cuda"
-
-    def make() -> Batch | None:
-        batch = next(source, None)
-        if batch is None or not on_cuda:
-            return batch
-        return {name: t.pin_memory() if t.is_cpu else t for name, t in batch.items()}
-
-    with ThreadPoolExecutor(1, thread_name_prefix="batches", initializer=begin) as thread:
-        waiting = deque(thread.submit(make) for _ in range(most))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(thread.submit(make))
-            yield batch

@@ -1,48 +1,54 @@
-"""Ctrl-C and kill end a run that can be resumed.
+"""Ctrl-C and kill: stop a run at a point from which it can be resumed.
 
-The first signal is only noted, and the loop stops at the next place where nothing is half done: all
-processes at the same one, whichever of them the signal has reached. A second one, a second later or
-more, stops at once; sooner it is the same wish told twice, to a process and to its group.
+The first signal only sets a flag. The loop stops at the next point where nothing is half done, in
+all processes at the same point, whichever of them received the signal. A second signal stops at
+once, unless it comes within a second: the terminal and torchrun can both pass on one Ctrl-C.
 """
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 from minibert.training.distributed import Processes
 
+Item = TypeVar("Item")
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAME_WISH = 1.0  # seconds
+SAME_SIGNAL = 1.0  # seconds
 
 
-class Stop(Exception):  # noqa: N818 - what was asked for is no error
-    """A signal has come to one of the processes, all of them know, and nothing is half done."""
+class Stop(Exception):  # noqa: N818 - a requested stop is no error
+    """A process received a signal, all processes know of it, and nothing is half done."""
 
 
 class StopRequest:
-    """Whether a signal has come."""
+    """Whether a signal has asked the run to stop."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.since = 0.0
-        self.waiting = True
+        self._received_at = 0.0
+        self._stop_at_once = False
 
-    def note(self, number: int, _frame: FrameType | None) -> None:
-        """Remember the first signal; at another one later, stop at once."""
-        second = self.signal is not None and time.monotonic() - self.since > SAME_WISH
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Remember the first signal; raise KeyboardInterrupt at a second one."""
+        second = self.signal is not None and time.monotonic() - self._received_at > SAME_SIGNAL
         if self.signal is None:
-            self.signal, self.since = number, time.monotonic()
-        if second or not self.waiting:
+            self.signal, self._received_at = number, time.monotonic()
+        if second or self._stop_at_once:
             raise KeyboardInterrupt
 
-    def agree(self, processes: Processes, numbers: Sequence[float] = ()) -> list[float]:
-        """Sum numbers over all processes, and learn by the way whether to stop.
+    def until_requested(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items as long as this process has received no signal."""
+        for item in items:
+            if self.signal is not None:
+                return
+            yield item
 
-        Raises:
-            Stop: a signal has come to any of them; all raise this here.
-        """
+    def sum_or_stop(self, processes: Processes, numbers: Sequence[float] = ()) -> list[float]:
+        """Return numbers summed over all processes, or raise `Stop` in all if one has a signal."""
         *sums, stops = processes.sum([*numbers, self.signal is not None])
         if stops:
             self.signal = self.signal or signal.SIGTERM
@@ -51,27 +57,27 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Nothing can be left half done in the block: a signal ends it, and `agree` then stops."""
-        self.waiting = False
+        """Let a signal end the block immediately; nothing in it can be left half done."""
+        self._stop_at_once = True
         try:
             yield
         except KeyboardInterrupt:
             self.signal = self.signal or signal.SIGINT
         finally:
-            self.waiting = True
+            self._stop_at_once = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note the signals that come inside the block instead of dying of them."""
+    """Record signals that arrive in the block instead of being ended by them."""
     request = StopRequest()
     try:
-        before = {number: signal.signal(number, request.note) for number in SIGNALS}
-    except ValueError:  # not the main thread: signals do not arrive here anyway
+        previous = {number: signal.signal(number, request.handle) for number in SIGNALS}
+    except ValueError:  # not the main thread, where no signals arrive
         yield request
         return
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,74 +1,63 @@
-"""THE training loop, for fine-tuning and for pretraining: read it from `train` down.
+"""The training loop, for fine-tuning and pretraining.
 
     for each epoch
-        for each window of batches          one window = one update = one big batch
-            add up the gradients            under autocast, each loss divided by the window's count
-            clip, step, log, sometimes save
-        evaluate, keep the best, save
+        for each global batch               one global batch, one update
+            for each of its micro-batches
+                forward, backward           gradients add up
+            clip the gradients, update the weights
+        evaluate, save
 
-There are no callbacks and no trainer class. The update itself is in `step.py`, what is written
-down in `record.py`. What can be resumed, can be so exactly: the order of the data is a function of
-(seed, epoch), dropout one of (seed, step, batch in the window), and both are only integers.
+There are no callbacks and no trainer class. What a run writes is in `run_folder.py`.
 
-Several processes run this same loop in step: each has its part of every window, and wherever one
-might decide something alone (that a signal has come, that the epoch is over), all decide together.
+A loss is a sum, divided by the label count of the whole global batch. So the gradients of its
+micro-batches, in all processes, add up to the gradient of one big batch. (A mean of their means
+would differ from it: micro-batches hold different numbers of labels.)
+
+A resumed run continues exactly: the order of the data is a function of the seed and the epoch, and
+dropout is a function of the seed, the step and the micro-batch.
 """
 
 import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.utils import clip_grad_norm_
 
-from minibert.data.labelled.batches import Batch
-from minibert.errors import Interrupted, MiniBertError
-from minibert.files import exclusive_lock
+from minibert.errors import MiniBertError
 from minibert.model.pretrained import PretrainedModel
-from minibert.training.checkpoint import Position
-from minibert.training.distributed import ALONE, Processes, ProcessLost
-from minibert.training.gradient_accumulation import check_divisible, made_ahead, windows
-from minibert.training.interrupts import Stop, StopRequest, stop_requests
+from minibert.training.checkpoint import TrainState
+from minibert.training.distributed import SINGLE_PROCESS, Processes
+from minibert.training.gradient_accumulation import (
+    Batches,
+    global_batches,
+    sum_over_processes,
+    to_device,
+)
 from minibert.training.optimizer import (
+    LearningRateSchedule,
     decay_groups,
     make_optimizer,
     set_learning_rate,
-    warmup_then_linear,
 )
-from minibert.training.progress import Clock, Progress
-from minibert.training.run_folder import Record, begin
-from minibert.training.settings import TrainingSettings, choose_precision, keep_large_buffers
-from minibert.training.step import Run, update
+from minibert.training.run_folder import RunFolder, run_fingerprint
+from minibert.training.settings import TrainingSettings, choose_precision, raise_malloc_thresholds
 
-SKIPS_UNTIL_STOP = 20  # float16 updates in a row without finite gradients: no scale will help
-
-
-class Batches(Protocol):
-    """Where batches come from: anything that can give an epoch's batches from the n-th on.
-
-    For a GPU they are made in a thread of their own, while the model computes (`ahead.py`). So what
-    is random in them must come from a generator of their own, or a run could not be repeated.
-    """
-
-    def length(self, epoch: int) -> int:
-        """How many batches an epoch has; epochs may differ a little."""
-
-    def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
-        """Batches start, start + step, ... of an epoch, which always has the same ones."""
+MAX_SKIPPED_IN_A_ROW = 20  # float16 updates; after so many, no loss scale will help
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended. The model holds the weights of the best evaluation, if there is a score."""
+    """The end of a run."""
 
     steps: int
-    tokens: int  # learned from, each as often as it was seen
+    tokens: int  # learned from, in all epochs
     best_step: int | None
     best_score: float | None
-    seconds: float  # that it took, with what was done before a resume
+    seconds: float  # including those before a resume
 
 
 def train(
@@ -79,190 +68,115 @@ def train(
     folder: Path,
     device: torch.device,
     evaluate: Callable[[], Mapping[str, Any]] | None = None,
-    score: str | None = "accuracy",
-    identity: Mapping[str, Any] | None = None,
+    metric_for_best_model: str | None = "accuracy",
+    fingerprint: Mapping[str, Any] | None = None,
     resume: bool = False,
     how_to_resume: str = "train again with resume=True",
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> TrainingResult:
-    """Train a model, and leave it with its best weights.
+    """Train a model and leave it in evaluation mode, with its best weights.
 
     Args:
-        model: any model whose outputs have `loss_terms`, each under the name of the argument that
-            has its labels (`LABEL_ARGUMENTS` in `losses.py`).
+        model: its outputs need `loss_terms`, each under the name of the argument that holds its
+            labels (`LABEL_ARGUMENTS` in `model/losses.py`).
         batches: the training data.
         settings: how to train.
         folder: for checkpoints, the log (`log.jsonl`) and the best weights.
         device: where to compute.
-        evaluate: called after each epoch (with `evaluate_every`, also before the first update and
-            every so many), with the model in evaluation mode; gives scores by name. The first of
-            several processes calls it, and the others wait.
-        score: the name of the score that decides what is best; higher is better. None leaves the
-            model with the weights of the end.
-        identity: what else must be the same for a run to be resumed, such as the data's checksum.
-        resume: go on from the newest checkpoint in `folder`, if there is one.
-        how_to_resume: what an interrupted run tells the user to do.
-        processes: what `several_processes` gives; if not given, there is only this one. The first
-            of them writes to `folder`, and all end with the best weights.
+        evaluate: returns metrics by name. The main process calls it after every epoch, and with
+            `eval_steps` also before the first update and in between; the model is in evaluation
+            mode.
+        metric_for_best_model: which weights are the best; higher is better. None keeps the last.
+        fingerprint: what else must be the same to resume a run, such as a checksum of the data.
+        resume: continue from the newest checkpoint in `folder`, if there is one.
+        how_to_resume: what the message of an interrupted run tells the user to do.
+        processes: from `join_processes`; by default only this one.
 
     Raises:
-        MiniBertError: the loss is no number any more; the run cannot be resumed as asked; or
-            another process is lost.
-        Interrupted: a signal came; the run is saved and can be resumed.
+        MiniBertError: the gradients are not finite, the run cannot be resumed as asked, or another
+            process is lost.
+        Interrupted: a signal arrived; the run is saved and can be resumed.
     """
-    keep_large_buffers()
+    raise_malloc_thresholds()
     model.to(device)
+    precision = choose_precision(settings.precision, device)
     groups = decay_groups(model, weight_decay=settings.weight_decay)
     optimizer = make_optimizer(
         groups, learning_rate=settings.learning_rate, kind=settings.optimizer
     )
-    precision = choose_precision(settings.precision, device)
+    parameters = [weight for group in groups for weight in group["params"]]
+    loss_dtype = torch.promote_types(parameters[0].dtype, torch.float32)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    scaler.scale(torch.zeros((), device=device))  # makes the scale, should a window bring no batch
-    run = Run(model, optimizer, scaler, settings, device, precision, processes)
-    updates_an_epoch = math.ceil(batches.length(0) / settings.accumulation)
-    total = settings.epochs * updates_an_epoch
-    warmup = max(1, round(settings.warmup * total))
-    identity = _identity(settings, precision, model, identity or {})
+    accumulation_steps = settings.gradient_accumulation_steps
+    schedule = LearningRateSchedule(
+        epochs=settings.epochs,
+        steps_per_epoch=math.ceil(batches.length(0) / accumulation_steps),
+        warmup_ratio=settings.warmup_ratio,
+    )
+    same = run_fingerprint(model, settings, precision, batches.length(0), fingerprint or {})
+    run = RunFolder(
+        *(folder, model, optimizer, scaler, settings, same),
+        *(evaluate, metric_for_best_model, processes),
+    )
 
-    with ExitStack() as held, stop_requests() as stop:
-        more = {"batches an epoch": batches.length(0), "to be evaluated": evaluate is not None}
-        alike = {name: value for name, value in identity.items() if name != "start"}
-        processes.check_same({**alike, **more})  # all start from the first one's weights
-        processes.once(lambda: check_divisible(settings.accumulation, processes))
-        processes.once(lambda: held.enter_context(exclusive_lock(folder)))
-        position = begin(folder, run, identity, resume=resume)
-        record = Record(folder, run, position, identity, score)
+    with run.opened(resume=resume, how_to_resume=how_to_resume) as state:
+        for epoch in range(state.epoch, settings.epochs):
+            model.train()
+            progress = run.start_epoch(batches.length(epoch))
+            first = state.batch + processes.rank
+            mine = batches.epoch(epoch, start=first, step=processes.world_size)
+            for global_batch in global_batches(
+                mine, accumulation_steps, device, processes, run.stop
+            ):
+                run.evaluate_if_due()
+                epochs_done = epoch + progress.done / progress.total
+                lr_factor = schedule.factor(epochs_done, skipped=state.skipped)
+                set_learning_rate(optimizer, lr_factor)
 
-        def judge(epochs: float, clock: Clock) -> None:
-            if evaluate is None:
-                return
-            scores = processes.once(lambda: _evaluate(model, evaluate, stop, clock))
-            stop.agree(processes)
-            print(
-                f"epoch {round(epochs, 2):g}/{settings.epochs}: dev {_in_words(scores)}", flush=True
-            )
-            record.evaluation(epochs, scores)
+                optimizer.zero_grad()
+                # Scaling creates the loss scale, even in a process without micro-batches.
+                total = scaler.scale(torch.zeros((), dtype=loss_dtype, device=device))
+                micro_batches = global_batch.micro_batches.items()
+                for index, batch in run.stop.until_requested(micro_batches):
+                    torch.manual_seed(_dropout_seed(settings.seed, state.step, index))
+                    inputs = to_device(batch, model, device)
+                    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                        terms = model(**inputs).loss_terms
+                    loss = sum(t.total / global_batch.count(name) for name, t in terms.items())
+                    scaler.scale(loss).backward()
+                    total += loss.detach()
+                sum_over_processes(total, parameters, processes, run.stop)
 
-        try:
-            for epoch in range(position.epoch, settings.epochs):
-                model.train()
-                title = f"epoch {epoch + 1}/{settings.epochs}"
-                length = batches.length(epoch)
-                updates = math.ceil(length / settings.accumulation)
-                done = math.ceil(position.batch / settings.accumulation)
-                clock = Clock()
-                first = position.batch + processes.rank
-                mine = made_ahead(
-                    batches.epoch(epoch, start=first, step=processes.count),
-                    device,
-                    most=settings.accumulation // processes.count + 1,
-                )
-                shown = processes.is_first
-                with Progress(title, total=updates, done=done, shown=shown) as progress:
-                    for window in windows(mine, settings.accumulation, processes, stop):
-                        if _is_due(position.step, settings.evaluate_every, position.judged_step):
-                            judge(epoch + position.batch / length, clock)
-                        # By the share of the epoch, so that the rate ends at 0 whatever its length.
-                        place = epoch + progress.done / updates
-                        number = round(place * updates_an_epoch) - position.skipped + 1
-                        position.rate = warmup_then_linear(number, total=total, warmup=warmup)
-                        set_learning_rate(optimizer, position.rate)
-                        loss, position.gradient_norm = update(run, window, position.step, stop)
-                        _check_gradients(position, precision)
-                        position.step += 1
-                        position.batch += window.size
-                        position.tokens += window.tokens
-                        position.loss_sum += loss
-                        position.loss_count += 1
-                        clock.count(window.tokens, window.positions)
-                        progress.step(f"loss {loss:.3f}  {clock.in_words()}")
-                        if position.step % settings.log_every == 0:
-                            record.progress(epoch + position.batch / length, clock)
-                        if position.step % settings.save_every == 0:
-                            record.save()
-                if position.loss_count:
-                    record.progress(epoch + position.batch / length, clock)
-                judge(epoch + 1, clock)
-                position.epoch, position.batch = epoch + 1, 0
-                record.save()
-            record.put_best()
-        except Stop:
-            processes.once(record.save)  # and the others do not end before
-            where = f"stopped after step {position.step} of {total}, which is saved"
-            message = f"{where}; to go on: {how_to_resume}"
-            raise Interrupted(stop.signal or 0, message) from None
-        except ProcessLost as lost:
-            raise ProcessLost(
-                f"after step {position.step}: {lost} What was saved before is kept; to go on: "
-                f"{how_to_resume}"
-            ) from lost
+                # All processes now hold the same gradients, so they all step alike.
+                scaler.unscale_(optimizer)
+                norm = clip_grad_norm_(parameters, settings.max_grad_norm)
+                # Reading a number waits for a GPU, so both are read together.
+                total_loss, grad_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
+                _check_gradients(grad_norm, state, precision)
+                scaler.step(optimizer)  # without effect if float16 gradients are not finite
+                scaler.update()
+                run.end_step(global_batch, total_loss, grad_norm, lr_factor)
+            run.end_epoch()
+        run.load_best()
     model.eval()
     return TrainingResult(
-        steps=position.step,
-        tokens=position.tokens,
-        best_step=position.best_step,
-        best_score=position.best_score,
-        seconds=record.seconds(),
+        state.step, state.tokens, state.best_step, state.best_score, run.seconds()
     )
 
 
-def _identity(
-    settings: TrainingSettings,
-    precision: torch.dtype,
-    model: PretrainedModel,
-    more: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What must be the same for a run to be resumed: all but how often it logs and saves."""
-    chosen = asdict(settings) | {"precision": str(precision)}
-    del chosen["log_every"], chosen["save_every"]
-    start = {"model": model.config.to_dict(), "start": _checksum(model)}
-    return chosen | start | dict(more)
+def _dropout_seed(seed: int, step: int, index: int) -> int:
+    return int(np.random.SeedSequence((seed, step, index)).generate_state(1, np.uint64)[0])
 
 
-def _checksum(model: PretrainedModel) -> str:
-    """Of the weights that a run starts from: the same settings from others are another run."""
-    checksum = 0
-    for tensor in model.state_dict().values():
-        numbers = tensor.detach().cpu().contiguous().flatten()
-        checksum = zlib.crc32(numbers.view(torch.uint8).numpy(), checksum)
-    return f"{checksum:08x}"
-
-
-def _evaluate(
-    model: PretrainedModel,
-    evaluate: Callable[[], Mapping[str, Any]],
-    stop: StopRequest,
-    clock: Clock,
-) -> Mapping[str, Any]:
-    """The scores; none if a signal came."""
-    scores: Mapping[str, Any] = {}
-    model.eval()
-    with stop.at_once(), clock.stopped():
-        scores = evaluate()
-    model.train()
-    return scores
-
-
-def _check_gradients(position: Position, precision: torch.dtype) -> None:
-    """Stop where gradients are no numbers; in float16 it happens now and then and is left out."""
-    if math.isfinite(position.gradient_norm):
-        position.skipped_in_a_row = 0
+def _check_gradients(norm: float, state: TrainState, precision: torch.dtype) -> None:
+    """Raise if gradients are not finite; in float16 this happens and the update is skipped."""
+    if math.isfinite(norm):
+        state.skipped_in_a_row = 0
         return
-    position.skipped += 1
-    position.skipped_in_a_row += 1
-    if precision != torch.float16 or position.skipped_in_a_row >= SKIPS_UNTIL_STOP:
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    if precision != torch.float16 or state.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
         raise MiniBertError(
-            f"the gradients of step {position.step + 1} are not finite, so training has failed; "
-            "what was saved before is kept. Try a lower learning rate."
+            f"the gradients of step {state.step + 1} are not finite, so training has failed. The "
+            "checkpoints are intact. Try a lower learning rate."
         )
-
-
-def _is_due(step: int, every: int | None, last: int | None) -> bool:
-    return every is not None and step % every == 0 and step != last
-
-
-def _in_words(scores: Mapping[str, Any]) -> str:
-    return "  ".join(
-        f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float)
-    )

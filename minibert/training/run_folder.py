@@ -1,180 +1,319 @@
-"""The log of a run: one JSON object a line, which pictures and people read.
+"""The folder of a run: its log, its checkpoints, its best weights; and its progress.
 
-{"kind": "train", "step": 40, "epoch": 0.53, "loss": 0.61, "learning_rate": 1e-4, ...}
-{"kind": "evaluation", "step": 75, "epoch": 1.0, "split": "dev", "accuracy": 0.72, ...}
+    FOLDER/log.jsonl                    one JSON object per line, for plots and people:
+        {"kind": "train", "step": 40, "epoch": 0.53, "loss": 0.61, "learning_rate": 1e-4, ...}
+        {"kind": "evaluation", "step": 75, "epoch": 1.0, "split": "dev", "accuracy": 0.72, ...}
+    FOLDER/step-00000200-epoch-1/       see `checkpoint.py`
+    FOLDER/best-00000150.safetensors    weights
+
+Only the main process writes files. The other processes keep an equal `TrainState`.
 """
 
 import json
 import math
-import shutil
+import sys
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from tqdm import tqdm
+
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
-from minibert.errors import MiniBertError
-from minibert.files import make_folder, write_atomic
-from minibert.training.checkpoint import Position, best_steps, load_newest, save_state, share_state
-from minibert.training.progress import Clock
-from minibert.training.step import Run
+from minibert.errors import Interrupted, MiniBertError
+from minibert.files import exclusive_lock, write_atomic
+from minibert.model.pretrained import PretrainedModel
+from minibert.training.checkpoint import (
+    TrainState,
+    best_weights,
+    broadcast_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from minibert.training.distributed import Processes, ProcessLost
+from minibert.training.gradient_accumulation import GlobalBatch, check_divisible
+from minibert.training.interrupts import Stop, stop_requests
+from minibert.training.settings import TrainingSettings
+
+LOG = "log.jsonl"
+SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal
 
 
-class Log:
-    """Lines in a file, which can be cut back to where a checkpoint was made."""
+def run_fingerprint(
+    model: PretrainedModel,
+    settings: TrainingSettings,
+    precision: torch.dtype,
+    batches_per_epoch: int,
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what must be the same for a run to be resumed, as the fields of a flat JSON object.
 
-    def __init__(self, path: Path, *, lines: int) -> None:
-        """Keep the first `lines` lines of what is there: later ones will be written again."""
-        self.path = path
-        kept = []
-        if lines and path.exists():
-            kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
-        self.lines = len(kept)  # fewer, if the file was lost
-        make_folder(path.parent)
-        write_atomic(path, "".join(kept))
-
-    def write(self, kind: str, **values: Any) -> None:
-        """Append a line; it is in the file when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, **values}) + "\n")
-        self.lines += 1
-
-
-# What a run leaves in its folder: checkpoints, a log, and the weights of the best evaluation.
-#
-#     FOLDER/log.jsonl                    see `log.py`
-#     FOLDER/step-00000200-epoch-1/       see `state.py`
-#     FOLDER/best-00000150.safetensors
-#
-# Only the first of several processes writes; the others keep count with it.
+    It holds the settings (except when to log and save), the model's configuration, a checksum of
+    the initial weights, and what the caller says about the data.
+    """
+    checksum = 0
+    for tensor in model.state_dict().values():
+        values = tensor.detach().cpu().contiguous().flatten()
+        checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
+    chosen = asdict(settings) | {"precision": str(precision)}
+    del chosen["logging_steps"], chosen["save_steps"]
+    start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
+    data = {"batches per epoch": batches_per_epoch, **data}
+    return dict(_flatten(json.loads(json.dumps(chosen | start | data))))
 
 
-class Record:
-    """Writes down how a run goes.
+class Progress:
+    """Count the updates of an epoch and show them on standard error.
 
     Args:
-        folder: where to.
-        run: what is trained.
-        position: where the run is; written with each checkpoint.
-        identity: what the run was started with; likewise.
-        score: the name of the score that decides what is best; higher is better. None keeps the
-            weights of the end.
+        title: the text before the numbers.
+        total: the updates of the epoch.
+        done: the updates done before a resume.
+        shown: whether to print anything.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        run: Run,
-        position: Position,
-        identity: Mapping[str, Any],
-        score: str | None,
+    def __init__(self, title: str, *, total: int, done: int = 0, shown: bool = True) -> None:
+        self.title, self.total, self.done = title, total, done
+        self.started = self.last_line = time.monotonic()
+        self.tokens = self.positions = 0
+        self.bar: tqdm | None = None
+        if shown and sys.stderr.isatty():
+            self.bar = tqdm(total=total, initial=done, desc=title, dynamic_ncols=True)
+        self.prints_lines = shown and self.bar is None
+
+    def update(self, loss: float, *, tokens: int, positions: int) -> None:
+        """Add an update: its loss, its tokens, and its positions including padding."""
+        self.done += 1
+        self.tokens += tokens
+        self.positions += positions
+        note = (
+            f"loss {loss:.3f}  {self.tokens_per_second:,.0f} tokens/s, {self.padding:.0%} padding"
+        )
+        if self.bar is not None:
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update()
+        elif self.prints_lines and time.monotonic() - self.last_line >= SECONDS_BETWEEN_LINES:
+            print(f"{self.title}: {self.done}/{self.total}  {note}", file=sys.stderr, flush=True)
+            self.last_line = time.monotonic()
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens without padding per second since the epoch or the resume began."""
+        return self.tokens / max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def padding(self) -> float:
+        """The share of padding among all positions, from 0 to 1."""
+        return 1 - self.tokens / max(self.positions, 1)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time spent in the block out of the throughput."""
+        paused_at = time.monotonic()
+        yield
+        self.started += time.monotonic() - paused_at
+
+    def close(self) -> None:
+        """Leave the bar as it is, so that other output starts on a new line."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+@dataclass
+class RunFolder:
+    """A training run and the folder that it writes to. Call its methods inside `opened`."""
+
+    folder: Path
+    model: PretrainedModel
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    settings: TrainingSettings
+    fingerprint: Mapping[str, Any]
+    compute_metrics: Callable[[], Mapping[str, Any]] | None
+    metric_for_best_model: str | None
+    processes: Processes
+
+    @contextmanager
+    def opened(self, *, resume: bool, how_to_resume: str) -> Iterator[TrainState]:
+        """Lock the folder, resume from its newest checkpoint, and save if a signal ends the block.
+
+        Raises:
+            MiniBertError: the processes differ, the folder is in use or holds another run, or
+                another process is lost.
+            Interrupted: a signal ended the block, and the run is saved.
+        """
+        same = {name: v for name, v in self.fingerprint.items() if name != "initial weights"}
+        self.processes.check_same({**same, "evaluation": self.compute_metrics is not None})
+        self.processes.on_main(lambda: check_divisible(self.settings, self.processes))
+        with ExitStack() as held, stop_requests() as self.stop:
+            self.processes.on_main(lambda: held.enter_context(exclusive_lock(self.folder)))
+            self.state = self.processes.on_main(
+                lambda: load_checkpoint(
+                    self.folder, self.model, self.optimizer, self.fingerprint, resume=resume
+                )
+            )
+            broadcast_checkpoint(self.processes, self.model, self.optimizer)
+            if self.state.loss_scale:
+                self.scaler.load_state_dict(self.state.loss_scale)
+            self._cut_log()
+            self.started = time.monotonic() - self.state.seconds
+            self.progress = Progress("", total=0, shown=False)
+            try:
+                yield self.state
+            except Stop:
+                self.processes.on_main(self.save)  # the other processes wait for it
+                where = f"{self.state.epochs_done:.2f} of {self.settings.epochs} epochs"
+                raise Interrupted(
+                    self.stop.signal or 0,
+                    f"stopped after step {self.state.step} ({where}); the run is saved. To resume: "
+                    f"{how_to_resume}",
+                ) from None
+            except ProcessLost as lost:
+                raise ProcessLost(
+                    f"after step {self.state.step}: {lost} The checkpoints are intact. To resume: "
+                    f"{how_to_resume}"
+                ) from lost
+            finally:
+                self.progress.close()
+
+    def start_epoch(self, batches: int) -> Progress:
+        """Begin or resume an epoch of so many batches; return its progress in updates."""
+        self.batches = batches
+        self.progress = Progress(
+            f"epoch {self.state.epoch + 1}/{self.settings.epochs}",
+            total=math.ceil(batches / self.settings.gradient_accumulation_steps),
+            done=math.ceil(self.state.batch / self.settings.gradient_accumulation_steps),
+            shown=self.processes.is_main,
+        )
+        return self.progress
+
+    def end_step(
+        self, batch: GlobalBatch, loss: float, gradient_norm: float, lr_factor: float
     ) -> None:
-        self.folder, self.run, self.position = folder, run, position
-        self.identity, self.score = identity, score
-        self.started = time.monotonic() - position.seconds
-        writes = run.processes.is_first
-        self.log = Log(folder / "log.jsonl", lines=position.log_lines) if writes else None
+        """Count an update; log and save when it is time."""
+        state = self.state
+        state.gradient_norm = gradient_norm
+        state.learning_rate = self.settings.learning_rate * lr_factor
+        state.step += 1
+        state.batch += batch.size
+        state.epochs_done = state.epoch + state.batch / self.batches
+        state.tokens += batch.tokens
+        state.loss_sum += loss
+        state.loss_count += 1
+        self.progress.update(loss, tokens=batch.tokens, positions=batch.positions)
+        if state.step % self.settings.logging_steps == 0:
+            self._log_loss()
+        if state.step % self.settings.save_steps == 0:
+            self.save()
+
+    def end_epoch(self) -> None:
+        """Log the remaining losses, evaluate, and save."""
+        self._log_loss()
+        self.progress.close()
+        self.evaluate()
+        self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+        self.save()
+
+    def evaluate_if_due(self) -> None:
+        """Evaluate if `eval_steps` says so, once for each step even after a resume."""
+        step, every = self.state.step, self.settings.eval_steps
+        if every and step % every == 0 and step != self.state.evaluated_step:
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Compute metrics in the main process and log them; keep the weights if they are the best.
+
+        Raises:
+            Stop: a signal ended the evaluation, which is repeated after a resume.
+        """
+        if self.compute_metrics is None:
+            return
+        state, metric = self.state, self.metric_for_best_model
+        metrics = self.processes.on_main(self._metrics)
+        self.stop.sum_or_stop(self.processes)
+        shown = (f"{name} {x:.4f}" for name, x in metrics.items() if isinstance(x, float))
+        epochs = f"{round(state.epochs_done, 2):g}/{self.settings.epochs}"
+        print(f"epoch {epochs}: dev {'  '.join(shown)}", flush=True)
+        self._log("evaluation", tokens=state.tokens, split="dev", **metrics)
+        state.evaluated_step = state.step
+        if metric is None:
+            return
+        if metric not in metrics:
+            raise MiniBertError(
+                f"metric_for_best_model is {metric!r}, but there are only {', '.join(metrics)}."
+            )
+        if metrics[metric] > (-math.inf if state.best_score is None else state.best_score):
+            state.best_score, state.best_step = metrics[metric], state.step
+            if self.processes.is_main:
+                write_safetensors(best_weights(self.folder, state), self.model.state_dict())
+
+    def load_best(self) -> None:
+        """Load the weights of the best evaluation into the model, in all processes."""
+        if self.state.best_step is not None:
+            if self.processes.is_main:
+                path = best_weights(self.folder, self.state)
+                self.model.load_state_dict(read_safetensors(path))
+            self.processes.broadcast_(self.model.state_dict().values())
 
     def seconds(self) -> float:
-        """How long the run has taken, with what was done before it was resumed."""
+        """Return the duration of the run, including that before a resume."""
         return time.monotonic() - self.started
 
     def save(self) -> None:
         """Write a checkpoint."""
-        if self.log is None:
-            return
-        self.position.log_lines = self.log.lines
-        self.position.seconds = self.seconds()
-        self.position.loss_scale = self.run.scaler.state_dict()
-        save_state(self.folder, self.run.model, self.run.optimizer, self.position, self.identity)
-        # Only now that the checkpoints name newer ones may the best before them go.
-        needed = {self._best_path(step) for step in best_steps(self.folder)}
-        for path in self.folder.glob("best-*.safetensors"):
-            if path not in needed:
-                path.unlink()
+        if self.processes.is_main:
+            self.state.seconds = self.seconds()
+            self.state.loss_scale = self.scaler.state_dict()
+            save_checkpoint(self.folder, self.model, self.optimizer, self.state, self.fingerprint)
 
-    def progress(self, epochs: float, clock: Clock) -> None:
-        """Log the mean loss since the last such line, after so many epochs."""
-        position = self.position
-        if self.log is not None:
-            self.log.write(
+    def _metrics(self) -> Mapping[str, Any]:
+        metrics: Mapping[str, Any] = {}  # if a signal ends the block
+        self.model.eval()
+        with self.stop.at_once(), self.progress.paused():
+            metrics = self.compute_metrics() if self.compute_metrics else {}
+        self.model.train()
+        return metrics
+
+    def _log_loss(self) -> None:
+        """Log the mean loss since the last such line."""
+        state = self.state
+        if state.loss_count:
+            self._log(
                 "train",
-                step=position.step,
-                epoch=epochs,
-                loss=position.loss_sum / position.loss_count,
-                learning_rate=self.run.settings.learning_rate * position.rate,
-                gradient_norm=position.gradient_norm,
-                tokens_per_second=round(clock.rate()),
-                padding=round(clock.padding(), 4),
+                loss=state.loss_sum / state.loss_count,
+                learning_rate=state.learning_rate,
+                gradient_norm=state.gradient_norm,
+                tokens_per_second=round(self.progress.tokens_per_second),
+                padding=round(self.progress.padding, 4),
             )
-        position.loss_sum, position.loss_count = 0.0, 0
+            state.loss_sum, state.loss_count = 0.0, 0
 
-    def evaluation(self, epochs: float, scores: Mapping[str, Any]) -> None:
-        """Log the scores after so many epochs, and keep the weights if they are the best so far."""
-        position = self.position
-        counts = {"step": position.step, "epoch": epochs, "tokens": position.tokens}
-        if self.log is not None:
-            self.log.write("evaluation", **counts, split="dev", **scores)
-        position.judged_step = position.step
-        if self.score is None:
-            return
-        if self.score not in scores:
-            known = ", ".join(scores)
-            raise MiniBertError(f"there is no score {self.score!r} to choose by, only {known}.")
-        best = -math.inf if position.best_score is None else position.best_score
-        if scores[self.score] > best:  # which a NaN never is
-            position.best_score, position.best_step = scores[self.score], position.step
-            if self.log is not None:
-                write_safetensors(self._best_path(position.step), self.run.model.state_dict())
+    def _log(self, kind: str, **values: Any) -> None:
+        if self.processes.is_main:
+            line = {"kind": kind, "step": self.state.step, "epoch": self.state.epochs_done}
+            with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line | values) + "\n")
+            self.state.log_lines += 1
 
-    def put_best(self) -> None:
-        """Give the model the weights of the best evaluation, in all processes."""
-        if self.position.best_step is None:
-            return
-        if self.log is not None:
-            best = self._best_path(self.position.best_step)
-            self.run.model.load_state_dict(read_safetensors(best))
-        self.run.processes.share_(self.run.model.state_dict().values())
-
-    def _best_path(self, step: int) -> Path:
-        return self.folder / f"best-{step:08d}.safetensors"
-
-
-def begin(folder: Path, run: Run, identity: Mapping[str, Any], *, resume: bool) -> Position:
-    """Where to begin: at the beginning, or at the newest checkpoint; all processes alike.
-
-    Args:
-        folder: the run's folder.
-        run: receives the weights and averages of the checkpoint.
-        identity: what the run is started with.
-        resume: go on from the newest checkpoint, if there is one.
-
-    Raises:
-        MiniBertError: the folder holds a run that is not to be resumed, or cannot be.
-    """
-    position = run.processes.once(lambda: _find(folder, run, identity, resume=resume))
-    share_state(run.processes, run.model, run.optimizer)
-    if position.loss_scale:
-        run.scaler.load_state_dict(position.loss_scale)
-    return position
-
-
-def _find(folder: Path, run: Run, identity: Mapping[str, Any], *, resume: bool) -> Position:
-    for left_over in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-        shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
-    if not resume:
-        if any(folder.glob("step-*")):
-            raise MiniBertError(
-                f"{folder} holds the checkpoints of a run; go on with it (--resume), or choose "
-                "another output folder."
+    def _cut_log(self) -> None:
+        """Keep the lines that belong to the checkpoint; later ones will be written again."""
+        if self.processes.is_main:
+            log = self.folder / LOG
+            lines = (
+                log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
             )
-        return Position()
-    found = load_newest(folder, run.model, run.optimizer, identity)
-    if found is None:
-        print(f"nothing to resume in {folder}; starting from the beginning.")
-        return Position()
-    position, passed_over = found
-    for sentence in passed_over:
-        print(sentence)
-    print(f"resumed after step {position.step}.")
-    return position
+            write_atomic(log, "".join(lines[: self.state.log_lines]))
+            self.state.log_lines = min(self.state.log_lines, len(lines))
+
+
+def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the innermost fields: {"model": {"layers": 2}} gives ("model layers", 2)."""
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name} ")
+        else:
+            yield prefix + name, value

@@ -1,4 +1,4 @@
-"""What you can rely on: a model goes on only with text that was cut as it expects it."""
+"""What you can rely on: a model continues only on text that was tokenized as it expects."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from minibert import BertConfig, BertForPreTraining, BertTokenizer, MiniBertError
 from minibert.data.corpus.build import build_corpus
 from minibert.data.corpus.corpus import Corpus
-from minibert.training.pretrain_setup import going_on_from
+from minibert.training.pretrain_setup import continue_from
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] cafe café Cafe 我 爱".split()
 
@@ -34,25 +34,25 @@ def corpus(folder: Path, **options) -> Corpus:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"do_lower_case": False}, "model lowers the case and .*corpus keeps it"),
-        ({"strip_accents": False}, "model drops accents and .*corpus keeps them"),
+        ({"do_lower_case": False}, "model lowercases text and .*corpus does not"),
+        ({"strip_accents": False}, "model strips accents and .*corpus does not"),
         ({"tokenize_chinese_chars": False}, "model makes each Chinese character a word and .*corp"),
     ],
 )
-def test_a_corpus_of_other_words_is_refused_though_the_vocabulary_is_the_same(
-    tmp_path, model, options, message
-):
+def test_a_corpus_that_was_normalized_differently_is_refused(tmp_path, model, options, message):
     text = corpus(tmp_path, **options)
-    with pytest.raises(MiniBertError, match=rf"{message}.*anew: minibert prepare TEXTS"):
-        going_on_from(model, text, max_length=8)
+    with pytest.raises(
+        MiniBertError, match=rf"{message}.*prepare it again: minibert prepare TEXTS"
+    ):
+        continue_from(model, text, max_length=8)
 
 
-def test_a_model_that_keeps_accents_refuses_a_corpus_without_them(tmp_path, model):
+def test_a_model_with_accents_refuses_a_corpus_without_them(tmp_path, model):
     tokenizer(strip_accents=False).save_pretrained(model)
-    with pytest.raises(MiniBertError, match=r"corpus drops accents and .*model keeps them"):
-        going_on_from(model, corpus(tmp_path), max_length=8)
+    with pytest.raises(MiniBertError, match=r"corpus strips accents and .*model does not"):
+        continue_from(model, corpus(tmp_path), max_length=8)
 
 
-def test_what_is_said_and_what_goes_without_saying_are_the_same(tmp_path, model):
+def test_an_option_given_explicitly_equals_the_same_default(tmp_path, model):
     text = corpus(tmp_path, strip_accents=True)
-    assert isinstance(going_on_from(model, text, max_length=8), torch.nn.Module)
+    assert isinstance(continue_from(model, text, max_length=8), torch.nn.Module)
