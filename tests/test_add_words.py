@@ -253,7 +253,7 @@ def test_a_corpus_is_no_model(folder, tmp_path, capsys):
     (folder / "config.json").unlink()
     words = str(tmp_path / "words.txt")
     assert command(str(folder), "--words", words, "--output", str(tmp_path / "out")) == 2
-    assert "is a corpus, made by minibert prepare, and not a model" in capsys.readouterr().err
+    assert "is a corpus, made by minibert prepare, not a model" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_there_is_not_written_over(folder, tmp_path, capsys):
@@ -261,7 +261,7 @@ def test_a_folder_that_is_there_is_not_written_over(folder, tmp_path, capsys):
     words = str(tmp_path / "words.txt")
     there = classifier_folder(tmp_path / "there")
     assert command(str(folder), "--words", words, "--output", str(there)) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists and is not empty" in capsys.readouterr().err
     assert command(str(folder), "--words", words, "--output", str(folder)) == 2
     assert BertTokenizer.from_pretrained(folder).tokenize("malt") == ["m", "##a", "##l", "##t"]
 

@@ -242,7 +242,7 @@ def test_a_segmenter_that_cannot_be_sent_to_workers_is_refused(build):
 
 def test_an_existing_folder_is_not_touched(build, tmp_path):
     build("one.")
-    with pytest.raises(MiniBertError, match="is there already"):
+    with pytest.raises(MiniBertError, match="exists and is not empty"):
         build("two.")
     assert texts(Corpus.open(tmp_path / "corpus")) == [["one ."]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from minibert.checkpoints.folder import read_folder, weights_folder, write_folder
+from minibert.checkpoints.folder import read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
 from minibert.files import TASK_FILE, TOKENIZER_FILES, atomic_folder, check_folder
@@ -44,9 +44,8 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     destination = Path(destination).expanduser()
     check_folder(destination, new=True)
     copied = (*TOKENIZER_FILES, TASK_FILE)
-    folder = weights_folder(source, more=copied)
-    checkpoint = read_folder(folder)
-    tensors, config = checkpoint.tensors, checkpoint.config
+    checkpoint = read_folder(source, more_files=copied)
+    folder, tensors, config = checkpoint.folder, checkpoint.tensors, checkpoint.config
     body = [
         row.ours
         for row in parameters(config.setdefault("num_hidden_layers", 12))

@@ -36,28 +36,12 @@ INTEGERS = (torch.int64, torch.int32, torch.uint8, torch.bool)
 class Checkpoint:
     """The content of a model folder."""
 
+    folder: Path  # where it is, in the cache if it was downloaded
     tensors: dict[str, Tensor]  # under our names, all float32
     config: dict[str, Any]  # the fields of its config file
     source: str  # the file that it was read from
     unknown: dict[str, Tensor]  # tensors that no BERT has, under the file's names
     notes: list[str]  # what was changed while reading
-
-
-def weights_folder(name_or_path: str | Path, *, more: Sequence[str] = ()) -> Path:
-    """Return the local folder of a model; from the hub, a `.bin` is downloaded only if needed.
-
-    Args:
-        name_or_path: a folder or a hub name.
-        more: further files to download.
-
-    Raises:
-        MiniBertError: there is no such folder or name.
-    """
-    safetensors = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
-    folder = local_folder(name_or_path, files=("config.json", *safetensors, *more))
-    if any(folder.glob("*.safetensors")):
-        return folder
-    return local_folder(name_or_path, files=("config.json", "pytorch_model.bin", *more))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -84,14 +68,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     )
 
 
-def read_folder(folder: Path) -> Checkpoint:
-    """Read the weights and the config of a folder, in any of the formats.
+def read_folder(name_or_path: str | Path, *, more_files: Sequence[str] = ()) -> Checkpoint:
+    """Read the weights and the config of a model, in any of the formats.
+
+    Args:
+        name_or_path: a folder, or a hub name. A `.bin` is downloaded only if there is nothing else.
+        more_files: further files to download from the hub.
 
     Raises:
         MiniBertError: a file is missing or damaged, or holds what cannot be weights.
     """
-    if not folder.is_dir():
-        raise MiniBertError(f"{folder} is not a folder; give the folder that holds config.json.")
+    safetensors = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
+    folder = local_folder(name_or_path, files=("config.json", *safetensors, *more_files))
+    if not any(folder.glob("*.safetensors")):
+        files = ("config.json", "pytorch_model.bin", *more_files)
+        folder = local_folder(name_or_path, files=files)
     config = read_config(folder)
     layers = config.get("num_hidden_layers", 12)
     if not isinstance(layers, int) or not 0 < layers < 1000:
@@ -126,7 +117,7 @@ def read_folder(folder: Path) -> Checkpoint:
                 f"{source}: {name} holds NaN or infinite values, so the training that wrote it had "
                 "failed; use an earlier checkpoint."
             )
-    return Checkpoint(found.tensors, config, source, found.unknown, found.notes + notes)
+    return Checkpoint(folder, found.tensors, config, source, found.unknown, found.notes + notes)
 
 
 def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:

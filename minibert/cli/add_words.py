@@ -47,8 +47,9 @@ def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
-    from minibert.checkpoints.folder import read_config, weights_folder
+    from minibert.checkpoints.folder import read_config
     from minibert.files import atomic_folder
+    from minibert.hub import local_folder
     from minibert.model.resize import write_new_words
     from minibert.tokenization.tokenizer import BertTokenizer
     from minibert.tokenization.training.add_words import (
@@ -63,7 +64,9 @@ def run(options: argparse.Namespace) -> None:
         raise MiniBertError("--count is for --text; all words of --words are taken.")
     if options.count is not None and options.count < 1:
         raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
-    read_config(weights_folder(options.model))  # refuses a corpus before texts are read
+    read_config(
+        local_folder(options.model, files=("config.json",))
+    )  # refuses a corpus before texts are read
     tokenizer = BertTokenizer.from_pretrained(options.model)
 
     words: list[SplitWord] = []

@@ -14,12 +14,12 @@ from typing import Self
 
 import torch
 
-from minibert.checkpoints.folder import weights_folder
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import decide, predict
-from minibert.files import TASK_FILE, TOKENIZER_FILES, make_folder, read_json_object, write_json
+from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
+from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -61,11 +61,10 @@ class TextClassifier:
             MiniBertError: a file is missing or damaged, or the folder has no trained classifier.
         """
         advice = "fine-tune it: python examples/finetune_cls.py --train FILE --model FOLDER"
-        folder = weights_folder(name_or_path, more=(TASK_FILE, *TOKENIZER_FILES))
         model, tokenizer, limit = load_for_inference(
-            BertForSequenceClassification, folder, device=device, if_untrained=advice
+            BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
         )
-        task = folder / TASK_FILE
+        task = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
         settings = read_json_object(task) if task.exists() else {}
         max_length, pairs = settings.get("max_length", limit), settings.get("pairs")
         if type(max_length) is not int or pairs not in (None, True, False):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from minibert.checkpoints.folder import Checkpoint, read_folder, weights_folder, write_folder
+from minibert.checkpoints.folder import Checkpoint, read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
@@ -190,7 +190,7 @@ class PretrainedModel(nn.Module):
             >>> bert.num_parameters()
             1527680
         """
-        checkpoint = read_folder(weights_folder(name_or_path))
+        checkpoint = read_folder(name_or_path)
         config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
         with torch.device("meta"):
             model = cls(config)
