@@ -24,11 +24,10 @@ from minibert.errors import MiniBertError
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """The real libraries, read once for all tests."""
-    folder = tmp_path_factory.mktemp("cache")
-    library_sentences(cache=folder)
-    return folder
+def cache():
+    """The real libraries, read once for the tests of all files."""
+    library_sentences()
+    return default_cache()
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,9 @@ def docstrings(source: bytes) -> Iterator[tuple[int, str]]:
             if text := ast.get_docstring(node):
                 yield node.body[0].lineno, text
         elif isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
-            function = ast.unparse(node.value.func).rpartition(".")[2].lstrip("_")
-            if function.startswith(("add_docstr", "add_newdoc")):
+            function = node.value.func  # add_docstr, _add_docstr or torch._C._add_docstr
+            name = str(getattr(function, "attr", getattr(function, "id", "")))
+            if name.lstrip("_").startswith(("add_docstr", "add_newdoc")):
                 for part in ast.walk(node.value):
                     if isinstance(part, ast.Constant) and "\n" in str(part.value):
                         yield part.lineno, inspect.cleandoc(str(part.value))

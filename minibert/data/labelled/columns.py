@@ -92,7 +92,7 @@ def choose_columns(
     quote = "'" if table.has_header else ""
     read = ", ".join(f"{role} = column {quote}{name}{quote}" for role, name in chosen.items())
     header = "names from the file" if table.has_header else "no header"
-    how = f"{' and '.join(guessed)} guessed" if guessed else "as asked"
+    how = f"{' and '.join(guessed)} guessed" if guessed else "as requested"
     return text, pair, label, f"{table.path}: {read} ({header}, {how})."
 
 

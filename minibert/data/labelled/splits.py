@@ -26,7 +26,7 @@ DEV_SHARE = 0.1  # of the training examples, if there is no dev file
 
 @dataclass(frozen=True)
 class TaskData:
-    """The examples of a task.
+    """The train, dev and test examples of a task.
 
     Attributes:
         splits: examples by split: "train", "dev" and, if there is a test file, "test".
