@@ -10,7 +10,6 @@ import pytest
 from conftest import shared
 
 from minibert.errors import MiniBertError
-from minibert.tokenization.fast_encoder import FastWordPiece
 from minibert.tokenization.vocab import read_vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
@@ -77,23 +76,33 @@ def test_a_word_beyond_the_limit_is_unknown_even_if_it_could_be_cut():
     assert hugging_face.split("a" * 101) == ["[UNK]"]
 
 
-def test_the_fast_twin_gives_the_tokens_of_the_readable_one():
-    """Random vocabularies of every shape."""
+def test_every_split_is_the_greedy_one():
+    """Random vocabularies of every shape, against the definition in another form."""
     rng = random.Random(0)
     for _ in range(300):
         words = ["".join(rng.choices("ab", k=rng.randint(1, 6))) for _ in range(12)]
-        tokens = ["[UNK]", *{rng.choice(["", "##"]) + word for word in words}]
-        vocabulary = {token: index for index, token in enumerate(tokens)}
-        options = {"unk_token": "[UNK]", "max_characters_per_word": 11}
-        readable, fast = WordPiece(vocabulary, **options), FastWordPiece(vocabulary, **options)
+        tokens = {rng.choice(["", "##"]) + word for word in words}
+        wordpiece = WordPiece({token: index for index, token in enumerate(["[UNK]", *tokens])})
         for _ in range(20):
-            word = "".join(rng.choices("abc", weights=[9, 9, 1], k=rng.randint(0, 12)))
-            assert fast.split(word) == readable.split(word)
+            word = "".join(rng.choices("abc", weights=[9, 9, 1], k=rng.randint(1, 12)))
+            assert wordpiece.split(word) == greedy_split(word, tokens)
 
 
-def test_the_fast_twins_work_grows_with_the_length_of_a_word_and_not_faster():
+def greedy_split(word: str, tokens: set[str]) -> list[str]:
+    found, start = [], 0
+    while start < len(word):
+        prefix = "##" if start else ""
+        ends = [e for e in range(start + 1, len(word) + 1) if prefix + word[start:e] in tokens]
+        if not ends:
+            return ["[UNK]"]
+        found.append(prefix + word[start : ends[-1]])
+        start = ends[-1]
+    return found
+
+
+def test_the_work_grows_with_the_length_of_a_word_and_not_faster():
     vocabulary = {"[UNK]": 0, **{"##" + "a" * n: n for n in range(1, 20)}, "a": 20}
-    wordpiece = FastWordPiece(vocabulary, unk_token="[UNK]", max_characters_per_word=10**6)
+    wordpiece = WordPiece(vocabulary, max_characters_per_word=10**6)
 
     def growth() -> float:
         short, long = (best_time(lambda n=n: wordpiece.split("a" * n)) for n in (20_000, 80_000))

@@ -20,7 +20,7 @@ from minibert.data.labelled.examples import Example
 from minibert.data.labelled.splits import TaskData
 from minibert.evaluation.metrics import classification_metrics
 from minibert.problem_types import SINGLE_LABEL
-from minibert.tokenization.fast_encoder import CHINESE
+from minibert.tokenization.normalize import CHINESE
 
 _WORD = re.compile(rf"[{CHINESE}]+|[^\W{CHINESE}]+")
 

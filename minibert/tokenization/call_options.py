@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -132,6 +133,17 @@ def read_texts(
                 )
                 special_tokens = None  # one warning is enough
     return texts, is_batch
+
+
+def warn_if_too_long(rows: Sequence[Sequence[int]], model_max_length: int) -> None:
+    """Warn the caller of the tokenizer about a row that the model cannot read."""
+    longest = max(map(len, rows), default=0)
+    if longest > model_max_length:
+        warnings.warn(
+            f"a row has {longest} tokens, but the model has only {model_max_length} positions; "
+            "pass truncation=True or shorten the text.",
+            stacklevel=4,  # above the tokenizer's call and its decorator
+        )
 
 
 def _as_pair(item: Any, is_split_into_words: bool) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Turn texts into ids fast: the twin of `normalize.py` and `wordpiece.py` that runs by default.
+"""Turn texts into ids fast, as `normalize.py` and `wordpiece.py` would; runs by default.
 
 BERT splits a text at spaces and around Chinese characters. The ids of a chunk between two splits
 do not depend on the rest of the text. So a compiled pattern finds the chunks, and a bounded cache
@@ -9,14 +9,14 @@ not in the cache is normalized and split into word pieces.
 import gc
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import TypeVar
 
 from minibert.tokenization.normalize import (
-    CHINESE_RANGES,
+    CHINESE,
     NormalizeOptions,
     is_accent,
     is_chinese,
@@ -25,13 +25,12 @@ from minibert.tokenization.normalize import (
     is_space,
 )
 from minibert.tokenization.offsets import Token, join_parts, tokenize_with_offsets
-from minibert.tokenization.wordpiece import SUBWORD_PREFIX, WordPiece
+from minibert.tokenization.wordpiece import WordPiece
 
 # A full cache takes about 40 MB. It is then emptied, and fills again from the texts at hand.
 CACHE_SIZE = 200_000
 LONGEST_CACHED_CHUNK = 50
 
-CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CHINESE_RANGES)
 # Tab, line ends, Unicode's category Zs, and its separators of lines and paragraphs.
 SPACES = " \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # `str.split` splits at these, but BERT drops them without ending the word.
@@ -94,41 +93,6 @@ class FastNormalizer:
         return f" {character} " if is_punctuation(character) else character
 
 
-class FastWordPiece(WordPiece):
-    """The twin of `WordPiece`: its work grows with the length of a word, not with the square."""
-
-    def __init__(
-        self, vocabulary: Mapping[str, int], *, unk_token: str, max_characters_per_word: int
-    ) -> None:
-        super().__init__(
-            vocabulary, unk_token=unk_token, max_characters_per_word=max_characters_per_word
-        )
-        # First letters of a token (with "##") -> letters of the longest token that begins so.
-        self._longest: dict[str, int] = {}
-        for token in vocabulary:
-            letters = len(token.removeprefix(SUBWORD_PREFIX))
-            key = token[: len(token) - letters + 3]
-            self._longest[key] = max(letters, self._longest.get(key, 0))
-
-    def split(self, word: str) -> list[str]:
-        """Return the tokens of a word; only lengths that some token has are tried."""
-        if len(word) > self.max_characters_per_word:
-            return [self.unk_token]
-        tokens = []
-        start, prefix = 0, ""
-        while start < len(word):
-            longest = self._longest.get(prefix + word[start : start + 3], 2)
-            for end in range(min(len(word), start + longest), start, -1):
-                token = prefix + word[start:end]
-                if token in self.vocabulary:
-                    break
-            else:
-                return [self.unk_token]
-            tokens.append(token)
-            start, prefix = end, SUBWORD_PREFIX
-        return tokens
-
-
 class FastEncoder:
     """The Python backend: texts -> ids, or tokens with offsets.
 
@@ -139,23 +103,18 @@ class FastEncoder:
 
     def __init__(self, wordpiece: WordPiece, options: NormalizeOptions) -> None:
         self._arguments = wordpiece, options
-        vocabulary = wordpiece.vocabulary
-        fast = FastWordPiece(
-            vocabulary,
-            unk_token=wordpiece.unk_token,
-            max_characters_per_word=wordpiece.max_characters_per_word,
-        )
+        vocabulary, split_word = wordpiece.vocabulary, wordpiece.split
         split_words = FastNormalizer(options).split_words
         chinese = CHINESE if options.space_chinese else ""
         one_character = f"[{chinese}]|" if chinese else ""
         self._chunk = re.compile(f"{one_character}[^{SPACES}{chinese}]+")
         self._needs_pattern = re.compile(f"[{DROPPED_SPACES}{chinese}]")
-        word_ids = Cache[str, list[int]](lambda word: [vocabulary[t] for t in fast.split(word)])
+        word_ids = Cache[str, list[int]](lambda word: [vocabulary[t] for t in split_word(word)])
         self._chunk_ids = Cache[str, tuple[int, ...]](
             lambda chunk: tuple(chain.from_iterable(map(word_ids.__getitem__, split_words(chunk))))
         )
         self._chunk_tokens = Cache[str, tuple[Token, ...]](
-            partial(tokenize_with_offsets, wordpiece=fast, options=options)
+            partial(tokenize_with_offsets, wordpiece=wordpiece, options=options)
         )
 
     def __reduce__(self) -> tuple[type["FastEncoder"], tuple[WordPiece, NormalizeOptions]]:

@@ -26,6 +26,7 @@ CHINESE_RANGES = (
     (0xF900, 0xFAFF),
     (0x2F800, 0x2FA1F),
 )
+CHINESE = "".join(f"{chr(first)}-{chr(last)}" for first, last in CHINESE_RANGES)  # for patterns
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from minibert.tokenization.normalize import (
     is_chinese,
     is_dropped,
     is_punctuation,
-    is_space,
 )
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX, WordPiece
 
@@ -118,9 +117,8 @@ def tokenize_with_offsets(
 
 def split_words_with_offsets(text: str, options: NormalizeOptions) -> list[list[Located]]:
     """Return the words of `normalize.split_words` as characters with their index in `text`."""
-    # `isspace` also knows U+2028 and U+2029, where the `str.split` of Google's code splits.
     located = [
-        (" " if is_space(character) or character.isspace() else character, index)
+        (" " if character.isspace() else character, index)
         for index, character in enumerate(text)
         if not is_dropped(character)
     ]

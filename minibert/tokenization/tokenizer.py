@@ -12,7 +12,6 @@ Arguments and results are those of `transformers.BertTokenizer`, with these diff
 """
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,18 +20,14 @@ from typing import Any
 from minibert.errors import MiniBertError
 from minibert.files import TOKENIZER_FILES
 from minibert.hub import local_folder
-from minibert.tokenization.call_options import CallOptions, read_texts
+from minibert.tokenization.call_options import CallOptions, read_texts, warn_if_too_long
 from minibert.tokenization.encoding import BatchEncoding, LocatedTokens
 from minibert.tokenization.fast_encoder import FastEncoder, garbage_collector_paused
 from minibert.tokenization.normalize import NormalizeOptions
-from minibert.tokenization.offsets import Tokenize, split_at_special_tokens
+from minibert.tokenization.offsets import split_at_special_tokens
 from minibert.tokenization.padding import pad_columns, pad_encodings, to_tensors
 from minibert.tokenization.rust_encoder import RustEncoder
-from minibert.tokenization.serialization import (
-    OPTIONS,
-    read_tokenizer,
-    write_tokenizer,
-)
+from minibert.tokenization.serialization import OPTIONS, read_tokenizer, write_tokenizer
 from minibert.tokenization.truncation import join_sequences, truncate_batch
 from minibert.tokenization.vocab import Vocabulary
 from minibert.tokenization.wordpiece import WordPiece
@@ -60,8 +55,7 @@ class BertTokenizer(Vocabulary):
         normalization, wordpiece: the rules text -> words and words -> tokens.
 
     Raises:
-        MiniBertError: The vocabulary is damaged or lacks a special token, or there is no such
-            backend.
+        MiniBertError: The vocabulary is damaged or lacks a special token.
 
     Example:
         >>> tokenizer = BertTokenizer.from_pretrained("weights/tiny")
@@ -111,6 +105,12 @@ class BertTokenizer(Vocabulary):
         self._encoder = BACKENDS[backend](self.wordpiece, self.normalization)
         longest_first = sorted(self.all_special_tokens, key=len, reverse=True)
         self._special_tokens = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+        self._tokenize_with_special_tokens = partial(
+            split_at_special_tokens,
+            tokenize=self._encoder.tokens,
+            special_tokens=self._special_tokens,
+            ids=self._ids,
+        )
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "BertTokenizer":
@@ -211,14 +211,7 @@ class BertTokenizer(Vocabulary):
             add_special_tokens=add_special_tokens,
             return_overflowing_tokens=return_overflowing_tokens,
         )
-        tokenize: Tokenize = self._encoder.tokens
-        if not split:
-            tokenize = partial(
-                split_at_special_tokens,
-                tokenize=tokenize,
-                special_tokens=self._special_tokens,
-                ids=self._ids,
-            )
+        tokenize = self._encoder.tokens if split else self._tokenize_with_special_tokens
         located = LocatedTokens(texts, tokenize, options, vocabulary=self)
         if return_offsets_mapping or is_split_into_words or not split:
             pairs, samples = located.ids
@@ -228,6 +221,7 @@ class BertTokenizer(Vocabulary):
             encoded = [(next(ids), None if second is None else next(ids)) for _, second in texts]
             pairs, samples = truncate_batch(encoded, options)
 
+        # [CLS] a [SEP] has token type 0, and b [SEP] has 1.
         cls = [self.cls_token_id] if add_special_tokens else []
         sep = [self.sep_token_id] if add_special_tokens else []
         rows = [join_sequences(first, second, cls=cls, sep=sep) for first, second in pairs]
@@ -237,13 +231,8 @@ class BertTokenizer(Vocabulary):
         if return_attention_mask:
             columns["attention_mask"] = [[1] * len(row) for row, _ in rows]
         columns = pad_columns(columns, options, pad_token_id=self.pad_token_id)
-        longest = max(map(len, columns["input_ids"]), default=0)
-        if longest > self.model_max_length and options.truncation == "do_not_truncate":
-            warnings.warn(
-                f"a row has {longest} tokens, but the model has only {self.model_max_length} "
-                "positions; pass truncation=True or shorten the text.",
-                stacklevel=3,  # above the decorator
-            )
+        if options.truncation == "do_not_truncate":
+            warn_if_too_long(columns["input_ids"], self.model_max_length)
 
         if return_special_tokens_mask:
             columns["special_tokens_mask"] = [
@@ -298,8 +287,7 @@ class BertTokenizer(Vocabulary):
         other columns that the tokenizer does not know are kept. Options as in a call.
 
         Raises:
-            MiniBertError: There are no `input_ids`, an option is unknown, or a column does not
-                make a tensor.
+            MiniBertError: There are no `input_ids`, or a column does not make a tensor.
         """
         options = CallOptions(
             padding=padding,

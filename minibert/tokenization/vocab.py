@@ -16,14 +16,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in the order 
 
 # What Hugging Face's decoder writes without a space before it, and what its clean-up replaces.
 _NO_SPACE_BEFORE = (".", "?", "!", ",")
-_CLEAN_UP = (
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
+_CLEAN_UP = {" ' ": "'", " n't": "n't", " 'm": "'m", " 's": "'s", " 've": "'ve", " 're": "'re"}
 
 MAX_UNKNOWN_RATE = 0.1  # Google's vocabularies stay below 0.01 in their own language
 MOSTLY_UNKNOWN = 0.5  # what a model says about such texts means nothing
@@ -229,7 +222,7 @@ class Vocabulary:
         for ids in sequences:
             tokens = self.convert_ids_to_tokens(ids, skip_special_tokens)
             text = self.convert_tokens_to_string(tokens)
-            for spaced, closed in _CLEAN_UP if clean_up_tokenization_spaces else ():
+            for spaced, closed in _CLEAN_UP.items() if clean_up_tokenization_spaces else ():
                 text = text.replace(spaced, closed)
             texts.append(text)
         return texts

@@ -1,8 +1,7 @@
 """Split a word into word pieces: greedy longest match first.
 
 The second half of BERT's tokenizer (Wu et al. 2016, section 4.1; `WordpieceTokenizer` in Google's
-`tokenization.py`). By default its fast twin runs, `FastWordPiece` in `fast_encoder.py`; tests hold
-the two equal. `training/` learns a vocabulary.
+`tokenization.py`). `fast_encoder.py` caches the results, `training/` learns a vocabulary.
 """
 
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ class WordPiece:
         self.vocabulary = vocabulary
         self.unk_token = unk_token
         self.max_characters_per_word = max_characters_per_word
+        self.max_token_length = max(map(len, vocabulary), default=0)
 
     def split(self, word: str) -> list[str]:
         """Return the tokens of a word, or `[unk_token]` if some part of it has no match."""
@@ -45,7 +45,9 @@ class WordPiece:
         start = 0
         while start < len(word):
             prefix = SUBWORD_PREFIX if start > 0 else ""
-            for end in range(len(word), start, -1):
+            # No token is longer, so the work grows with the length of the word, not its square.
+            longest_end = min(len(word), start + self.max_token_length)
+            for end in range(longest_end, start, -1):
                 token = prefix + word[start:end]
                 if token in self.vocabulary:
                     break
