@@ -1,8 +1,7 @@
-"""What you can rely on: words of your own become one token each, and a model that knew their pieces
-starts from what it knew.
+"""What you can rely on: each added word becomes one token, and starts from what the model knew.
 
-Every old piece keeps its id and its vector, a new word's vector and bias are the means of those of
-its pieces, no head is lost, and `transformers` reads the folder.
+Every old token keeps its id and its vector. The vector and bias of a new word are the means of those
+of its tokens before. No head is lost, and `transformers` reads the folder.
 """
 
 from pathlib import Path
@@ -26,7 +25,7 @@ from minibert.tokenization.training.add_words import (
     unused_ids,
 )
 
-# Places that are not side by side, as in Google's vocabularies.
+# Unused tokens that are not side by side, as in Google's vocabularies.
 FREE = ("[unused0]", *PIECES, "[unused1]", "m", "##a", "##t", "##l", "##os", "[unused2]")
 
 
@@ -52,7 +51,7 @@ def command(*arguments: str) -> int:
     return int(stop.value.code)
 
 
-def test_words_are_counted_with_their_pieces(tokenizer):
+def test_words_are_counted_with_their_tokens(tokenizer):
     words = {w.word: w for w in split_and_count(["The cats,", "malt MALT\tcats. 猫猫"], tokenizer)}
     assert words["malt"] == SplitWord("malt", ("m", "##a", "##l", "##t"), 2)
     assert words["cats"].tokens == ("cat", "##s")
@@ -60,7 +59,7 @@ def test_words_are_counted_with_their_pieces(tokenizer):
     assert words["猫"].count == 2
 
 
-def test_the_words_that_save_most_come_first_and_rare_ones_and_numbers_not_at_all():
+def test_words_that_save_most_tokens_come_first_without_rare_ones_and_numbers():
     words = [
         SplitWord("often", ("o", "##ften"), 100),
         SplitWord("cut", ("c", "##u", "##t"), 60),
@@ -74,7 +73,7 @@ def test_the_words_that_save_most_come_first_and_rare_ones_and_numbers_not_at_al
     assert [w.word for w in most_saving(words, 9, min_count=1)][-1] == "rare"
 
 
-def test_a_word_takes_the_next_free_place_and_nothing_else_moves(tokenizer):
+def test_a_word_replaces_the_next_unused_token_and_no_other_id_changes(tokenizer):
     larger, added = add_words(tokenizer, ["malt", "mats"])
     assert [tokenizer.convert_ids_to_tokens(w.id) for w in added] == ["[unused0]", "[unused1]"]
     assert [w.tokens for w in added] == [("m", "##a", "##l", "##t"), ("mat", "##s")]
@@ -100,7 +99,7 @@ def test_the_options_of_the_tokenizer_are_kept(tokenizer):
     assert (larger.options, larger.backend) == (cased.options, "rust")
 
 
-def test_words_are_taken_as_the_tokenizer_will_look_them_up(tokenizer):
+def test_words_are_added_as_the_tokenizer_will_look_them_up(tokenizer):
     assert find_new_words(["Málts", "the", "malts", "狼"], tokenizer) == ["malts", "狼"]
     cased = BertTokenizer(tokenizer.get_vocab(), do_lower_case=False)
     assert find_new_words(["Malts", "malts"], cased) == ["Malts", "malts"]
@@ -122,7 +121,7 @@ def test_what_the_tokenizer_would_never_look_up_is_refused(tokenizer, word, mess
         add_words(tokenizer, [word])
 
 
-def test_more_words_than_places_are_refused_or_appended(tokenizer):
+def test_more_words_than_unused_tokens_are_refused_or_appended(tokenizer):
     words = ["malt", "mats", "catmat", "catos", "matos"]
     with pytest.raises(MiniBertError, match=r"5 new words, but only 3 \[unusedN\] tokens"):
         add_words(tokenizer, words)
@@ -132,14 +131,14 @@ def test_more_words_than_places_are_refused_or_appended(tokenizer):
     assert larger.tokenize(" ".join(words)) == words
 
 
-def test_a_new_row_is_the_mean_of_its_pieces_rows():
+def test_a_new_row_is_the_mean_of_its_tokens_rows():
     table = torch.tensor([[1.0], [3.0], [9.0]])
     assert mean_rows(table, {2: [0, 1], 3: [1, 1, 0, 0]}).tolist() == [[1], [3], [2], [2]]
     assert table.tolist() == [[1], [3], [9]]
 
 
 @pytest.mark.parametrize("starts", [{3: [4, 5, 4]}, {3: [4, 5], 50: [7], 51: [8, 9]}])
-def test_a_new_words_logit_is_the_mean_of_its_pieces_and_the_old_ones_stay(starts):
+def test_a_new_words_logit_is_the_mean_of_its_tokens_and_the_old_ones_stay(starts):
     model = small_model("BertForMaskedLM")
     kept = [i for i in range(50) if i not in starts]
     batch = small_batch("BertForMaskedLM")
@@ -185,7 +184,7 @@ def test_the_command_writes_a_folder_in_which_only_the_new_rows_differ(folder, t
     assert BertTokenizer.from_pretrained(out).tokenize("malt matos") == ["malt", "matos"]
 
 
-def test_words_are_found_in_text_and_the_gain_is_told(folder, tmp_path, capsys):
+def test_words_are_found_in_text_and_the_gain_is_printed(folder, tmp_path, capsys):
     texts = tmp_path / "texts"
     texts.mkdir()
     (texts / "a.md").write_text("# malt\n\n" + "The malt mats. 龙\n" * 6, encoding="utf-8")
@@ -207,7 +206,7 @@ def test_words_are_found_in_text_and_the_gain_is_told(folder, tmp_path, capsys):
     assert "there is no word to add" in capsys.readouterr().err
 
 
-def test_a_vocabulary_without_free_places_can_grow(tmp_path, capsys):
+def test_a_vocabulary_without_unused_tokens_can_grow(tmp_path, capsys):
     folder = pretrained_folder(tmp_path / "model")
     (tmp_path / "words.txt").write_text("cats\nmats\n", encoding="utf-8")
     line = [str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(tmp_path / "out")]
@@ -240,14 +239,14 @@ def test_a_list_with_nothing_to_add_is_refused(folder, tmp_path, capsys, words, 
     assert not out.exists()
 
 
-def test_one_word_is_no_words(folder, tmp_path, capsys):
+def test_one_word_is_reported_in_the_singular(folder, tmp_path, capsys):
     (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
     out = tmp_path / "out"
     assert command(str(folder), "--words", str(tmp_path / "words.txt"), "--output", str(out)) == 0
     assert f"{out} has 1 new word, and room for 2 more\n" in capsys.readouterr().out
 
 
-def test_a_corpus_is_no_model(folder, tmp_path, capsys):
+def test_a_corpus_is_refused_as_a_model(folder, tmp_path, capsys):
     (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
     (folder / "corpus.json").write_text("{}", encoding="utf-8")
     (folder / "config.json").unlink()
@@ -256,7 +255,7 @@ def test_a_corpus_is_no_model(folder, tmp_path, capsys):
     assert "is a corpus, made by minibert prepare, not a model" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_there_is_not_written_over(folder, tmp_path, capsys):
+def test_an_existing_folder_is_not_overwritten(folder, tmp_path, capsys):
     (tmp_path / "words.txt").write_text("malt\n", encoding="utf-8")
     words = str(tmp_path / "words.txt")
     there = classifier_folder(tmp_path / "there")

@@ -100,16 +100,16 @@ def test_every_chinese_character_is_a_word_and_numbers_stay_whole():
     assert split_words("北京2024年", NormalizeOptions(space_chinese=False)) == ["北京2024年"]
 
 
-def test_kana_and_hangul_are_not_cut_into_characters():
+def test_kana_and_hangul_are_not_split_into_characters():
     assert split_words("テスト 한국", CASED) == ["テスト", "한국"]
 
 
-def test_invisible_characters_vanish_and_do_not_cut_a_word():
+def test_invisible_characters_vanish_and_do_not_split_a_word():
     assert clean("a\x00b\u200bc\ufffdd\x0be\x1cf") == "abcdef"
     assert split_words("a\x1cb \x85 c", UNCASED) == ["ab", "c"]
 
 
-def test_every_kind_of_space_cuts_a_word():
+def test_every_kind_of_space_splits_a_word():
     assert split_words("a\tb\nc\rd\xa0e\u3000f\u2028g", UNCASED) == list("abcdefg")
 
 
@@ -118,7 +118,7 @@ def test_accents_go_whether_they_are_composed_or_not():
     assert strip_accents("ñandú") == "nandu"
 
 
-def test_each_step_can_be_seen_alone():
+def test_each_step_works_alone():
     assert space_chinese("a我b") == "a 我 b"
     assert split_punctuation("(a-b)") == ["(", "a", "-", "b", ")"]
 
@@ -138,13 +138,13 @@ def test_a_final_capital_sigma_becomes_a_final_sigma():
     assert words_with_offsets("ΟΔΟΣ", UNCASED) == ["οδος"]
 
 
-def test_offset_of_a_word_is_its_place_in_the_original_text():
+def test_offsets_of_a_word_point_into_the_original_text():
     text = "\u200bCafé\x00s, e\u0301a"
     words = [text[word[0][1] : word[-1][1] + 1] for word in split_words_with_offsets(text, UNCASED)]
     assert words == ["Café\x00s", ",", "e\u0301a"]
 
 
-def test_the_space_pattern_of_the_fast_path_is_what_counts_as_space():
+def test_the_patterns_of_the_fast_encoder_hold_what_counts_as_space():
     every = list(map(chr, range(0x110000)))
     space = [c for c in every if is_space(c) or (c.isspace() and not is_dropped(c))]
     false_space = [c for c in every if c.isspace() and is_dropped(c)]

@@ -1,4 +1,4 @@
-"""What you can rely on: a saved tokenizer comes back as it was, and no folder is read by guess.
+"""What you can rely on: a saved tokenizer comes back as it was, and no folder is read by guessing.
 
 Folders of minibert, Google and Hugging Face are read. What a folder asks for that minibert does not
 have, and every damaged file, ends in one sentence that names the file.
@@ -16,8 +16,8 @@ from minibert.tokenization.serialization import OPTIONS
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.vocab import Vocabulary
 
-PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] [ ] the dog ##s run ##ning cafe 我 爱 sep mask".split()
-TOY = {piece: index for index, piece in enumerate(PIECES)}
+TOKENS = "[PAD] [UNK] [CLS] [SEP] [MASK] [ ] the dog ##s run ##ning cafe 我 爱 sep mask".split()
+TOY = {token: index for index, token in enumerate(TOKENS)}
 SEP, UNK, DOG = TOY["[SEP]"], TOY["[UNK]"], TOY["dog"]
 
 # Every option, changed to what it is not by default.
@@ -40,7 +40,7 @@ CHANGED: dict[str, Any] = {
 
 def fill(folder: Path, **files: Any) -> Path:
     """A folder with a toy `vocab.txt` and these files, a text as it is, all else as JSON."""
-    contents = {"vocab": "\n".join(PIECES) + "\n", **files}
+    contents = {"vocab": "\n".join(TOKENS) + "\n", **files}
     for name, content in contents.items():
         path = folder / ("vocab.txt" if name == "vocab" else f"{name}.json")
         text = content if isinstance(content, str) else json.dumps(content)
@@ -77,7 +77,7 @@ def test_every_option_comes_back_as_it_was_saved(tmp_path):
     assert BertTokenizer.from_pretrained(tmp_path / "plain").options == plain.options
 
 
-def test_no_argument_of_the_tokenizer_is_forgotten_in_the_list_of_options():
+def test_every_argument_of_the_tokenizer_is_saved():
     arguments = {
         name
         for function in (BertTokenizer.__init__, Vocabulary.__init__)
@@ -87,7 +87,7 @@ def test_no_argument_of_the_tokenizer_is_forgotten_in_the_list_of_options():
     assert OPTIONS.keys() == arguments - {"backend"} | {"do_lower_case"}
 
 
-def test_a_folder_of_others_never_makes_special_tokens_of_text(tmp_path):
+def test_a_foreign_folder_never_makes_special_tokens_of_text(tmp_path):
     """False is the default of transformers, and some folders spell it out."""
     fill(tmp_path, tokenizer_config={"do_lower_case": True, "split_special_tokens": False})
     tokenizer = BertTokenizer.from_pretrained(tmp_path)
@@ -97,7 +97,7 @@ def test_a_folder_of_others_never_makes_special_tokens_of_text(tmp_path):
 
 
 @pytest.mark.parametrize("split", [True, False])
-def test_our_choice_about_special_tokens_survives_transformers_which_keeps_its_own(tmp_path, split):
+def test_split_special_tokens_survives_a_round_trip_through_transformers(tmp_path, split):
     transformers = pytest.importorskip("transformers")
     ours = BertTokenizer(TOY, split_special_tokens=split)
     ours.save_pretrained(tmp_path / "ours")
@@ -107,7 +107,7 @@ def test_our_choice_about_special_tokens_survives_transformers_which_keeps_its_o
     assert BertTokenizer.from_pretrained(tmp_path / "theirs").split_special_tokens == split
 
 
-def test_a_home_is_found_by_its_tilde(tmp_path, monkeypatch):
+def test_a_tilde_in_a_path_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(fill(tmp_path))
@@ -125,7 +125,7 @@ def test_a_google_folder_has_only_a_vocabulary(tmp_path):
     assert not BertTokenizer.from_pretrained(str(tmp_path), do_lower_case=False).do_lower_case
 
 
-def test_a_cased_vocabulary_without_a_word_about_case_is_refused_rather_than_guessed(tmp_path):
+def test_a_cased_vocabulary_without_do_lower_case_is_refused(tmp_path):
     pieces = [*TOY, *(f"Word{number}" for number in range(50))]
     fill(tmp_path, vocab="\n".join(pieces))
     with pytest.raises(MiniBertError, match="pass do_lower_case=False"):
@@ -133,20 +133,20 @@ def test_a_cased_vocabulary_without_a_word_about_case_is_refused_rather_than_gue
     assert BertTokenizer.from_pretrained(tmp_path, do_lower_case=True).do_lower_case
 
 
-def test_null_is_as_good_as_nothing(tmp_path):
+def test_null_means_the_default(tmp_path):
     nothing = dict.fromkeys(["tokenizer_class", "added_tokens_decoder", *CHANGED])
     fill(tmp_path, tokenizer_config=nothing)
     assert BertTokenizer.from_pretrained(tmp_path).options == BertTokenizer(TOY).options
 
 
 @pytest.mark.parametrize("limit", [int(1e30), 1e30])
-def test_a_length_that_means_no_limit_is_none_and_special_tokens_may_be_objects(tmp_path, limit):
+def test_a_huge_length_means_no_limit_and_special_tokens_may_be_objects(tmp_path, limit):
     config = {"model_max_length": limit, "mask_token": {"content": "mask", "lstrip": False}}
     tokenizer = BertTokenizer.from_pretrained(fill(tmp_path, tokenizer_config=config))
     assert (tokenizer.model_max_length, tokenizer.mask_token) == (512, "mask")
 
 
-def test_a_tokenizer_json_says_how_words_are_cut(tmp_path):
+def test_a_tokenizer_json_says_how_words_are_split(tmp_path):
     model = {"unk_token": "cafe", "max_input_chars_per_word": 7, "continuing_subword_prefix": "##"}
     tokenizer = BertTokenizer.from_pretrained(fill_whole(tmp_path, model=model))
     assert tokenizer.tokenize("dogs running runs") == ["dog", "##s", "run", "##ning", "run", "##s"]
@@ -157,7 +157,7 @@ def test_a_tokenizer_json_says_how_words_are_cut(tmp_path):
 
 
 @pytest.mark.parametrize("sign", ["@@", ""])
-def test_another_sign_for_the_inside_of_a_word_is_refused(tmp_path, sign):
+def test_another_subword_prefix_is_refused(tmp_path, sign):
     fill_whole(tmp_path, model={"continuing_subword_prefix": sign})
     with pytest.raises(MiniBertError, match=rf"tokenizer\.json continues a word with '{sign}'"):
         BertTokenizer.from_pretrained(tmp_path)
@@ -288,7 +288,7 @@ def test_a_damaged_tokenizer_json_is_named_with_its_field(tmp_path, changes, mes
     refused(fill_whole(tmp_path, **changes), rf"tokenizer\.json: {message}")
 
 
-def test_a_model_that_is_no_object_is_refused(tmp_path):
+def test_a_model_that_is_not_an_object_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text('{"model": [1]}', encoding="utf-8")
     refused(tmp_path, r"tokenizer\.json: model is \[1\], not an object")
 

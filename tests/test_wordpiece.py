@@ -1,6 +1,6 @@
-"""What you can rely on: a word is cut into the longest pieces from the left, as Google's code does.
+"""What you can rely on: a word is split into the longest tokens from the left, as in Google's code.
 
-The toy vocabulary is that of Google's own test. A damaged vocabulary file is refused with its line.
+The toy vocabulary is that of Google's own test.
 """
 
 import random
@@ -9,7 +9,6 @@ import time
 import pytest
 from conftest import shared
 
-from minibert.errors import MiniBertError
 from minibert.tokenization.vocab import read_vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
@@ -35,14 +34,14 @@ TOY = [
 
 @pytest.fixture
 def toy() -> WordPiece:
-    return WordPiece({piece: index for index, piece in enumerate(TOY)})
+    return WordPiece({token: index for index, token in enumerate(TOY)})
 
 
-def test_a_known_word_is_one_piece(toy):
+def test_a_known_word_is_one_token(toy):
     assert toy.split("want") == ["want"]
 
 
-def test_an_unknown_word_becomes_its_longest_pieces(toy):
+def test_an_unknown_word_becomes_its_longest_tokens(toy):
     assert toy.split("unwanted") == ["un", "##want", "##ed"]
     assert toy.split("unaffable") == ["un", "##aff", "##able"]
 
@@ -51,24 +50,24 @@ def test_the_longest_match_wins_over_a_shorter_one(toy):
     assert toy.split("lowest") == ["low", "##est"]
 
 
-def test_greedy_does_not_turn_back(toy):
+def test_the_greedy_split_never_goes_back(toy):
     """`wa ##nted` is not there, and after `want` nothing begins with `er`: the word is unknown."""
     assert toy.split("wanter") == ["[UNK]"]
 
 
-def test_one_gap_makes_the_whole_word_unknown(toy):
+def test_one_part_without_match_makes_the_whole_word_unknown(toy):
     assert toy.split("unwantedX") == ["[UNK]"]
 
 
-def test_a_piece_that_continues_cannot_begin_a_word(toy):
+def test_a_continuing_token_cannot_begin_a_word(toy):
     assert toy.split("able") == ["[UNK]"]
 
 
-def test_an_empty_word_has_no_pieces(toy):
+def test_an_empty_word_has_no_tokens(toy):
     assert toy.split("") == []
 
 
-def test_a_word_beyond_the_limit_is_unknown_even_if_it_could_be_cut():
+def test_a_word_beyond_the_limit_is_unknown_even_if_it_could_be_split():
     vocabulary = {"[UNK]": 0, "a": 1, "##a": 2}
     assert WordPiece(vocabulary).split("a" * 200) == ["a"] + ["##a"] * 199
     assert WordPiece(vocabulary).split("a" * 201) == ["[UNK]"]
@@ -121,56 +120,8 @@ def best_time(run) -> float:
     return min(times)
 
 
-def test_a_vocabulary_file_gives_line_numbers_as_ids(tmp_path):
-    path = tmp_path / "vocab.txt"
-    path.write_bytes("[PAD]\n我\n##ing\n\u2028\n".encode())
-    assert read_vocabulary(path) == {"[PAD]": 0, "我": 1, "##ing": 2, "\u2028": 3}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"\n\n", "is empty"),
-        (b"\xef\xbb\xbf[PAD]\n[UNK]\n", "line 1 begins with a byte order mark"),
-        (b"[PAD]\r\n[UNK]\r\n", "line 1 ends with a carriage return"),
-        (b"[PAD]\n[UNK]\nthe\nthe\n", "line 4: 'the' was already on line 3"),
-        (b"[PAD]\n\n[UNK]\n", "line 2 is empty"),
-        ("[PAD]\nñ\n".encode("latin-1"), "not UTF-8 text at byte 6"),
-        ("[PAD]\n".encode("utf-16"), "not UTF-8"),
-    ],
-)
-def test_a_damaged_vocabulary_is_refused_with_file_and_line(tmp_path, content, message):
-    path = tmp_path / "vocab.txt"
-    path.write_bytes(content)
-    with pytest.raises(MiniBertError, match=message) as error:
-        read_vocabulary(path)
-    assert str(path) in str(error.value)
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    for path in (tmp_path / "nothing.txt", tmp_path):
-        with pytest.raises(MiniBertError, match="could not read the vocabulary"):
-            read_vocabulary(path)
-
-
-def test_a_million_lines_are_read(tmp_path):
-    path = tmp_path / "vocab.txt"
-    path.write_text("\n".join(map(str, range(1_000_000))), encoding="utf-8")
-    assert len(read_vocabulary(path)) == 1_000_000
-
-
-@pytest.mark.parametrize("name", ["uncased", "cased", "chinese", "multilingual-cased"])
-def test_googles_vocabularies_are_read_as_they_are(name):
-    sizes = {"uncased": 30522, "cased": 28996, "chinese": 21128, "multilingual-cased": 119547}
-    vocabulary = read_vocabulary(shared(f"data/vocab/bert-base-{name}-vocab.txt"))
-    assert len(vocabulary) == sizes[name]
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    assert [vocabulary[token] for token in specials] == [0, 100, 101, 102, 103]
-
-
-def test_the_tutorials_example_of_pieces_is_not_what_the_real_vocabulary_does():
-    """`playing` is a word of its own there; `puppeteer` is one that is cut."""
+def test_the_tutorials_example_of_word_pieces_is_not_what_the_real_vocabulary_does():
+    """`playing` is a word of its own there; `puppeteer` is one that is split."""
     wordpiece = WordPiece(read_vocabulary(shared("data/vocab/bert-base-uncased-vocab.txt")))
     assert wordpiece.split("playing") == ["playing"]
     assert wordpiece.split("puppeteer") == ["puppet", "##eer"]

@@ -1,8 +1,8 @@
 """What you can rely on when a vocabulary is trained.
 
-The merges are those that you find with paper and pencil, the fast trainer gives the same list as
-the readable one, piece for piece, and the same corpus gives the same vocabulary on every run, in
-whatever order its texts come. Nothing that is written in the alphabet of the corpus is ever [UNK].
+The merges are those found with paper and pencil. The fast trainer gives the same list as the
+readable one, token for token. The same corpus gives the same vocabulary in every run, whatever the
+order of its texts. No word in the alphabet of the corpus is ever [UNK].
 """
 
 import heapq
@@ -38,7 +38,7 @@ from minibert.tokenization.training.wordpiece_trainer import (
     merge_steps,
     train_vocabulary,
 )
-from minibert.tokenization.vocab import SPECIAL_TOKENS, read_vocabulary, write_vocabulary
+from minibert.tokenization.vocab import SPECIAL_TOKENS, write_vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
 # nap 4 times, naps twice, map 3 times.
@@ -79,7 +79,7 @@ def test_the_vocabulary_is_special_tokens_then_the_alphabet_then_the_merges(trai
     ]
 
 
-def test_likelihood_takes_the_surprising_pair_and_not_the_frequent_one() -> None:
+def test_likelihood_merges_the_surprising_pair_instead_of_the_frequent_one() -> None:
     # t 7, ##h 4, ##e 4, ##o 3, q 2, ##u 2: t ##h 4/28, ##h ##e 4/16, t ##o 3/21, q ##u 2/4
     words = Counter({"the": 4, "to": 3, "qu": 2})
     pieces = first_tokens(words, size=99)
@@ -89,7 +89,7 @@ def test_likelihood_takes_the_surprising_pair_and_not_the_frequent_one() -> None
     assert str(first) == "q + ##u -> qu (count 2, score 0.5)"
 
 
-def test_of_equal_pairs_the_one_with_the_older_pieces_is_merged_first() -> None:
+def test_of_equal_pairs_the_one_with_the_older_tokens_is_merged_first() -> None:
     # The alphabet ages in the order of the code points, first "a".."d", then "##a".."##d".
     words = Counter({"cd": 3, "ab": 3, "ad": 3})
     steps = merge_steps(words, first_tokens(words, size=99))
@@ -103,7 +103,7 @@ def test_overlapping_pairs_are_merged_from_left_to_right() -> None:
 def count_anew_after_each_merge(
     words: Counter[str], pieces: list[str], min_frequency: int, score: str
 ) -> Iterable[MergeStep]:
-    """`merge_steps` without its bookkeeping: all counts are taken again for each merge."""
+    """Do what `merge_steps` does without its bookkeeping: count all words again for each merge."""
     spelled = {word: split_characters(word) for word in learnable_words(words, pieces)}
     age = {piece: index for index, piece in enumerate(pieces)}
     while True:
@@ -147,7 +147,7 @@ def test_the_bookkeeping_gives_what_counting_anew_gives(score: str) -> None:
         assert list(merge_steps(words, pieces, score=score)) == expected
 
 
-def test_a_piece_is_found_only_once() -> None:
+def test_a_token_is_found_only_once() -> None:
     for seed in range(100):
         words = count_words(random_corpus(seed))
         pieces = first_tokens(words, size=10_000)
@@ -238,13 +238,7 @@ def test_no_training_text_has_an_unknown_token(train: Train, tmp_path: Path) -> 
         assert rejoined == "".join(split_words(text, NormalizeOptions()))
 
 
-def test_the_file_has_a_line_for_each_id(tmp_path: Path) -> None:
-    pieces = train_vocabulary(CHINESE)
-    write_vocabulary(tmp_path / "vocab.txt", pieces)
-    assert list(read_vocabulary(tmp_path / "vocab.txt")) == pieces
-
-
-def test_chinese_characters_are_pieces_and_never_merge() -> None:
+def test_chinese_characters_are_tokens_and_never_merge() -> None:
     pieces = train_vocabulary(["今天天气很好，今天 BERT"] * 9)
     assert {"今", "天", "气", "，", "bert"} <= set(pieces)
     assert not {"##天", "今天", "##，"} & set(pieces)
@@ -272,7 +266,7 @@ def test_a_rare_pair_is_not_merged(train: Train) -> None:
 
 
 @both
-def test_case_and_accents_stay_when_they_are_not_lowered(train: Train) -> None:
+def test_case_and_accents_stay_in_a_cased_vocabulary(train: Train) -> None:
     assert {"Élan", "élan"} <= set(train(["Élan élan"] * 2, do_lower_case=False))
     assert "elan" in train(["Élan élan"] * 2, do_lower_case=True)
 
@@ -326,7 +320,7 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
         (NAPS, {"special_tokens": ["[UNK]", "a b"]}, "'a b' .* not one word"),
     ],
 )
-def test_an_impossible_request_is_refused_with_what_to_do(
+def test_an_impossible_request_is_refused(
     train: Train, texts: Any, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(MiniBertError, match=message):

@@ -1,0 +1,163 @@
+"""What you can rely on: a vocab.txt is read line by line; ids and tokens convert into each other.
+
+A damaged vocabulary is refused with its file and line.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import shared
+
+from minibert.errors import MiniBertError
+from minibert.tokenization.tokenizer import BertTokenizer
+from minibert.tokenization.vocab import (
+    SPECIAL_TOKENS,
+    Vocabulary,
+    read_vocabulary,
+    unknown_rate,
+    write_vocabulary,
+)
+
+TOKENS = [*SPECIAL_TOKENS, "the", "dog", "##s", ",", ".", "'", "don", "t", "run"]
+TOY = {token: index for index, token in enumerate(TOKENS)}
+PAD, UNK, CLS, SEP, MASK, THE, DOG, S = range(8)
+
+
+# Files
+
+
+def test_a_vocabulary_file_gives_line_numbers_as_ids(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("[PAD]\n我\n##ing\n\u2028\n".encode())
+    assert read_vocabulary(path) == {"[PAD]": 0, "我": 1, "##ing": 2, "\u2028": 3}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"\xef\xbb\xbf[PAD]\n[UNK]\n", "line 1 begins with a byte order mark"),
+        (b"[PAD]\r\n[UNK]\r\n", "line 1 ends with a carriage return"),
+        (b"[PAD]\n[UNK]\nthe\nthe\n", "line 4: 'the' was already on line 3"),
+        (b"[PAD]\n\n[UNK]\n", "line 2 is empty"),
+        ("[PAD]\nñ\n".encode("latin-1"), "not UTF-8 text at byte 6"),
+        ("[PAD]\n".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_a_damaged_vocabulary_is_refused_with_file_and_line(tmp_path, content, message):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(content)
+    with pytest.raises(MiniBertError, match=message) as error:
+        read_vocabulary(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "nothing.txt", tmp_path):
+        with pytest.raises(MiniBertError, match="could not read the vocabulary"):
+            read_vocabulary(path)
+
+
+def test_a_file_of_a_million_lines_is_read(tmp_path):
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(map(str, range(1_000_000))), encoding="utf-8")
+    assert len(read_vocabulary(path)) == 1_000_000
+
+
+@pytest.mark.parametrize("name", ["uncased", "cased", "chinese", "multilingual-cased"])
+def test_googles_vocabularies_are_read_as_they_are(name):
+    sizes = {"uncased": 30522, "cased": 28996, "chinese": 21128, "multilingual-cased": 119547}
+    vocabulary = read_vocabulary(shared(f"data/vocab/bert-base-{name}-vocab.txt"))
+    assert len(vocabulary) == sizes[name]
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert [vocabulary[token] for token in specials] == [0, 100, 101, 102, 103]
+
+
+def test_a_vocabulary_is_written_with_one_token_per_line(tmp_path: Path):
+    write_vocabulary(tmp_path / "vocab.txt", ["[PAD]", "我", "##ing"])
+    assert (tmp_path / "vocab.txt").read_bytes() == "[PAD]\n我\n##ing\n".encode()
+    assert list(read_vocabulary(tmp_path / "vocab.txt")) == ["[PAD]", "我", "##ing"]
+
+
+# Special tokens
+
+
+def test_a_vocabulary_without_special_tokens_is_refused():
+    with pytest.raises(MiniBertError, match=r"has no '\[SEP\]'"):
+        Vocabulary({"[UNK]": 0, "[PAD]": 1, "[CLS]": 2})
+
+
+def test_special_tokens_may_have_other_names():
+    vocabulary = Vocabulary(TOY, mask_token="dog")
+    assert (vocabulary.mask_token_id, vocabulary.all_special_ids) == (
+        DOG,
+        [UNK, SEP, PAD, CLS, DOG],
+    )
+
+
+def test_rows_types_and_masks_can_be_built_from_ids():
+    vocabulary = Vocabulary(TOY)
+    a, b = [THE], [DOG, S]
+    assert vocabulary.build_inputs_with_special_tokens(a) == [CLS, THE, SEP]
+    row = vocabulary.build_inputs_with_special_tokens(a, b)
+    assert row == [CLS, THE, SEP, DOG, S, SEP]
+    assert vocabulary.create_token_type_ids_from_sequences(a, b) == [0, 0, 0, 1, 1, 1]
+    mask = [1, 0, 1, 0, 0, 1]
+    assert vocabulary.get_special_tokens_mask(a, b) == mask
+    assert vocabulary.get_special_tokens_mask(row, already_has_special_tokens=True) == mask
+    assert vocabulary.get_special_tokens_mask(a, []) == [1, 0, 1, 1]
+    assert vocabulary.num_special_tokens_to_add() == 2
+    assert vocabulary.num_special_tokens_to_add(pair=True) == 3
+    with pytest.raises(MiniBertError, match="a second list was given"):
+        vocabulary.get_special_tokens_mask(row, b, already_has_special_tokens=True)
+
+
+def test_added_tokens_are_refused_with_the_way_to_go():
+    for add in (Vocabulary(TOY).add_tokens, Vocabulary(TOY).add_special_tokens):
+        with pytest.raises(MiniBertError, match=r"\[unusedN\] line"):
+            add(["NEW"])
+
+
+# Ids, tokens, text
+
+
+def test_ids_and_tokens_convert_into_each_other():
+    vocabulary = Vocabulary(TOY)
+    assert vocabulary.convert_tokens_to_ids(["the", "nowhere"]) == [THE, UNK]
+    assert vocabulary.convert_tokens_to_ids("[MASK]") == vocabulary.mask_token_id == MASK
+    assert vocabulary.convert_ids_to_tokens(THE) == "the"
+    ids = torch.tensor([CLS, THE, SEP])
+    assert vocabulary.convert_ids_to_tokens(ids) == ["[CLS]", "the", "[SEP]"]
+    assert vocabulary.convert_ids_to_tokens(ids, skip_special_tokens=True) == ["the"]
+    assert len(vocabulary) == vocabulary.vocab_size == len(TOY)
+    assert vocabulary.get_vocab() == TOY
+
+
+def test_decoding_joins_subwords_and_closes_up_to_stops_and_commas():
+    vocabulary = Vocabulary(TOY)
+    ids = [CLS, *map(TOY.__getitem__, "the dog ##s , don ' t run .".split()), SEP]
+    assert vocabulary.decode(ids) == "[CLS] the dogs, don ' t run. [SEP]"
+    assert vocabulary.decode(ids, skip_special_tokens=True) == "the dogs, don ' t run."
+    cleaned = vocabulary.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=True)
+    assert cleaned == "the dogs, don't run."
+    batch = torch.tensor([[THE, DOG], [DOG, S]])
+    assert vocabulary.decode(batch) == vocabulary.batch_decode(batch) == ["the dog", "dogs"]
+    assert vocabulary.decode(THE) == "the"
+    assert vocabulary.decode([]) == ""
+    assert vocabulary.batch_decode([]) == []
+
+
+@pytest.mark.parametrize(("index", "hint"), [(-100, "position without a label"), (9999, "9999")])
+def test_an_id_that_does_not_exist_is_refused(index, hint):
+    with pytest.raises(MiniBertError, match=hint):
+        Vocabulary(TOY).decode([THE, index])
+
+
+def test_the_unknown_rate_is_the_share_of_unk_among_the_tokens():
+    tokenizer = BertTokenizer(TOY)
+    assert unknown_rate(tokenizer, ["the dogs", "猫"]) == 1 / 4
+    assert unknown_rate(tokenizer, ["[UNK]", ""]) == 1  # "[", "unk" and "]" are not known either
+    assert unknown_rate(tokenizer, []) == 0
+    assert unknown_rate(tokenizer, [*["the"] * 500, "猫"]) == 0  # only the first 500 are read
