@@ -1,7 +1,7 @@
 """What you can rely on: each added word becomes one token, and starts from what the model knew.
 
-Every old token keeps its id and its vector. The vector and bias of a new word are the means of those
-of its tokens before. No head is lost, and `transformers` reads the folder.
+Every old token keeps its id and its vector. The vector and bias of a new word are the means of
+those of its tokens before. No head is lost, and `transformers` reads the folder.
 """
 
 from pathlib import Path
