@@ -4,13 +4,16 @@ It follows the same description as the reader and shares with it only the checks
 `test_tensorflow_checkpoint.py` holds against published values.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minibert.checkpoints.name_map import to_google
 from minibert.checkpoints.tensorflow.crc32c import crc32c, masked
+from minibert.model.pretrained import PretrainedModel
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 CODES = {
@@ -159,3 +162,19 @@ def write_checkpoint(
     for file in files:
         file.close()
     Path(f"{prefix}.index").write_bytes(table(pairs, pairs_in_block=pairs_in_block))
+
+
+GOOGLE_FIELDS = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("max_position_embeddings", "type_vocab_size", "initializer_range"),
+)
+
+
+def write_google_folder(folder: Path, model: PretrainedModel) -> None:
+    """Write a model with `hidden_act="gelu_tanh"` as Google's code would have saved it."""
+    tensors = to_google(model.named_tensors(), model.config.num_hidden_layers)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    write_checkpoint(folder / "bert_model.ckpt", arrays | {"global_step": np.array(12)})
+    config = {field: getattr(model.config, field) for field in GOOGLE_FIELDS}
+    text = json.dumps(config | {"hidden_act": "gelu"})
+    (folder / "bert_config.json").write_text(text, encoding="utf-8")

@@ -11,34 +11,26 @@ import shutil
 from pathlib import Path
 
 import huggingface_hub
-import numpy as np
 import pytest
-import tensorflow_writer
 import torch
 from conftest import shared
 from safetensors.torch import load_file
 from small_models import ANSWERS, small_batch, small_model
+from tensorflow_writer import write_google_folder
 from tiny_folders import classifier_folder
 
 import minibert
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.convert import convert
-from minibert.checkpoints.name_map import to_google, to_hugging_face
+from minibert.checkpoints.name_map import to_hugging_face
 from minibert.files import TOKENIZER_FILES
 from minibert.inference.text_classification import TextClassifier
 
 
 def write_google(folder: Path, name: str, **changes) -> minibert.BertModel:
-    """A folder as Google's code leaves it, and the model that is in it."""
+    """Write a folder as Google's code leaves it, and return the model that is in it."""
     model = small_model(name, dtype=torch.float32, hidden_act="gelu_tanh", **changes)
-    named = {model.prefix + key: tensor for key, tensor in model.state_dict().items()}
-    arrays = {key: t.numpy() for key, t in to_google(named, model.config.num_hidden_layers).items()}
-    arrays["global_step"] = np.array(12)
-    tensorflow_writer.write_checkpoint(folder / "bert_model.ckpt", arrays)
-    googles = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-               "intermediate_size", "max_position_embeddings", "type_vocab_size")  # fmt: skip
-    config = {field: getattr(model.config, field) for field in googles} | {"hidden_act": "gelu"}
-    (folder / "bert_config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_google_folder(folder, model)
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n词\n", encoding="utf-8")
     return model
 

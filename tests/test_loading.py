@@ -12,10 +12,10 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
-import tensorflow_writer
 import torch
 from safetensors.torch import load_file, save_file
 from small_models import ANSWERS, small_batch, small_model
+from tensorflow_writer import write_google_folder
 from torch import Tensor
 
 import minibert
@@ -27,7 +27,7 @@ from minibert import (
     BertModel,
     MiniBertError,
 )
-from minibert.checkpoints.name_map import to_google, to_hugging_face
+from minibert.checkpoints.name_map import to_hugging_face
 
 QUIET = {"quiet": True}
 
@@ -55,18 +55,6 @@ def to_bin(folder: Path, change=lambda tensors: tensors, **options) -> None:
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save(change(tensors), folder / "pytorch_model.bin", **options)
-
-
-def write_google(folder: Path, model: minibert.BertModel) -> None:
-    """What Google's code would have left of this model."""
-    named = {model.prefix + name: tensor for name, tensor in model.state_dict().items()}
-    tensors = to_google(named, model.config.num_hidden_layers)
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    tensorflow_writer.write_checkpoint(folder / "bert_model.ckpt", arrays)
-    foreign = {"id2label", "label2id", "model_type", "layer_norm_eps", "pad_token_id"}
-    config = {k: v for k, v in model.config.to_dict().items() if k not in foreign and v is not None}
-    config["hidden_act"] = "gelu"
-    (folder / "bert_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 @pytest.fixture
@@ -150,7 +138,7 @@ def test_a_bin_of_parameters_or_of_shared_memory_gives_parameters_of_their_own(p
 
 def test_googles_folder_is_read_and_written_back_as_one_of_transformers(tmp_path):
     model = small_model("BertForPreTraining", dtype=torch.float32, hidden_act="gelu_tanh")
-    write_google(tmp_path, model)
+    write_google_folder(tmp_path, model)
     loaded = BertForPreTraining.from_pretrained(tmp_path, strict=True, **QUIET)
     assert_same_answers(model, loaded, "BertForPreTraining")
     loaded.save_pretrained(tmp_path / "new")
@@ -162,7 +150,7 @@ def test_googles_folder_is_read_and_written_back_as_one_of_transformers(tmp_path
 def test_a_classifier_trained_with_googles_code_is_read(labels, tmp_path):
     name = "BertForSequenceClassification"
     model = small_model(name, dtype=torch.float32, hidden_act="gelu_tanh", num_labels=labels)
-    write_google(tmp_path, model)
+    write_google_folder(tmp_path, model)
     loaded = BertForSequenceClassification.from_pretrained(
         tmp_path, num_labels=labels, strict=True, **QUIET
     )
@@ -372,7 +360,7 @@ def test_a_compiled_model_saves_the_names_of_the_plain_one(tmp_path):
 
 
 def test_arrays_of_google_may_be_trained(tmp_path):
-    write_google(tmp_path, small_model("BertForPreTraining", dtype=torch.float32))
+    write_google_folder(tmp_path, small_model("BertForPreTraining", dtype=torch.float32))
     model = BertForPreTraining.from_pretrained(tmp_path, **QUIET)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

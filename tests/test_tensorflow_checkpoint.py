@@ -199,7 +199,7 @@ def test_in_a_folder_googles_name_comes_first_then_the_latest(prefix: Path) -> N
 
 
 def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(MiniBertError, match="no file name ends in"):
+    with pytest.raises(MiniBertError, match="holds 0 TensorFlow checkpoints"):
         find_checkpoint(tmp_path)
     with pytest.raises(MiniBertError, match="is missing"):
         read_tensors(tmp_path / "wrong.ckpt")
@@ -211,7 +211,7 @@ def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         with pytest.raises(MiniBertError, match="the latest checkpoint, but there is no"):
             find_checkpoint(tmp_path)
     (tmp_path / "checkpoint").write_bytes(random.Random(0).randbytes(1000))
-    with pytest.raises(MiniBertError, match="no file name ends in"):
+    with pytest.raises(MiniBertError, match="holds 0 TensorFlow checkpoints"):
         find_checkpoint(tmp_path)
 
 

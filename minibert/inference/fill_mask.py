@@ -36,33 +36,23 @@ from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 @dataclass(frozen=True)
 class Candidate:
-    """A token predicted for a mask.
+    """A token predicted for a mask."""
 
-    Attributes:
-        token: the token; "##ing" continues the word before it.
-        id: its id.
-        probability: its probability among all tokens of the vocabulary.
-    """
-
-    token: str
+    token: str  # "##ing" continues the word before it
     id: int
-    probability: float
+    probability: float  # among all tokens of the vocabulary
 
 
 @dataclass(frozen=True)
 class FilledText:
     """A text with all of its masks filled.
 
-    Attributes:
-        candidates: the token of each mask, in reading order. Each probability is conditional on the
-            masks that were filled before; their product is the joint probability.
-        order: the indices of the masks, in the order in which they were filled.
-        text: the text with its masks filled.
-        text_pair: the second text with its masks filled, if there is one.
+    Each probability is conditional on the masks that were filled before, so that their product is
+    the joint probability of all tokens that were filled in.
     """
 
-    candidates: tuple[Candidate, ...]
-    order: tuple[int, ...]
+    candidates: tuple[Candidate, ...]  # one for each mask, in reading order
+    order: tuple[int, ...]  # the indices of the masks, as they were filled
     text: str
     text_pair: str | None = None
 
@@ -164,12 +154,8 @@ class MaskFiller:
         first, second = sequences[0], sequences[1] if text_pair is not None else None
         room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=second is not None)
         truncated = sum(map(len, sequences)) > room
-        first, second = truncate(
-            first,
-            second,
-            max_length=room,
-            side=self.tokenizer.truncation_side,
-        )[0]
+        side = self.tokenizer.truncation_side
+        first, second = truncate(first, second, max_length=room, side=side)[0]
         ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
         token_type_ids = self.tokenizer.create_token_type_ids_from_sequences(first, second)
         masks = [i for i, index in enumerate(ids) if index == self.tokenizer.mask_token_id]

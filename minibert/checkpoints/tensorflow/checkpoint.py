@@ -70,17 +70,12 @@ def find_checkpoint(folder: Path) -> Path:
                 f"{latest} calls {name[:100]!r} the latest checkpoint, but there is no .index file "
                 "of that name; copy it into the folder, or delete the file 'checkpoint'."
             )
-    if len(found) == 1:
-        return folder / found[0]
-    if found:
+    if len(found) != 1:
         raise MiniBertError(
             f"{folder} holds {len(found)} TensorFlow checkpoints ({', '.join(found)[:1000]}); keep "
-            "one of them in the folder."
+            "the .index file and the .data files of one of them."
         )
-    raise MiniBertError(
-        f"there is no TensorFlow checkpoint in {folder}: no file name ends in .index; a checkpoint "
-        "is an .index file and the .data files of the same name."
-    )
+    return folder / found[0]
 
 
 def read_index(prefix: Path) -> Index:

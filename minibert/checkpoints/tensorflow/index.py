@@ -56,23 +56,14 @@ TEXT = 7
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tensor lies, and what it must be.
+    """Where one tensor lies, and what it must be."""
 
-    Attributes:
-        dtype: one of `DTYPES`.
-        shape: as TensorFlow has it; the kernel of a linear layer is (in, out).
-        shard: index of the data file.
-        offset: of the first byte in that file.
-        size: number of bytes; always what shape and dtype need.
-        checksum: masked CRC-32C of these bytes.
-    """
-
-    dtype: str
+    dtype: str  # one of DTYPES
     shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    checksum: int
+    shard: int  # index of the data file
+    offset: int  # of the first byte in that file
+    size: int  # number of bytes, always what shape and dtype need
+    checksum: int  # masked CRC-32C of these bytes
 
     @property
     def stored_dtype(self) -> np.dtype[np.generic]:
