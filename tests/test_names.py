@@ -1,7 +1,7 @@
 """What you can rely on: one table names every tensor of every class, and works in both directions.
 
 Each of our parameters has its Hugging Face and its Google name, no name stands for two tensors, and
-ours -> theirs -> ours gives the same bits. Old spellings and the prefixes of other tools mean the
+ours -> theirs -> ours gives the same bits. Legacy names and the prefixes of other tools mean the
 same tensors. The Hugging Face names are those that `transformers` itself uses.
 """
 

@@ -1,1 +1,1 @@
-"""Answer questions with a saved model folder."""
+"""Predict with a saved folder: classify texts, fill in masked words, embed sentences."""
