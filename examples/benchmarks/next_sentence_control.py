@@ -1,11 +1,11 @@
-"""Does a model tell what follows from the text, or from how the pairs were made?
+"""Check that next-sentence labels are learned from the text, not from how pairs are made.
 
 python examples/benchmarks/next_sentence_control.py CORPUS --updates 2000
 
-Trains two models alike. One sees the corpus; the other sees its sentences dealt out anew to the
-documents, so that nothing follows from anything. The first should get well above the share of the
-commoner label, and the second stay there: if it does not, the pairs themselves give the label away
-(by their lengths, say).
+Two models are trained in the same way, one on the corpus, the other on a copy in which all
+sentences are shuffled across the documents. The accuracy of the first should be well above the
+share of the more frequent label. That of the second should be equal to it: if it is higher, the
+pairs themselves reveal the label, for example by their lengths.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from minibert.training.settings import PRECISIONS, TrainingSettings, choose_devi
 
 
 class FirstBatches:
-    """The first so many batches of an epoch."""
+    """The first `count` batches of an epoch."""
 
     def __init__(self, batches: PretrainingBatches, count: int) -> None:
         if count > len(batches):
@@ -46,11 +46,11 @@ class FirstBatches:
         self.batches, self.count = batches, count
 
     def length(self, epoch: int) -> int:
-        """See `PretrainingBatches.length`."""
+        """Return `count`; see `PretrainingBatches.length`."""
         return self.count
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1):
-        """See `PretrainingBatches.epoch`."""
+        """Yield batches; see `PretrainingBatches.epoch`."""
         batches = self.batches.epoch(epoch, start=start, step=step)
         return islice(batches, len(range(start, self.count, step)))
 
@@ -63,17 +63,17 @@ def main() -> None:
         batches = PretrainingBatches(
             change(documents), max_length=64, batch_size=options.batch_size
         )
-        judge = PretrainingBatches(change(held_out), max_length=64, batch_size=EVAL_BATCH_SIZE)
-        runs[name] = FirstBatches(batches, options.updates), judge
+        evaluation = PretrainingBatches(change(held_out), max_length=64, batch_size=EVAL_BATCH_SIZE)
+        runs[name] = FirstBatches(batches, options.updates), evaluation
     print("text       majority  next-sentence accuracy  loss of masked words")
-    for name, (batches, judge) in runs.items():
-        scores, majority = train_on(batches, judge, options)
+    for name, (batches, evaluation) in runs.items():
+        scores, majority = train_on(batches, evaluation, options)
         accuracy, loss = scores["next_sentence_accuracy"], scores["loss"]
         print(f"{name:10} {majority:8.4f}  {accuracy:22.4f}  {loss:20.4f}", flush=True)
 
 
 def shuffled(corpus: Corpus) -> Corpus:
-    """The same sentences in random order; each document keeps its number of sentences."""
+    """Return the same sentences in random order; documents keep their numbers of sentences."""
     starts = corpus.sentences
     counts = np.diff(corpus.documents)[corpus.chosen]
     first = corpus.documents[corpus.chosen]
@@ -91,10 +91,10 @@ def shuffled(corpus: Corpus) -> Corpus:
 
 
 def train_on(
-    batches: FirstBatches, judge: PretrainingBatches, options: argparse.Namespace
+    batches: FirstBatches, evaluation: PretrainingBatches, options: argparse.Namespace
 ) -> tuple[dict[str, float], float]:
-    """Held-out scores of a new model, and the share of the commoner label there."""
-    model = new_pretraining_model(judge.corpus, options.preset, max_length=64)
+    """Return held-out metrics of a new model, and the share of the more frequent label."""
+    model = new_pretraining_model(evaluation.corpus, options.preset, max_length=64)
     rate = default_learning_rate(model.config, new=True)
     settings = TrainingSettings(
         epochs=1, learning_rate=rate, precision=options.precision, save_steps=10**6
@@ -107,9 +107,9 @@ def train_on(
             folder=Path(folder) / "training",
             device=options.device,
         )
-    judged = list(islice(judge.fixed(), MAX_EVAL_BATCHES))
-    labels = torch.cat([batch["next_sentence_label"] for batch in judged])
-    return evaluate_pretraining(model, judged), next_sentence_majority(labels)
+    held_out_batches = list(islice(evaluation.fixed(), MAX_EVAL_BATCHES))
+    labels = torch.cat([batch["next_sentence_label"] for batch in held_out_batches])
+    return evaluate_pretraining(model, held_out_batches), next_sentence_majority(labels)
 
 
 def parse_options() -> argparse.Namespace:

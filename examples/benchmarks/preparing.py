@@ -1,10 +1,10 @@
-"""How fast is raw text a vocabulary and a corpus, and does the memory stay flat as it grows?
+"""Time `minibert train-vocab` and `minibert prepare`, and watch their memory as the text grows.
 
     python examples/benchmarks/preparing.py --megabytes 100 1000
 
-Writes so much English-like text (made words, as unequally frequent as real ones, no document
-twice), lets `minibert train-vocab` and `minibert prepare` read it, and prints the seconds of each
-and the most memory that all its processes had together. Memory is read from /proc, so from Linux.
+The script writes English-like text: invented words with the frequencies of real ones, and no
+document twice. It prints the seconds of each command and the peak memory of all its processes
+together. Memory is read from /proc, so this runs on Linux.
 """
 
 import os
@@ -21,8 +21,8 @@ from minibert.errors import MiniBertError
 
 SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]
 WORDS = 80_000
-SENTENCES, WORDS_A_SENTENCE = 12, 15  # of a document
-INTERVAL = 0.2  # seconds between two looks at the memory
+SENTENCES, WORDS_PER_SENTENCE = 12, 15  # of a document
+INTERVAL = 0.2  # seconds between two measurements of memory
 
 
 def main() -> None:
@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--size", type=whole_number(300), default=8192, help="of the vocabulary")
     arguments = parser.parse_args()
     if not Path("/proc/self/smaps_rollup").exists():
-        raise MiniBertError("memory is read from /proc/PID/smaps_rollup, which Linux has; use it.")
+        raise MiniBertError("memory is read from /proc/PID/smaps_rollup, which only Linux has.")
 
-    print(f"{'text':>10}  {'command':12}  {'seconds':>7}  {'most memory':>11}")
+    print(f"{'text':>10}  {'command':12}  {'seconds':>7}  {'peak memory':>11}")
     for megabytes in arguments.megabytes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Documents of made words; the n-th commonest is seen 1/n times as often as the first."""
+    """Write documents of invented words; the n-th word is 1/n times as frequent as the first."""
     generator = np.random.default_rng(0)
     made = generator.choice(SYLLABLES, (WORDS, 3))
     words = np.array(["".join(parts[: 1 + i % 3]) for i, parts in enumerate(made.tolist())])
@@ -66,26 +66,26 @@ def write_text(path: Path, megabytes: int) -> None:
     shares /= shares.sum()
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < megabytes * 1_000_000:
-            drawn = generator.choice(words, (200, SENTENCES, WORDS_A_SENTENCE), p=shares)
+            drawn = generator.choice(words, (200, SENTENCES, WORDS_PER_SENTENCE), p=shares)
             for document in drawn.tolist():
                 sentences = (" ".join(sentence).capitalize() + "." for sentence in document)
                 file.write(" ".join(sentences) + "\n\n")
 
 
 def watch(command: list[str]) -> tuple[float, int]:
-    """Run a command; the seconds that it took, and the most bytes its processes had at once."""
+    """Run a command and return its seconds and the peak bytes of its processes together."""
     started, most = time.monotonic(), 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             most = max(most, sum(memory(number) for number in family(process.pid)))
             time.sleep(INTERVAL)
     if process.returncode:
-        raise MiniBertError(f"{' '.join(command[2:4])} failed; what it says stands above.")
+        raise MiniBertError(f"{' '.join(command[2:4])} failed; see its message above.")
     return time.monotonic() - started, most
 
 
 def family(number: int) -> list[int]:
-    """The id of a process, those of its children, of theirs, and so on."""
+    """Return the ids of a process and of all its descendants."""
     try:
         children = (
             Path(f"/proc/{number}/task/{number}/children").read_text(encoding="utf-8").split()
@@ -96,7 +96,7 @@ def family(number: int) -> list[int]:
 
 
 def memory(number: int) -> int:
-    """The bytes of a process; what it shares with others is divided among them."""
+    """Return the bytes of a process; shared memory is divided among the processes."""
     try:
         lines = Path(f"/proc/{number}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:

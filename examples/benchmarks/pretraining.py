@@ -1,11 +1,11 @@
-"""How fast is pretraining? Both sides make the same updates: same text, pairs, masks and weights.
+"""Compare the speed of pretraining with `BertForPreTraining` of `transformers`.
 
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
 
-The peer is `BertForPreTraining` of `transformers`. Both go through one loop with PyTorch's fused
-AdamW, without dropout, and their losses are compared first. Then each makes two updates in turn,
-and which begins alternates. A ratio is by how much ours is faster in one round. The making of the
-batches is timed apart. On one CPU thread the processor's time counts, so other work does no harm.
+Both models make the same updates: same batches, initial weights and loop, fused AdamW, no dropout.
+Their losses are compared first. Then they make two updates each in turns, and the one that begins
+alternates. A ratio is the time of theirs by that of ours in one round. Making the batches is timed
+separately. On one CPU thread, processor time is measured: other programs do not matter.
 """
 
 import statistics
@@ -30,8 +30,8 @@ from minibert.training.optimizer import decay_groups
 from minibert.training.settings import PRECISIONS, choose_device
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-COMPARED = 5  # updates whose losses are compared; they warm both sides up, too
-TOLERANCE = 1e-4  # in float32, where the order of additions differs and nothing else
+COMPARED = 5  # updates whose losses are compared; they also warm both models up
+TOLERANCE = 1e-4  # in float32, where only the order of additions differs
 Update = Callable[[Batch], float]
 
 
@@ -61,8 +61,10 @@ def main() -> None:
         pieces = options.pieces or len(corpus.tokenizer)
         if pieces < len(corpus.tokenizer):
             raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
-        print(f"{options.batch_size} rows, {pieces:,} pieces; {device}, threads: {options.threads}")
-        print(f"torch {torch.__version__}  transformers {transformers.__version__}\n")
+        print(
+            f"{options.batch_size} rows, {pieces:,} pieces; {device}, threads: {options.threads};"
+        )
+        print(f"torch {torch.__version__}, transformers {transformers.__version__}\n")
         print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
         rows = product(options.precisions, options.presets, options.lengths)
         for precision, preset, length in rows:
@@ -72,15 +74,16 @@ def main() -> None:
             model.masked_positions_only = True
             result = compare(model.to(device), batches, PRECISIONS[precision], options.rounds)
             print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
-    print(f"""
-ours, peer: real tokens a second; batches: the share of our time if they are made, too;
-losses: the largest difference in the first {COMPARED} updates""")
+    print(
+        "\nours, peer: tokens per second without padding; batches: share of our time to make them;"
+    )
+    print(f"losses: the largest difference in the first {COMPARED} updates")
 
 
 def compare(
     model: BertForPreTraining, data: PretrainingBatches, precision: torch.dtype, rounds: int
 ) -> str:
-    """The numbers of one row of the table."""
+    """Return the numbers of one row of the table."""
     device = model.device
     ours, theirs = (usual_update(side, precision, device) for side in (model, same_weights(model)))
     batches = (batch for epoch in count() for batch in data.epoch(epoch))
@@ -108,14 +111,14 @@ def compare(
 
 
 def same_weights(model: BertForPreTraining) -> nn.Module:
-    """The peer's model, read from what ours has written."""
+    """Return the model of `transformers` with the weights of ours."""
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
 
 
 def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
-    """The update that every tutorial shows; it runs with either model."""
+    """Return the usual training step of tutorials, for either model."""
     model.to(device).train()
     optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
 

@@ -1,10 +1,10 @@
-"""One fine-tuning with several seeds: mean and deviation, since a single score is partly luck.
+"""Repeat a fine-tuning with several seeds, and print the mean and deviation of its scores.
 
 python examples/benchmarks/seeds.py --output runs/sst2 -- --train train.tsv --dev dev.tsv
 python examples/benchmarks/seeds.py --output runs/tiny --seeds 10
 
-What stands behind -- goes to examples/finetune_cls.py. The seed changes the new layer, the order of
-the data and the dropout. Runs that are there already are not run again.
+Options after -- are those of examples/finetune_cls.py. The seed changes the new layer, the order of
+the data and dropout. Finished runs are not repeated, interrupted ones are resumed.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def fine_tune(folder: Path, seed: int, rest: list[str]) -> None:
-    """Run the example; what was begun is gone on with."""
+    """Run the example, or resume it."""
     command = [sys.executable, str(EXAMPLE), *rest, "--seed", str(seed), "--output", str(folder)]
     if (folder / "training").exists():
         command.append("--resume")
@@ -54,7 +54,7 @@ def fine_tune(folder: Path, seed: int, rest: list[str]) -> None:
 
 
 def describe(scores: list[dict[str, float]]) -> None:
-    """Print mean, deviation (of a sample) and each value, for every score."""
+    """Print the mean, the sample standard deviation and the values of every score."""
     for name in scores[0]:
         values = [score[name] for score in scores]
         deviation = statistics.stdev(values) if len(values) > 1 else 0.0
@@ -66,12 +66,12 @@ def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all runs")
     parser.add_argument("--seeds", type=whole_number(1), default=5)
-    parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, behind --")
+    parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, after --")
     options = parser.parse_args()
     check_folder(options.output)
     for word in options.rest:
         if word.split("=")[0] in OURS:
-            parser.error(f"{word} is set for each run here; leave it out.")
+            parser.error(f"{word} is set here for each run; leave it out.")
     return options
 
 

@@ -1,13 +1,13 @@
-"""How fast is the tokenizer? Both sides turn the same texts into lists of ids, which must be equal.
+"""Compare the speed of the tokenizer with that of the `tokenizers` library.
 
     python examples/benchmarks/tokenization.py --vocab vocab.txt [--cased] [FILE ...]
 
-Each FILE is read as one text a line; without any, the texts are the topics of Python's `help`. The
-peer is `encode_batch_fast` of the `tokenizers` library on one thread, its fastest way to ids, with
-Google's limit of 200 characters per word. The runs take turns; the median of each is printed. Texts
-may differ where `tests/test_tokenizer_unicode.py` says why, as Greek words in capitals do.
+Each line of a FILE is a text; without files, the texts are the topics of Python's `help`. The peer
+is `encode_batch_fast` on one thread, the library's fastest way to ids, with Google's limit of 200
+characters per word. The runs take turns, and the median of each is printed. The ids are compared,
+too; `tests/test_tokenizer_unicode.py` explains the few differences, such as Greek capitals.
 
-    first   our tokenizer is new, its cache of words is empty
+    first   our tokenizer is new and its cache of words is empty
     again   it has seen the texts before, as in every epoch but the first
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
 
     texts = read_texts(arguments.files, arguments.characters)
     if not texts:
-        raise MiniBertError("there is no text in these files; give others, or more --characters.")
+        raise MiniBertError("there is no text in these files; use others, or more --characters.")
     peer = rust_tokenizer(arguments.vocab, lower=not arguments.cased)
 
     def new() -> BertTokenizer:
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def read_texts(paths: list[Path], limit: int) -> list[str]:
-    """Lines of the files, or of the documentation that Python carries, up to `limit` characters."""
+    """Return lines of the files, or of Python's own documentation, up to `limit` characters."""
     sources = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     texts = []
     for source in sources or pydoc_data.topics.topics.values():
@@ -87,7 +87,7 @@ def read_texts(paths: list[Path], limit: int) -> list[str]:
 
 
 def rust_tokenizer(vocab: Path, *, lower: bool) -> Any:
-    """BERT's tokenizer as the `tokenizers` library has it."""
+    """Return BERT's tokenizer of the `tokenizers` library."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     pieces = read_vocabulary(vocab)
@@ -101,7 +101,7 @@ def rust_tokenizer(vocab: Path, *, lower: bool) -> Any:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The processor's time: both sides use one thread, whatever else the machine does."""
+    """Return processor time: both tokenizers use one thread, and other programs do not matter."""
     start = time.process_time()
     work()
     return time.process_time() - start

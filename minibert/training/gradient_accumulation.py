@@ -75,14 +75,9 @@ def global_batches(
     processes: Processes,
     stop: StopRequest,
 ) -> Iterator[GlobalBatch]:
-    """Group micro-batches into global batches; the last one can be smaller.
+    """Group the micro-batches of this process into global batches; the last one can be smaller.
 
-    Args:
-        micro_batches: those of this process: every n-th one, with n processes.
-        steps: gradient accumulation steps, the micro-batches of all processes in an update.
-        device: where they are needed, see `prefetch`.
-        processes: all of them iterate together.
-        stop: checked before each global batch.
+    All processes iterate together. `steps` counts the micro-batches of all of them in an update.
 
     Raises:
         Stop: one of the processes has received a signal.
@@ -132,17 +127,10 @@ def sum_over_processes(
 
 
 def prefetch(batches: Iterable[Batch], device: torch.device, *, depth: int = 2) -> Iterator[Batch]:
-    """Yield the same batches in the same order; for a GPU, make the next ones in a thread.
+    """Yield the same batches in the same order; for a GPU, make the next `depth` in a thread.
 
-    While the GPU computes, the CPU would only wait. On a CPU there is nothing to gain: the model
-    keeps all cores busy.
-
-    Args:
-        batches: the source; it must not use PyTorch's global random state, which the model uses at
-            the same time.
-        device: the model's device. For CUDA, batches are put into pinned memory, from which they
-            are copied to the GPU in the background.
-        depth: how many batches to hold ready.
+    While a GPU computes, the CPU would only wait. A model on the CPU keeps all cores busy itself.
+    For CUDA, batches are put into pinned memory, so that they can be copied in the background.
     """
     if device.type == "cpu":
         yield from batches

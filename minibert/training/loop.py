@@ -107,16 +107,20 @@ def train(
     parameters = [weight for group in groups for weight in group["params"]]
     loss_dtype = torch.promote_types(parameters[0].dtype, torch.float32)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    accumulation_steps = settings.gradient_accumulation_steps
-    schedule = LearningRateSchedule(
-        epochs=settings.epochs,
-        steps_per_epoch=math.ceil(batches.length(0) / accumulation_steps),
-        warmup_ratio=settings.warmup_ratio,
-    )
-    same = run_fingerprint(model, settings, precision, batches.length(0), fingerprint or {})
+    accumulation = settings.gradient_accumulation_steps
+    steps_per_epoch = math.ceil(batches.length(0) / accumulation)
+    schedule = LearningRateSchedule(settings.epochs, steps_per_epoch, settings.warmup_ratio)
+    data = {"steps per epoch": steps_per_epoch, **(fingerprint or {})}
     run = RunFolder(
-        *(folder, model, optimizer, scaler, settings, same),
-        *(evaluate, metric_for_best_model, processes),
+        folder=folder,
+        model=model,
+        optimizer=optimizer,
+        scaler=scaler,
+        settings=settings,
+        fingerprint=run_fingerprint(model, settings, precision, data),
+        compute_metrics=evaluate,
+        metric_for_best_model=metric_for_best_model,
+        processes=processes,
     )
 
     with run.opened(resume=resume, how_to_resume=how_to_resume) as state:
@@ -125,9 +129,7 @@ def train(
             progress = run.start_epoch(batches.length(epoch))
             first = state.batch + processes.rank
             mine = batches.epoch(epoch, start=first, step=processes.world_size)
-            for global_batch in global_batches(
-                mine, accumulation_steps, device, processes, run.stop
-            ):
+            for global_batch in global_batches(mine, accumulation, device, processes, run.stop):
                 run.evaluate_if_due()
                 epochs_done = epoch + progress.done / progress.total
                 lr_factor = schedule.factor(epochs_done, skipped=state.skipped)
@@ -160,7 +162,11 @@ def train(
         run.load_best()
     model.eval()
     return TrainingResult(
-        state.step, state.tokens, state.best_step, state.best_score, run.seconds()
+        steps=state.step,
+        tokens=state.tokens,
+        best_step=state.best_step,
+        best_score=state.best_score,
+        seconds=state.seconds,
     )
 
 

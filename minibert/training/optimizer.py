@@ -68,16 +68,8 @@ class GoogleAdam(torch.optim.Optimizer):
     Source: `AdamWeightDecayOptimizer`.
     """
 
-    def __init__(
-        self,
-        groups: Iterable[dict[str, Any]],
-        *,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
-    ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
+        defaults = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.0}
         super().__init__(groups, defaults)
 
     @torch.no_grad()
@@ -123,7 +115,7 @@ class LearningRateSchedule:
     the learning rate ends near 0 in any case.
     """
 
-    def __init__(self, *, epochs: int, steps_per_epoch: int, warmup_ratio: float) -> None:
+    def __init__(self, epochs: int, steps_per_epoch: int, warmup_ratio: float) -> None:
         self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
         self.warmup = max(1, round(warmup_ratio * self.total))
 

@@ -59,9 +59,6 @@ def new_pretraining_model(
         dropout: during pretraining; small models on much text do better without. The config keeps
             the paper's 0.1, for fine-tuning.
         seed: of the weights.
-
-    Raises:
-        MiniBertError: the preset is unknown, or the sequences are too long.
     """
     config = preset_config(preset, corpus.tokenizer)
     # The paper's 0.02 is for a hidden size of 768. A narrower model needs larger initial weights,
@@ -86,17 +83,12 @@ def continue_from(
 ) -> PretrainingModel:
     """Return a trained model after checking that it fits the corpus.
 
-    Args:
-        name_or_path: a folder or hub name.
-        corpus: text tokenized with the vocabulary of that model.
-        max_length: as in `new_pretraining_model`.
-        next_sentence: likewise.
-        dropout: during pretraining; None is that of its config. The config is not changed.
-        seed: of a head that the folder does not have.
+    Arguments are those of `new_pretraining_model`. A `dropout` of None is that of the model's
+    config, and `seed` is for a head that the folder does not have.
 
     Raises:
-        MiniBertError: the model cannot be loaded, the corpus was tokenized with another vocabulary
-            or other options, or the sequences are too long.
+        MiniBertError: the model cannot be loaded, or the corpus was tokenized with another
+            vocabulary or other options.
     """
     _check_vocabulary(name_or_path, BertTokenizer.from_pretrained(name_or_path), corpus)
     torch.manual_seed(seed)

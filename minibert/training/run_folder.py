@@ -47,7 +47,6 @@ def run_fingerprint(
     model: PretrainedModel,
     settings: TrainingSettings,
     precision: torch.dtype,
-    batches_per_epoch: int,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what must be the same for a run to be resumed, as the fields of a flat JSON object.
@@ -62,8 +61,7 @@ def run_fingerprint(
     chosen = asdict(settings) | {"precision": str(precision)}
     del chosen["logging_steps"], chosen["save_steps"]
     start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
-    data = {"batches per epoch": batches_per_epoch, **data}
-    return dict(_flatten(json.loads(json.dumps(chosen | start | data))))
+    return dict(_flatten(json.loads(json.dumps(chosen | start | dict(data)))))
 
 
 class Progress:
@@ -255,18 +253,14 @@ class RunFolder:
         """Load the weights of the best evaluation into the model, in all processes."""
         if self.state.best_step is not None:
             if self.processes.is_main:
-                path = best_weights(self.folder, self.state)
-                self.model.load_state_dict(read_safetensors(path))
+                best = read_safetensors(best_weights(self.folder, self.state))
+                self.model.load_state_dict(best)
             self.processes.broadcast_(self.model.state_dict().values())
-
-    def seconds(self) -> float:
-        """Return the duration of the run, including that before a resume."""
-        return time.monotonic() - self.started
 
     def save(self) -> None:
         """Write a checkpoint."""
+        self.state.seconds = time.monotonic() - self.started
         if self.processes.is_main:
-            self.state.seconds = self.seconds()
             self.state.loss_scale = self.scaler.state_dict()
             save_checkpoint(self.folder, self.model, self.optimizer, self.state, self.fingerprint)
 
@@ -303,11 +297,10 @@ class RunFolder:
         """Keep the lines that belong to the checkpoint; later ones will be written again."""
         if self.processes.is_main:
             log = self.folder / LOG
-            lines = (
-                log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-            )
-            write_atomic(log, "".join(lines[: self.state.log_lines]))
-            self.state.log_lines = min(self.state.log_lines, len(lines))
+            text = log.read_text(encoding="utf-8") if log.exists() else ""
+            kept = text.splitlines(keepends=True)[: self.state.log_lines]
+            write_atomic(log, "".join(kept))
+            self.state.log_lines = len(kept)
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
