@@ -1,12 +1,12 @@
-"""Raw text -> a tokenized corpus on disk, once, before pretraining.
+"""Tokenize raw text and write it to disk as a corpus, once, before pretraining.
 
     stats = build_corpus(["books"], tokenizer, "my-corpus", workers=4)
     print(stats.summary())
     corpus = Corpus.open("my-corpus")
 
 One process reads the files, drops duplicates and groups documents into shards; workers tokenize
-the shards. Only a few are in progress at a time, so memory does not grow with the text: with two
-workers, all processes together took at most 224 MB for 100 MB of English, and 236 MB for 1 GB.
+the shards. Only a few shards are in progress at a time, so memory does not grow with the text: with
+two workers, all processes together took at most 224 MB for 100 MB of English, and 236 MB for 1 GB.
 """
 
 import time
@@ -41,7 +41,7 @@ from minibert.tokenization.tokenizer import BertTokenizer
 SHARD_CHARS = 500_000
 # A shorter paragraph may occur again by chance ("Yes."); a longer one is a copy.
 MIN_DUPLICATE_CHARS = 80
-SLOTS = 8  # places in the table of fingerprints that one may take
+SLOTS = 8  # how many entries of the table one fingerprint may be stored in
 
 
 @dataclass
@@ -51,7 +51,7 @@ class CorpusStats:
     documents: int = 0
     sentences: int = 0
     tokens: int = 0
-    unknown_tokens: int = 0  # those of the tokens that are [UNK]
+    unknown_tokens: int = 0  # how many of the tokens are [UNK]
     duplicate_documents: int = 0  # dropped, because the same text came before
     duplicate_paragraphs: int = 0  # likewise, of at least `MIN_DUPLICATE_CHARS` characters
     findings: ReadStats = field(default_factory=ReadStats)
@@ -71,9 +71,9 @@ class CorpusStats:
 
 
 class DuplicateFilter:
-    """Recognize texts that came before, in a fixed amount of memory.
+    """Recognize texts that occurred before, in a fixed amount of memory.
 
-    Each text leaves a 64-bit fingerprint in a table. When the table is full, new fingerprints
+    A table holds a 64-bit fingerprint of each text. When the table is full, new fingerprints
     replace old ones, so duplicates that are millions of texts apart are missed.
 
     Example:
@@ -86,7 +86,7 @@ class DuplicateFilter:
         self.table = array("Q", bytes(8 * size))
 
     def is_duplicate(self, text: str) -> bool:
-        """Return whether the text came before, and remember it."""
+        """Return whether the text occurred before, and remember it."""
         fingerprint = text_fingerprint(text)
         start = fingerprint % (len(self.table) - SLOTS + 1)
         slots = self.table[start : start + SLOTS]
@@ -112,11 +112,11 @@ def build_corpus(
 
     Args:
         paths: text files, and folders of text files.
-        tokenizer: saved in the same folder.
-        folder: where the corpus goes; it must not exist yet. It appears when it is complete.
+        tokenizer: makes the ids; a copy is saved in `folder`.
+        folder: must not exist yet; it appears when the corpus is complete.
         format_options: how documents are laid out in the files.
-        workers: the number of processes that tokenize; 1 starts none. With more, a script must
-            call this function under `if __name__ == "__main__":`.
+        workers: the number of processes that tokenize; 1 means this process alone. With more, a
+            script must call this function under `if __name__ == "__main__":`.
         segmenter: text -> words, for whole-word masking in Chinese. With several workers, it must
             be defined in an importable module.
         drop_duplicates: drop exact duplicates of documents, and of long paragraphs.
@@ -175,7 +175,7 @@ def build_corpus(
 
 
 def _drop_duplicates(documents: Iterable[Document], stats: CorpusStats) -> Iterator[Document]:
-    """Drop documents, and long paragraphs, that came before word for word."""
+    """Drop exact duplicates of documents and of long paragraphs."""
     seen_documents, seen_paragraphs = DuplicateFilter(), DuplicateFilter()
     for document in documents:
         if seen_documents.is_duplicate(document.text):

@@ -4,8 +4,8 @@
     sentences   [ 0, 12, 31, ... ]   where each sentence starts in `tokens`
     documents   [ 0, 7, 19, ... ]    where each document starts in `sentences`
 
-A sentence, a run of sentences and a document are each one slice of `tokens`. There are no special
-tokens in it. `build.py` writes the files; `docs/corpus_format.md` describes them.
+A sentence, a document, or any consecutive sentences are one slice of `tokens`. It holds no special
+tokens. `build.py` writes the files; `docs/corpus_format.md` describes them.
 """
 
 import hashlib
@@ -39,12 +39,12 @@ class Corpus:
 
     folder: Path
     tokens: Array  # all ids in the folder, in the order of the text
-    sentences: Array  # (sentences + 1,) where each starts in `tokens`; last, where all end
-    documents: Array  # (documents + 1,) where each starts in `sentences`; last, where all end
+    sentences: Array  # (sentences + 1,) where each starts in `tokens`; then the end of the last
+    documents: Array  # (documents + 1,) where each starts in `sentences`; then the end of the last
     fingerprints: Array  # (documents,) a hash of each document's text
     word_starts: Array | None  # as long as `tokens`, 1 where a word starts; needs a segmenter
     chosen: Array  # indices of the documents that belong to this part
-    part: str = ""  # how error messages call this part, such as "held-out"
+    part: str = ""  # the name of this part in error messages, such as "held-out"
 
     @classmethod
     def open(cls, folder: Path | str) -> "Corpus":
@@ -103,7 +103,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the texts, of their sentences and of the tokenizer.
+        """A hash of the texts, their sentence boundaries and the tokenizer.
 
         A run can only be resumed on a corpus with the same fingerprint.
         """
@@ -122,14 +122,14 @@ class Corpus:
     def split(self, fraction: float, *, seed: int = 0) -> tuple["Corpus", "Corpus"]:
         """Return a training part and a held-out part for evaluation.
 
-        The text of a document and the seed alone decide which side it is on. So copies of a
-        document are on the same side, and no document changes sides when text is added. A larger
-        fraction holds out the same documents and more.
+        Which part a document belongs to depends only on its text and the seed. So duplicates are
+        always in the same part, and adding text moves no document. A larger fraction holds out the
+        same documents and more.
 
         Args:
             fraction: the probability that a document is held out, between 0 and 1. At least two
                 are, since a random next sentence needs another document.
-            seed: another seed holds out other documents.
+            seed: determines which documents are held out.
 
         Raises:
             MiniBertError: the fraction is out of range, or no training document would be left.
@@ -159,7 +159,7 @@ def _map_array(path: Path, dtype: str, length: int) -> Array:
     """Map a file of `length` numbers into memory."""
     try:
         array = np.memmap(path, dtype=dtype, mode="r")
-    except (OSError, ValueError) as error:  # ValueError: it is empty, or ends within a number
+    except (OSError, ValueError) as error:  # ValueError: an empty or truncated file
         raise MiniBertError(
             f"could not read {path}: {error}; copy the corpus again, or rebuild it from its text."
         ) from error

@@ -1,8 +1,8 @@
-"""Text files and folders -> documents, streamed so that memory does not grow with the text.
+"""Read documents from text files and folders, as a stream that does not fill the memory.
 
 `FormatOptions` says how documents are laid out in .txt, .md and .jsonl files. Lines that are not
-UTF-8, or not JSON where they should be, are skipped and counted: a web crawl always has some. A
-file of mostly such lines is an error. `docs/corpus_format.md` has the details.
+UTF-8, or not JSON where they should be, are skipped and counted, since any web crawl has some. A
+file with mostly such lines is an error. `docs/corpus_format.md` has the details.
 """
 
 import codecs
@@ -24,8 +24,8 @@ MAX_LINE_BYTES = 16_000_000  # each line must fit in memory
 MAX_DOCUMENT_CHARS = 4_000_000  # more than "War and Peace"; longer documents are split
 EXAMPLES_SHOWN = 5
 
-# Subfolders with files of all these names were written by a program. They are not searched, since
-# vocabularies and logs also end in .txt and .jsonl.
+# Subfolders that have files of all these names were written by a program. They are not searched,
+# since vocabularies and logs also end in .txt and .jsonl.
 PROGRAM_FOLDERS = (
     ("a corpus", (CORPUS_FILE, "tokens.bin")),
     ("a model", ("*.safetensors",)),
@@ -47,7 +47,7 @@ class FormatOptions:
             "documents": a whole document.
             "wrapped": part of a paragraph, as in e-mails and old e-books. A blank line ends a
             paragraph, and the file is one document.
-        chapters: whether a Markdown heading starts a new document; if not, the file is one.
+        chapters: whether a Markdown heading starts a new document; if not, a file is one document.
         text_field: the field of a JSONL object that holds the text of one document.
     """
 
@@ -79,9 +79,9 @@ class ReadStats:
 
     files: int = 0  # read to the end
     folders: list[str] = field(default_factory=list)  # skipped, each with the reason
-    lines: int = 0  # that are not blank
-    bad_lines: int = 0  # those of them that were skipped
-    bad_examples: list[str] = field(default_factory=list)  # the first of them and the last one
+    lines: int = 0  # without blank ones
+    bad_lines: int = 0  # how many of these lines were skipped
+    bad_examples: list[str] = field(default_factory=list)  # the first few bad lines and the last
     cut_documents: int = 0  # how often `MAX_DOCUMENT_CHARS` split a document
 
     def skip_line(self, path: Path, number: int, reason: str) -> None:
@@ -107,10 +107,10 @@ def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Pat
 
     Args:
         paths: files, and folders to search recursively. Hidden files and folders are ignored.
-        skipped: the subfolders that are not searched are added here, each with the reason.
+        skipped: a list that receives the subfolders not searched, each with the reason.
 
     Raises:
-        MiniBertError: a path cannot be read, is not text and holds none, or is a corpus itself.
+        MiniBertError: a path cannot be read, contains no text files, or is a tokenized corpus.
     """
     suffixes = (*TEXT, *MARKDOWN, *JSONL)
     files: list[Path] = []
@@ -147,7 +147,7 @@ def _visible_files(folder: Path, skipped: list[str]) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_symlink() and path.is_dir():
-            skipped.append(f"{path}: a link")  # it may lead back to a folder above it
+            skipped.append(f"{path}: a link")  # it may point to a parent folder
         elif path.is_dir():
             names = [child.name for child in path.iterdir()]
             for kind, patterns in PROGRAM_FOLDERS:
@@ -215,7 +215,7 @@ def _paragraphs(path: Path, options: FormatOptions, stats: ReadStats) -> Iterato
                 reason = f"no object with a text in the field '{options.text_field}'"
                 stats.skip_line(path, number, reason)
                 continue
-            # JSON can spell half of a surrogate pair, which is not a character.
+            # JSON can contain half of a surrogate pair, which is not a character.
             text = re.sub("[\ud800-\udfff]", "\ufffd", text)
             inner = [part.strip() for part in text.split("\n")]
             yield from _unwrap(inner) if options.lines == "wrapped" else filter(None, inner)

@@ -1,8 +1,8 @@
-"""Markdown -> paragraphs of plain text, separated where headings are.
+"""Extract the paragraphs of plain text and the places of headings from Markdown.
 
-Front matter, headings, code, tables, rules, pictures and HTML tags are dropped. Of a link the text
-is kept, and each list item is a paragraph. This is enough for books, notes and READMEs; nested
-lists and indented code are not covered.
+Front matter, headings, code, tables, rules, images and HTML tags are dropped. The text of a link is
+kept, and each list item is a paragraph. This is enough for books, notes and READMEs; nested lists
+and indented code are not supported.
 """
 
 import re
@@ -18,7 +18,7 @@ _UNDERLINE = re.compile(r"(=+|-+)$")
 _FENCE = re.compile(r"`{3,}(?=[^`]*$)|~{3,}")
 _TABLE = re.compile(r"\||(?=[-:| ]+$).*-\|")
 _BULLET = re.compile(r"([-*+]|\d{1,3}[.)])\s+")
-# Each pattern stops where it could start again, so that a text of "[[[[..." takes linear time.
+# No pattern runs past a character that it could start with, so "[[[[..." takes linear time.
 _TARGET = r"\([^()]*(?:\([^()]*\)[^()]*)*+\)"  # (https://a.org/b_(c))
 _INLINE = (
     (re.compile(r"<!--(?:(?!<!--).)*?-->|</?[A-Za-z][^<>]*>"), ""),
@@ -32,10 +32,10 @@ _INLINE = (
 
 
 def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
-    r"""Yield the paragraphs of a file, and None where a heading was.
+    r"""Yield the paragraphs of a file, and None in place of each heading.
 
     Args:
-        lines: without line ends.
+        lines: the lines of the file, without line breaks.
 
     Example:
         >>> list(markdown_paragraphs(["# Emma", "", "Emma was *clever*", "and rich."]))

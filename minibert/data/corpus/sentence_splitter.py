@@ -1,13 +1,14 @@
-"""Paragraphs -> sentences, by rules for English and Chinese.
+"""Split paragraphs into sentences, by rules for English and Chinese.
 
 - Chinese: 。！？； and …… end a sentence.
-- English: . ! ? and … end one before a space, unless a small letter or a comma follows. A full stop
-  does not after an abbreviation ("Mr."), an initial ("J. Smith") or in a number ("3.5").
+- English: . ! ? and … before a space end a sentence, unless a lower-case letter or a comma follows.
+  A period after an abbreviation ("Mr."), after an initial ("J. Smith") or in a number ("3.5") does
+  not end a sentence.
 - Closing quotes and brackets belong to the sentence before them.
 
-The rules are heuristics: pretraining only needs borders that are mostly right. A sentence that ends
-in an abbreviation is joined with the next one ("at 5 p.m. She left"). The punctuation of other
-languages is not covered. No text is lost but the space between sentences.
+The rules are heuristics: pretraining only needs boundaries that are mostly correct. A sentence that
+ends in an abbreviation is joined with the next one ("at 5 p.m. She left"). The punctuation of other
+languages is not supported. Only the whitespace between sentences is dropped.
 """
 
 import re
@@ -42,10 +43,10 @@ def split_sentences(text: str) -> list[str]:
     """Return the sentences of a paragraph.
 
     Args:
-        text: one paragraph; a line end counts as a space.
+        text: one paragraph; a line break counts as a space.
 
     Returns:
-        The sentences, without the space around them; none is empty.
+        The sentences, without the whitespace around them; none is empty.
 
     Example:
         >>> split_sentences('Mr. Hall rose. "Is it 3.5 km?" he asked. 他说：“好。”我们走吧！')
@@ -60,19 +61,19 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for sentence in parts if sentence]
 
 
-def _ends_sentence(text: str, sign: int, after: int) -> bool:
-    """Return whether the western punctuation text[sign:after] ends a sentence."""
-    following = text[after : after + 8].lstrip()
+def _ends_sentence(text: str, start: int, end: int) -> bool:
+    """Return whether the western punctuation text[start:end] ends a sentence."""
+    following = text[end : end + 8].lstrip()
     if not following:
         return True
-    if text[sign] in ".…" and _STARTS_CHINESE.match(following):
-        return text[after].isspace()  # "3.好" is a numbered item
+    if text[start] in ".…" and _STARTS_CHINESE.match(following):
+        return text[end].isspace()  # "3.好" is a numbered item
     first_letter = following.lstrip(_OPENING)[:1]
     if first_letter.islower() or following[0] in ",;:，；：、":
         return False  # '"Is it far?" he asked.'
-    if text[sign] != "." or text[sign : sign + 2] == "..":
+    if text[start] != "." or text[start : start + 2] == "..":
         return True
-    found = _LAST_WORD.search(text, max(0, sign - _MAX_ABBREVIATION), sign)
+    found = _LAST_WORD.search(text, max(0, start - _MAX_ABBREVIATION), start)
     word = found.group() if found else ""
     if word.lower() in _BEFORE_NUMBERS:
         return not first_letter.isdigit()

@@ -1,10 +1,11 @@
-"""Shards of documents -> sentences -> token ids, in this process or in worker processes.
+"""Split shards of documents into sentences and tokenize them, here or in worker processes.
 
-A shard is a few documents, enough to be worth sending to a worker. Tokenized shards come back in
-their order, so a corpus is the same for any number of workers.
+A shard is a group of documents, large enough to be worth sending to a worker. Tokenized shards are
+returned in the original order, so a corpus is the same for any number of workers.
 
-In English the tokens tell where words start ("##ing" continues one). In Chinese every character is
-a token, and a segmenter must tell: any function from a text to its words, such as `jieba.lcut`.
+English tokens show where words start ("##ing" continues a word). In Chinese every character is a
+token, so a segmenter must find the words: any function from a text to its words, such as
+`jieba.lcut`.
 """
 
 import copy
@@ -40,7 +41,7 @@ Segmenter = Callable[[str], Iterable[str]]
 class TokenizedShard(NamedTuple):
     """A shard as arrays, which are quick to send between processes."""
 
-    tokens: Array  # the ids of all sentences, one after the other
+    tokens: Array  # the ids of all sentences, concatenated
     sentence_lengths: Array  # the number of tokens in each sentence, at least 1
     document_lengths: Array  # the number of sentences in each document, at least 1
     fingerprints: Array  # a hash of each document's text
@@ -91,7 +92,7 @@ def tokenize_shard(
 def _encode_with_word_starts(
     sentences: list[str], tokenizer: BertTokenizer, segmenter: Segmenter
 ) -> tuple[list[list[int]], list[bool]]:
-    """Return the ids of each sentence, and for each token of all whether a word starts with it."""
+    """Return the ids of each sentence and, for all tokens in a row, whether each starts a word."""
     encoded = tokenizer(
         sentences, add_special_tokens=False, return_offsets_mapping=True, truncation=False
     )
@@ -105,7 +106,7 @@ def _encode_with_word_starts(
             if start < 0:
                 raise MiniBertError(
                     f"the segmenter returned {word!r}, which is not in the text {text[:40]!r} "
-                    f"after character {end}; it must return the words as they are in the text."
+                    f"after character {end}; it must return the words as they occur in the text."
                 )
             end = start + len(word)
             word_of_character[start:end] = [number] * len(word)
@@ -125,9 +126,9 @@ def tokenize_shards(
     *,
     workers: int,
 ) -> Iterator[TokenizedShard]:
-    """Yield the tokenized shards in their order, with at most 2 x `workers` + 1 in progress.
+    """Yield the tokenized shards in order, with at most 2 x `workers` + 1 in progress.
 
-    With one worker this process does the work. Other processes load the tokenizer from `folder`.
+    With one worker, this process does the work. Worker processes load the tokenizer from `folder`.
     """
     if workers == 1:
         yield from (tokenize_shard(shard, tokenizer, segmenter) for shard in shards)
@@ -158,10 +159,10 @@ def tokenize_shards(
 
 
 def _end_with_parent() -> None:
-    """Make a worker end when its parent does, and only then.
+    """Make a worker exit when its parent does, and only then.
 
-    A killed parent cannot stop its workers, so each waits for its end in a thread. Ctrl-C reaches
-    all processes at once, and only the parent handles it.
+    A parent that is killed cannot stop its workers, so a thread in each worker waits for the parent
+    to exit. Ctrl-C reaches all processes at once, and only the parent handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,19 +1,19 @@
-"""A tokenized corpus -> padded and masked batches for pretraining.
+"""Make padded and masked batches for pretraining from a tokenized corpus.
 
     train, held_out = Corpus.open("my-corpus").split(0.01)
     data = PretrainingBatches(train, max_length=128, batch_size=32, seed=1)
     for batch in data.epoch(3, start=100):  # epoch 3 from batch 100
         loss = model(**batch).loss          # of BertForPreTraining
 
-The sequences of an epoch are a function of (seed, epoch), and the masks of a batch are one of
-(seed, epoch, number of the batch). So a run needs only these integers to resume exactly.
+The sequences of an epoch depend only on (seed, epoch), and the masks of a batch only on (seed,
+epoch, batch number). So a run needs only these integers to resume exactly.
 
-Google trained 90 % of the steps with sequences of 128 tokens and the rest with 512. Use two of
-these objects for that, one after the other.
+Google trained 90 % of the steps with sequences of 128 tokens and the rest with 512. To do the same,
+use two `PretrainingBatches`, one after the other.
 
 One core makes about 8 million tokens per second with 32 rows of 128 tokens, and 17 million with
-rows of 512. Memory holds 33 bytes for each pair of an epoch, 12 for their order, and 105 while
-pairs are made: about 1 GB for a billion tokens. Tokens are read from disk with their batch.
+rows of 512. An epoch takes 33 bytes of memory per pair, 12 for the order, and 105 while pairs are
+made: about 1 GB for a billion tokens. The tokens of a batch are read from disk when it is made.
 
 Letters: B batch, S sequence length, P spans, T tokens in them.
 """
@@ -34,10 +34,10 @@ from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import is_chinese
 
 # Batch widths are multiples of this. With fewer different shapes, bfloat16 on a CPU takes a quarter
-# less memory and is 5 % faster, since PyTorch keeps code for each shape of a matrix product.
+# less memory and is 5 % faster, since PyTorch generates and keeps code for each shape.
 WIDTH_STEP = 8
-CHINESE_SAMPLE = 1000  # tokens to look at
-Sequences = SentencePairs | FullSentences  # of an epoch
+CHINESE_SAMPLE = 1000  # the number of tokens inspected to recognize a Chinese corpus
+Sequences = SentencePairs | FullSentences  # the sequences of an epoch
 
 
 def collate(
@@ -46,16 +46,16 @@ def collate(
     """Return rows of [CLS] span [SEP] span [SEP] ..., padded, as 64-bit integers, (B, width).
 
     Args:
-        numbers: the array that the spans are slices of.
+        numbers: the array that the spans index.
         spans: (P, 2) the start and stop of each span.
         row: (P,) the row of each span, ascending; each row has at least one.
         width: the number of columns.
-        cls: what stands for [CLS].
-        sep: what stands for [SEP].
-        pad: what stands for padding.
+        cls: the number for [CLS].
+        sep: the number for [SEP].
+        pad: the number for padding.
     """
     start, size = spans[:, 0], spans[:, 1] - spans[:, 0]
-    column = np.cumsum(size + 1) - size  # (P,) of the first token, if all spans were in one row
+    column = np.cumsum(size + 1) - size  # (P,) of each first token, as if all spans were in one row
     first = np.flatnonzero(np.diff(row, prepend=-1))  # (B,) the first span of each row
     column -= column[first][row] - 1
     offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)  # (T,) 0 1 2 0 1
@@ -68,24 +68,24 @@ def collate(
 
 
 class PretrainingBatches:
-    """Batches of masked sequences, for both pretraining tasks or for masked tokens alone.
+    """Batches of masked sequences, for both pretraining tasks or for masked language modeling.
 
     Args:
         corpus: the documents.
         max_length: the number of tokens in a sequence, special tokens included.
         batch_size: the number of sequences in a batch.
-        seed: another seed gives other pairs, another order and other masks.
+        seed: determines the pairs, their order and the masks.
         next_sentence: make sentence pairs, for `BertForPreTraining`; otherwise full sequences, for
             `BertForMaskedLM`.
         short_seq_prob: the probability that the pairs of a document are shorter.
-        rates: how much is masked, and how; the paper's by default.
-        whole_word: mask whole words. In Chinese, the corpus must have been made with a segmenter.
+        rates: the masking rates; those of the paper by default.
+        whole_word: mask whole words. A Chinese corpus must have been prepared with a segmenter.
         bucket: see `length_grouped_batches`.
-        device: where the batches are masked and stay.
+        device: the device on which batches are masked and returned.
 
     Raises:
-        MiniBertError: the corpus is too small, an option is out of range, or the words of a Chinese
-            corpus are unknown.
+        MiniBertError: the corpus is too small, an option is out of range, or the word boundaries
+            of a Chinese corpus are unknown.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class PretrainingBatches:
         return math.ceil(len(self.sequences(epoch).lengths) / self.batch_size)
 
     def sequences(self, epoch: int) -> Sequences:
-        """Return the sequences of an epoch, and keep them until another epoch is asked for."""
+        """Return the sequences of an epoch, and keep them until another epoch is requested."""
         if self._latest is None or self._latest[0] != epoch:
-            self._latest = None  # so that two epochs are never in memory together
+            self._latest = None  # never hold two epochs in memory
             options = {"max_length": self.max_length, "seed": self.seed, "epoch": epoch}
             if self.next_sentence:
                 pairs = make_sentence_pairs(
@@ -171,7 +171,7 @@ class PretrainingBatches:
     def _unmasked_batch(
         self, sequences: Sequences, rows: Array
     ) -> tuple[Batch, torch.Tensor | None]:
-        """Return a batch before masking, and for whole-word masking where its words start."""
+        """Return an unmasked batch and, for whole-word masking, where its words start."""
         spans, row = sequences.spans(rows)  # (P, 2), (P,)
         size = spans[:, 1] - spans[:, 0]
         lengths = np.bincount(row, size + 1).astype(np.int64) + 1  # (B,)
@@ -222,14 +222,14 @@ class PretrainingBatches:
                 f"{self.corpus.folder}: only {(sentences > 1).sum()} of {len(sentences):,} {part} "
                 "have a second sentence, and sentence pairs need two such documents; add text, "
                 "hold out another fraction, prepare the corpus with another --lines, or train "
-                "without next sentences."
+                "without next-sentence prediction."
             )
         if self.whole_word and self.corpus.word_starts is None:
             sample = self.corpus.tokens[:: max(1, len(self.corpus.tokens) // CHINESE_SAMPLE)]
             tokens = self.corpus.tokenizer.convert_ids_to_tokens(sample.tolist())
             if 2 * sum(len(t) == 1 and is_chinese(t) for t in tokens) >= len(tokens):
                 raise MiniBertError(
-                    f"{self.corpus.folder} is Chinese, and it is unknown where words start in it, "
-                    "so whole words cannot be masked; prepare it again with --segmenter "
+                    f"{self.corpus.folder} is Chinese and was prepared without a segmenter, so "
+                    "whole words cannot be masked; prepare it again with --segmenter "
                     "MODULE:FUNCTION, such as jieba:lcut, or mask single characters."
                 )

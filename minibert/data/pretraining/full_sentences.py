@@ -1,4 +1,4 @@
-"""Full sequences for masked language modeling without next-sentence pairs.
+"""Make full sequences for masked language modeling without next-sentence pairs.
 
     documents   a a a a   b b b   c c c c c                  (shuffled)
     stream      a a a a [SEP] b b b [SEP] c c c c c [SEP]    a [SEP] after each document
@@ -7,10 +7,10 @@
                 [CLS] c c [SEP]
 
 There is almost no padding, and a sequence may hold the end of one document and the start of the
-next. The first piece is shorter, so that each epoch has other cuts.
+next. The length of the first piece is random, so that pieces end elsewhere in every epoch.
 
-Source: Liu et al. 2019 (RoBERTa), section 4.2, "FULL-SENTENCES". Unlike there, a cut may fall
-inside a sentence.
+Source: Liu et al. 2019 (RoBERTa), section 4.2, "FULL-SENTENCES". Their sequences consist of whole
+sentences; here a piece may end inside a sentence.
 
 Letters: N sequences, P spans.
 """
@@ -28,14 +28,14 @@ SPECIAL_TOKENS = 2  # [CLS] text [SEP]
 class FullSentences:
     """The sequences of an epoch, as pieces of the stream of documents.
 
-    A place in the stream counts the tokens and the [SEP] before it.
+    A position in the stream is the number of tokens and [SEP] before it.
     """
 
     corpus: Corpus
     order: Array  # (documents,) the documents in the order of the stream
-    ends: Array  # (documents,) where each of them ends in the stream, behind its [SEP]
-    starts: Array  # (N,) where the sequences start in the stream, never at a [SEP]
-    stops: Array  # (N,) where they end, never behind a [SEP]
+    ends: Array  # (documents,) where each document ends in the stream, after its [SEP]
+    starts: Array  # (N,) where each sequence starts in the stream, never at a [SEP]
+    stops: Array  # (N,) where each sequence ends, never after a [SEP]
     labels: None = None  # only sentence pairs have labels
 
     @property
@@ -47,12 +47,12 @@ class FullSentences:
         """Return the spans of some sequences (P, 2), one per document, and the row of each (P,)."""
         start, stop = self.starts[rows], self.stops[rows]
         first = np.searchsorted(self.ends, start, side="right")  # the document of the first token
-        last = np.searchsorted(self.ends, stop - 1, side="right")  # and that of the last one
+        last = np.searchsorted(self.ends, stop - 1, side="right")  # the document of the last token
         row = np.repeat(np.arange(len(rows)), last - first + 1)  # (P,)
         number = np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)])
         document = self.corpus.chosen[self.order[number]]  # (P,)
         begin, end = (self.corpus.sentences[self.corpus.documents[document + i]] for i in (0, 1))
-        offset = end - (self.ends[number] - 1)  # from places in the stream to places in the corpus
+        offset = end - (self.ends[number] - 1)  # from stream to corpus positions
         spans = np.maximum(start[row] + offset, begin), np.minimum(stop[row] + offset, end)
         return np.stack(spans, axis=1), row
 
@@ -72,10 +72,10 @@ def make_full_sentences(corpus: Corpus, *, max_length: int, seed: int, epoch: in
     ends = np.cumsum(lengths + 1)
     separators = ends - 1
     size = max_length - SPECIAL_TOKENS
-    # A stream that fits into one sequence is not cut.
+    # A stream that fits into one sequence is not split.
     first = int(rng.integers(1, size + 1)) if separators[-1] > size else size + 1
     cuts = np.concatenate(([0], np.arange(first, ends[-1], size), ends[-1:]))
     starts = cuts[:-1] + np.isin(cuts[:-1], separators)
     stops = cuts[1:] - np.isin(cuts[1:] - 1, separators)
-    is_text = starts < stops  # a piece may be nothing but a [SEP]
+    is_text = starts < stops  # a piece may consist of a [SEP] alone
     return FullSentences(corpus, order, ends, starts[is_text], stops[is_text])

@@ -1,7 +1,7 @@
 """Masked language modeling: pick 15 % of the tokens, hide them, and keep the originals as labels.
 
-A text is masked anew in every epoch, which RoBERTa calls dynamic masking. Google's own masking, and
-how it differs, is in `reference/google_pretraining.py`.
+Every epoch masks a text differently, which RoBERTa calls dynamic masking. Google's own masking is
+in `reference/google_pretraining.py`, with a list of the differences.
 
 Source: Devlin et al. 2018, section 3.1 and appendix A.1; Liu et al. 2019 (RoBERTa), section 4.1.
 
@@ -20,7 +20,7 @@ from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 @dataclass(frozen=True)
 class MaskingRates:
-    """How many tokens are picked, and what the model sees in their places."""
+    """How many tokens are picked, and what replaces them."""
 
     picked: float = 0.15  # share of all tokens
     to_mask: float = 0.8  # share of the picked tokens that become [MASK]
@@ -29,13 +29,13 @@ class MaskingRates:
 
 
 class MaskingVocabulary:
-    """What masking needs to know about a vocabulary.
+    """The properties of a vocabulary that masking uses.
 
     Attributes:
         mask_id: the id of [MASK].
         special: (V,) True for [CLS], [SEP], [PAD], [MASK] and [UNK], which are never picked.
         starts_word: (V,) False for tokens that continue a word ("##ing").
-        words: (W,) the ids to draw random tokens from: all but special and [unused] ones.
+        words: (W,) the ids that random tokens are drawn from: all except special and [unused] ones.
     """
 
     def __init__(self, tokenizer: BertTokenizer, device: torch.device | str = "cpu") -> None:
@@ -62,24 +62,24 @@ def mask_tokens(
     """Return the masked ids and the labels: the original id where a token was picked, else -100.
 
     Args:
-        input_ids: (B, S) a batch, which is not changed.
-        vocabulary: the vocabulary of these ids, on their device.
-        generator: the source of randomness, on their device.
-        rates: the paper's by default.
-        word_starts: (B, S) True where a word starts. If given, whole words are masked: all tokens
-            of a word are picked, with a probability of 15 %, or none of them. Each token of a
-            picked word is then hidden independently of the others.
+        input_ids: (B, S), which is not modified.
+        vocabulary: the vocabulary of these ids, on the same device.
+        generator: the source of randomness, on the same device.
+        rates: the masking rates; those of the paper by default.
+        word_starts: (B, S), True where a word starts. If given, whole words are masked: either all
+            tokens of a word are picked, with a probability of 15 %, or none. Each token of a
+            picked word is then replaced independently of the others.
     """
     rates = rates or MaskingRates()
     # "The training data generator chooses 15% of the token positions at random for prediction."
-    # `draw` tells whether a token is picked. For a picked one, draw / 0.15 is uniform between 0 and
-    # 1 again: its `fate`, which tells below how it is hidden.
+    # A token is picked if its `draw` is below 0.15. Then draw / 0.15 is uniform between 0 and 1
+    # again: this is its `fate`, which decides below what replaces it.
     draw = torch.rand(input_ids.shape, generator=generator, device=input_ids.device)  # (B, S)
     if word_starts is None:
         picked, fate = draw < rates.picked, draw / rates.picked
     else:
-        # All tokens of a word are picked by the draw of its first token. If a truncated text
-        # begins with "##ing", that goes by the draw of [CLS].
+        # The draw of its first token decides for all tokens of a word. If a truncated text begins
+        # with "##ing", the draw of [CLS] decides.
         position = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
         first = position.masked_fill(~word_starts, 0).cummax(dim=1).values  # (B, S)
         picked = draw.gather(1, first) < rates.picked

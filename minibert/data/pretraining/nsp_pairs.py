@@ -1,10 +1,10 @@
-"""Next-sentence prediction: the pairs (A, B) of an epoch.
+"""Next-sentence prediction: make the sentence pairs (A, B) of an epoch.
 
 In half of the pairs B follows A (`IS_NEXT`); in the other half it is from another document
-(`IS_RANDOM`). First, all pairs are true ones: sentences are gathered until they fill a sequence,
-and a random number of them is A, the rest B. Then half of the pairs swap their Bs.
+(`IS_RANDOM`). In a first step B always follows A: sentences are collected until they fill a
+sequence; a random number of them become A and the rest B. Then half of the pairs swap their Bs.
 
-`reference/google_pretraining.py` has Google's procedure, and the reasons why this one differs.
+`reference/google_pretraining.py` has Google's procedure and explains why this one differs.
 
 Source: Devlin et al. 2018, section 3.1 and appendix A.2. Letters: N pairs.
 """
@@ -31,7 +31,7 @@ class SentencePairs:
 
     @property
     def lengths(self) -> Array:
-        """The number of tokens in each pair with its special tokens, (N,)."""
+        """The number of tokens in each pair, special tokens included, (N,)."""
         return self.places @ [-1, 1, -1, 1] + SPECIAL_TOKENS
 
     def spans(self, rows: Array) -> tuple[Array, Array]:
@@ -44,8 +44,8 @@ def make_sentence_pairs(
 ) -> SentencePairs:
     """Return the pairs of an epoch. Each sentence is in one of them.
 
-    In a document of one sentence there is no next one. Such sentences are paired with each other,
-    without a label, for the masked tokens only. (If their number is odd, one is left out.)
+    A document of one sentence has no next sentence. Such sentences are paired with each other,
+    without a label, for masked language modeling only. (If their number is odd, one is left out.)
 
     Args:
         corpus: at least two documents of two sentences or more.
@@ -76,8 +76,8 @@ def _true_pairs(
 ) -> Array:
     """Return pairs in which B follows A, (N, 4).
 
-    A and B together are a run of sentences with `max_tokens` or more, but fewer in a document with
-    short pairs and at the end of a document. The last sentence of a document is never left alone.
+    A and B together are consecutive sentences with `max_tokens` or more tokens, or fewer in a
+    document with short pairs and at the end of a document. No last sentence is left over.
     """
     runs = array("q")  # start, end, start, end, ... of each run
     for document in corpus.chosen:
@@ -100,8 +100,9 @@ def _true_pairs(
 def _swap_second(second: Array, labels: Array, document: Array, rng: np.random.Generator) -> None:
     """Make half of the pairs random, in place: each swaps its B with a pair of another document.
 
-    Pairs are visited by the length of B, so both labels have Bs of the same lengths. A pair swaps
-    with a waiting pair of another document, or waits itself. Those that never swap stay true.
+    Pairs are visited in the order of the length of B, so the lengths of B are distributed alike for
+    both labels. A pair swaps with a waiting pair of another document, or waits for one. A pair that
+    never swaps keeps the label IS_NEXT.
     """
     candidates = rng.permutation(np.flatnonzero(rng.random(len(labels)) < 0.5))
     lengths = second[candidates, 1] - second[candidates, 0]
@@ -116,9 +117,9 @@ def _swap_second(second: Array, labels: Array, document: Array, rng: np.random.G
 
 
 def _truncate(first: Array, second: Array, max_tokens: int, rng: np.random.Generator) -> None:
-    """Shorten the longer text of each pair, and of equal ones B, until both fit, in place.
+    """Shorten the longer text of each pair, or B if both are equal, until they fit, in place.
 
-    Each removed token comes from the front or from the end, with equal probability.
+    Each token is removed from the front or from the end, with equal probability.
     """
     length_a, length_b = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0]
     excess = np.maximum(length_a + length_b - max_tokens, 0)
