@@ -25,7 +25,7 @@ from minibert.errors import MiniBertError
 EMBEDDING = {".weight": ""}
 NORM = {".weight": "/gamma", ".bias": "/beta"}
 LINEAR = {".weight": "/kernel", ".bias": "/bias"}
-BIAS = {"bias": "output_bias"}
+PARAMETER = {"": ""}
 OUTPUT = {".weight": "output_weights", ".bias": "output_bias"}  # not transposed, unlike a kernel
 
 # The common prefixes, then one row per module. `{}` is the layer, `{part}` query, key and value.
@@ -48,7 +48,7 @@ TABLE = {
     ("masked_lm.", "cls.predictions.", "cls/predictions/"): (
         ("dense", "transform.dense", "transform/dense", LINEAR),
         ("LayerNorm", "transform.LayerNorm", "transform/LayerNorm", NORM),
-        ("", "", "", BIAS),
+        ("bias", "bias", "output_bias", PARAMETER),
     ),
     ("", "", ""): (
         ("next_sentence", "cls.seq_relationship", "cls/seq_relationship/", OUTPUT),

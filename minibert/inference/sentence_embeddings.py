@@ -122,7 +122,7 @@ class SentenceEncoder:
         vectors = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
         device, is_last = self.model.device, layer in (-1, self.model.config.num_hidden_layers)
         self.model.eval()
-        hide_bar = None if show_progress_bar else True  # None hides it only off a terminal
+        hide_bar = None if show_progress_bar else True  # None: hide it unless on a terminal
         with tqdm(total=len(texts), unit="text", disable=hide_bar) as bar:
             for indices, batch in batches.longest_first(batch_size):
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
