@@ -232,7 +232,7 @@ def test_another_number_of_labels_is_refused_unless_the_layer_may_start_anew(tmp
 
 def names_of_the_body() -> list[str]:
     model = small_model("BertModel", dtype=torch.float32)
-    named = {model.prefix + name: tensor for name, tensor in model.state_dict().items()}
+    named = model.named_tensors()
     theirs = to_hugging_face(named, 2)
     return [name for name in theirs if "pooler" not in name]
 

@@ -212,7 +212,7 @@ def test_what_we_save_transformers_loads_bit_for_bit_and_without_a_warning(
     )
     assert not any(loading.values()), loading
     layers = ours.config.num_hidden_layers
-    named = {ours.prefix + name: tensor for name, tensor in ours.state_dict().items()}
+    named = ours.named_tensors()
     their_state = theirs.state_dict()
     bare = "" if head != "BertModel" else "bert."
     for name, tensor in to_hugging_face(named, layers).items():
@@ -228,7 +228,7 @@ def test_what_transformers_saves_we_load_bit_for_bit(head: str, tmp_path: Path):
     theirs.save_pretrained(tmp_path)
     ours = getattr(minibert, head).from_pretrained(tmp_path, strict=True, quiet=True)
     assert ours.config.hidden_act == "gelu_tanh"
-    named = {ours.prefix + name: tensor for name, tensor in ours.state_dict().items()}
+    named = ours.named_tensors()
     back = to_hugging_face(named, ours.config.num_hidden_layers)
     bare = "" if head != "BertModel" else "bert."
     for name, tensor in theirs.state_dict().items():

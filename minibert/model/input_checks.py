@@ -31,57 +31,40 @@ LABELS = {
     "BertForQuestionAnswering": {"start_positions": "answer", "end_positions": "answer"},
     "BertForMultipleChoice": {"labels": "choice"},
 }
-# What ids with so many dimensions must be.
-DIMENSIONS = {
-    2: "it must be (batch, tokens): wrap a single sentence as input_ids[None].",
-    3: "for multiple choice it must be (batch, choices, tokens).",
-}
 
 
-def check_inputs(
-    config: BertConfig,
-    input_ids: Tensor,
-    *,
-    attention_mask: Tensor | None = None,
-    token_type_ids: Tensor | None = None,
-    position_ids: Tensor | None = None,
-    **_: Any,
-) -> None:
-    """Raise a MiniBertError if the embeddings cannot look up an input; see `BertModel.forward`."""
+def check_inputs(config: BertConfig, input_ids: Tensor, **inputs: Any) -> None:
+    """Raise a MiniBertError if the embeddings cannot look up an input of `BertModel.forward`."""
     _check("input_ids", input_ids, dims=2)
     shape, positions = tuple(input_ids.shape), config.max_position_embeddings
     if shape[1] == 0:
         raise MiniBertError("input_ids holds no tokens; even an empty text has [CLS] and [SEP].")
-    if position_ids is None and shape[1] > positions:
+    if inputs.get("position_ids") is None and shape[1] > positions:
         raise MiniBertError(
             f"the batch is {shape[1]} tokens long but the model has {positions} positions; "
             f"tokenize with truncation=True, max_length={positions}."
         )
-    words = (config.vocab_size, "the vocabulary (vocab_size)")
-    _check("input_ids", input_ids, classes=words)
-    if token_type_ids is not None:
-        types = (config.type_vocab_size, "type_vocab_size")
-        _check("token_type_ids", token_type_ids, shape, classes=types)
-    if position_ids is not None:
-        places = (positions, "max_position_embeddings")
-        _check("position_ids", position_ids, shape, (1, shape[1]), classes=places)
-    if attention_mask is not None:
-        _check("attention_mask", attention_mask, shape)
-    if not input_ids.is_cpu or torch.compiler.is_compiling():
-        return
-    if attention_mask is None and (input_ids[:, [0, -1]] == config.pad_token_id).any():
+    _check("input_ids", input_ids, classes=(config.vocab_size, "the vocabulary (vocab_size)"))
+    if (types := inputs.get("token_type_ids")) is not None:
+        _check("token_type_ids", types, shape, classes=(config.type_vocab_size, "type_vocab_size"))
+    if (places := inputs.get("position_ids")) is not None:
+        classes = (positions, "max_position_embeddings")
+        _check("position_ids", places, shape, (1, shape[1]), classes=classes)
+    if (mask := inputs.get("attention_mask")) is not None:
+        _check("attention_mask", mask, shape)
+        if mask.dtype != torch.bool and _can_look(mask):
+            wrong = mask[(mask != 0) & (mask != 1)]
+            if len(wrong):
+                raise MiniBertError(
+                    f"attention_mask holds {wrong[0].item()}; it must be 1 for real tokens and 0 "
+                    "for padding."
+                )
+    elif _can_look(input_ids) and (input_ids[:, [0, -1]] == config.pad_token_id).any():
         warnings.warn(
             f"input_ids has padding (id {config.pad_token_id}) and there is no attention_mask, so "
             "it is read like words; pass on all that the tokenizer gives: model(**batch).",
             stacklevel=3,
         )
-    if attention_mask is not None and attention_mask.dtype != torch.bool:
-        wrong = attention_mask[(attention_mask != 0) & (attention_mask != 1)]
-        if len(wrong):
-            raise MiniBertError(
-                f"attention_mask holds {wrong[0].item()}; it must be 1 for real tokens and 0 for "
-                "padding."
-            )
 
 
 def check_labels(model: "PretrainedModel", input_ids: Any = None, **batch: Any) -> None:
@@ -128,20 +111,22 @@ def _check(
             f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "
             'return_tensors="pt" for the tokenizer.'
         )
-    found = f"{name} has the shape {tuple(value.shape)}; "
-    if dims is not None and value.dim() != dims:
-        raise MiniBertError(found + DIMENSIONS[dims])
+    found = f"{name} has the shape {tuple(value.shape)};"
+    if dims == 2 and value.dim() != 2:
+        hint = "wrap a single sentence as input_ids[None]."
+        raise MiniBertError(f"{found} it must be (batch, tokens): {hint}")
+    if dims == 3 and value.dim() != 3:
+        raise MiniBertError(f"{found} for multiple choice it must be (batch, choices, tokens).")
     if shapes and tuple(value.shape) not in shapes:
-        raise MiniBertError(found + f"for {of} it must be {' or '.join(map(str, shapes))}.")
+        raise MiniBertError(f"{found} for {of} it must be {' or '.join(map(str, shapes))}.")
     if classes is None:
         return
     if value.dtype not in (torch.int64, torch.int32):
         raise MiniBertError(f"{name} is {value.dtype}; it must hold whole numbers (torch.long).")
-    # A GPU would have to be waited for, and a traced graph has no values yet.
-    if not value.numel() or not value.is_cpu or torch.compiler.is_compiling():
+    if not value.numel() or not _can_look(value):
         return
-    limit, meaning = classes
     lowest, highest = torch.aminmax(value)
+    limit, meaning = classes
     if lowest >= 0 and highest < limit:
         return
     wrong = (value < 0) | (value >= limit)
@@ -153,3 +138,8 @@ def _check(
         raise MiniBertError(
             f"{name}{list(where)} is {value[where].item()}, but {meaning} allows {allowed}."
         )
+
+
+def _can_look(tensor: Tensor) -> bool:
+    # A GPU would have to be waited for, and a traced graph has no values yet.
+    return tensor.is_cpu and not torch.compiler.is_compiling()

@@ -1,9 +1,8 @@
 """What all models share: initialization, loading and saving, and a report of what was loaded.
 
-`from_pretrained` first builds a model without memory (on PyTorch's "meta" device); each parameter
-is then taken from the file or initialized. A class of your own may have more than a BERT, an LSTM
-say. Then it is built as usual, so that these parts start as you made them, and they are saved and
-loaded under their own names. A file that lacks a part of the encoder is refused.
+`from_pretrained` builds a model without memory (on PyTorch's "meta" device); each parameter is then
+taken from the file or initialized. A class of your own that has more than a BERT, an LSTM say, is
+built as usual, so that these parts start as you made them; they keep their names in files.
 """
 
 import sys
@@ -111,19 +110,18 @@ class PretrainedModel(nn.Module):
         return super().__call__(*args, **batch)
 
     def check_labels(self, *input_ids: Any, **batch: Any) -> None:
-        """Raise if the loss cannot look up the labels of a batch; override it for your own head.
+        """Raise if the loss cannot look up a label; may be overridden for a head of your own.
 
-        The training loop calls it too, before a batch goes to a GPU, where a label that does not
-        exist would end the process.
+        The training loop calls it, too, before a batch goes to a GPU.
         """
         check_labels(self, *input_ids, **batch)
 
     def init_weights(self, module: nn.Module) -> None:
         """Initialize one module as BERT does; use with `apply`.
 
-        Matrices and tables are normal with deviation `initializer_range`, as in transformers
-        (Google's `create_initializer` also truncates at two deviations, which takes 20 times as
-        long); biases are 0, LayerNorm starts as the identity.
+        Weights are normal with deviation `initializer_range`, as in transformers (Google's code
+        also truncates at two deviations, which takes 20 times as long); biases are 0, and LayerNorm
+        is the identity.
         """
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
