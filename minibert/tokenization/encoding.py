@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 from minibert.errors import MiniBertError
 from minibert.tokenization.call_options import CallOptions, Pair, Texts
-from minibert.tokenization.offsets import Token, Tokenize, encode_with_offsets
+from minibert.tokenization.fast_encoder import FastEncoder
+from minibert.tokenization.offsets import (
+    Token,
+    Tokenize,
+    encode_with_offsets,
+    split_at_special_tokens,
+)
 from minibert.tokenization.padding import pad_columns
+from minibert.tokenization.rust_encoder import RustEncoder
 from minibert.tokenization.truncation import join_sequences, truncate_batch
 from minibert.tokenization.vocab import Vocabulary
 
@@ -18,14 +25,20 @@ class LocatedTokens:
     """The tokens of a call with their offsets, computed when they are first asked for."""
 
     texts: Texts
-    tokenize: Tokenize
+    encoder: FastEncoder | RustEncoder
     options: CallOptions
     vocabulary: Vocabulary
+    split_special_tokens: bool
 
     @cached_property
     def pairs(self) -> tuple[Sequence[Pair[Token]], Sequence[int]]:
         """The truncated tokens of each text and second text, as from `truncate_batch`."""
-        return truncate_batch(encode_with_offsets(self.texts, self.tokenize), self.options)
+        tokenize: Tokenize = self.encoder.tokens
+        if not self.split_special_tokens:
+            tokenize = partial(
+                split_at_special_tokens, tokenize=tokenize, vocabulary=self.vocabulary
+            )
+        return truncate_batch(encode_with_offsets(self.texts, tokenize), self.options)
 
     @property
     def ids(self) -> tuple[Sequence[Pair[int]], Sequence[int]]:

@@ -5,9 +5,8 @@ of `normalize.split_words` are repeated here on characters that keep their index
 Tests hold the words equal.
 """
 
-import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minibert.tokenization.call_options import Pair, Source, Texts
@@ -18,6 +17,7 @@ from minibert.tokenization.normalize import (
     is_dropped,
     is_punctuation,
 )
+from minibert.tokenization.vocab import Vocabulary
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX, WordPiece
 
 
@@ -61,23 +61,20 @@ def encode_with_offsets(texts: Texts, tokenize: Tokenize) -> list[Pair[Token]]:
 
 
 def split_at_special_tokens(
-    text: str, *, tokenize: Tokenize, special_tokens: re.Pattern[str], ids: Mapping[str, int]
+    text: str, *, tokenize: Tokenize, vocabulary: Vocabulary
 ) -> list[Token]:
     """Return the tokens of a text in which special tokens are recognized.
 
-    A special token is a word of its own, even in the middle of another word.
-
-    Args:
-        text: the text.
-        tokenize: finds the tokens between the special tokens.
-        special_tokens: a pattern with one group around all of it.
-        ids: special token -> id.
+    A special token is a word of its own, even in the middle of another word. `tokenize` finds the
+    tokens between the special tokens.
     """
     parts: list[tuple[int, Sequence[Token]]] = []
     start = 0
-    for number, part in enumerate(special_tokens.split(text)):
+    for number, part in enumerate(vocabulary.special_pattern.split(text)):
         # Text and special tokens alternate.
-        found = [Token(ids[part], 0, len(part))] if number % 2 else tokenize(part)
+        special = number % 2 == 1
+        index = vocabulary.convert_tokens_to_ids(part)
+        found = [Token(index, 0, len(part))] if special else tokenize(part)
         parts.append((start, found))
         start += len(part)
     return join_parts(parts)

@@ -51,15 +51,27 @@ def pad_columns(
 
 def pad_encodings(
     encodings: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-    options: CallOptions,
     *,
     pad_token_id: int,
+    model_max_length: int,
+    padding: bool | str,
+    padding_side: str,
+    max_length: int | None = None,
+    pad_to_multiple_of: int | None = None,
 ) -> dict[str, Any]:
-    """Pad finished encodings: one of a text or a batch, or a list of encodings of one text each.
+    """Pad finished encodings; arguments as in `BertTokenizer.pad`.
 
     Raises:
         MiniBertError: There are no `input_ids`.
     """
+    options = CallOptions(
+        padding=padding,
+        truncation=False,
+        max_length=max_length,
+        model_max_length=model_max_length,
+        pad_to_multiple_of=pad_to_multiple_of,
+        padding_side=padding_side,
+    )
     if isinstance(encodings, Mapping):
         columns = {name: _as_list(value) for name, value in encodings.items()}
     else:

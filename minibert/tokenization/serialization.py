@@ -6,11 +6,12 @@ only a `vocab.txt`, and those of `transformers` 5, which have only a `tokenizer.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from minibert.errors import MiniBertError
-from minibert.files import make_folder, read_json_object, write_json
-from minibert.tokenization.vocab import read_vocabulary, write_vocabulary
+from minibert.files import TOKENIZER_FILES, make_folder, read_json_object, write_json
+from minibert.hub import local_folder
+from minibert.tokenization.vocab import Vocabulary, read_vocabulary, write_vocabulary
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 # The arguments of BertTokenizer that a folder holds, with their types.
@@ -54,43 +55,63 @@ _TYPE_NAMES = {
 Value = TypeVar("Value")
 
 
-def write_tokenizer(
-    folder: str | Path, vocabulary: Mapping[str, int], options: Mapping[str, Any]
-) -> None:
-    """Write `vocab.txt` and `tokenizer_config.json` into a folder.
+class PretrainedTokenizer(Vocabulary):
+    """A vocabulary that can be read from a folder and written to one, with its options."""
 
-    Raises:
-        MiniBertError: The ids have gaps, so they cannot be line numbers.
-    """
-    folder = Path(folder).expanduser()
-    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-    if [vocabulary[token] for token in tokens] != list(range(len(tokens))):
-        raise MiniBertError(
-            f"the ids of this vocabulary are not 0 to {len(tokens) - 1}, so they cannot be the "
-            "lines of a vocab.txt; give every id a token."
-        )
-    make_folder(folder)
-    write_vocabulary(folder / "vocab.txt", tokens)
-    config = {_CONFIG_NAMES[name]: value for name, value in options.items()}
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **config})
-    # Left from another tokenizer, they would take precedence in transformers.
-    for name in ("tokenizer.json", "added_tokens.json"):
-        (folder / name).unlink(missing_ok=True)
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+        """Load a saved tokenizer.
+
+        Args:
+            name_or_path: a folder written by minibert, Google or Hugging Face, or a hub name.
+            options: arguments of `BertTokenizer`; they take precedence over the folder's.
+
+        Raises:
+            MiniBertError: There is no such folder, or no vocabulary in it; a file is damaged, or
+                the tokenizer is not BERT's; or the vocabulary is cased and nothing says whether to
+                lower-case the text.
+        """
+        folder = local_folder(name_or_path, files=TOKENIZER_FILES)
+        vocabulary, found = _read_folder(folder)
+        found.update(options)
+        # An uncased vocabulary has one or two tokens with capitals by accident.
+        capitals = sum(token != token.lower() and not token.startswith("[") for token in vocabulary)
+        if "do_lower_case" not in found and capitals > len(vocabulary) / 100:
+            raise MiniBertError(
+                f"{folder} does not say whether to lower-case the text, and its vocabulary has "
+                "many capitals; pass do_lower_case=False (or True, if you are sure)."
+            )
+        return cls(vocabulary, **found)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` also reads.
+
+        Raises:
+            MiniBertError: The ids have gaps, so they cannot be line numbers.
+        """
+        folder = Path(folder).expanduser()
+        tokens = sorted(self._ids, key=self._ids.__getitem__)
+        if [self._ids[token] for token in tokens] != list(range(len(tokens))):
+            raise MiniBertError(
+                f"the ids of this vocabulary are not 0 to {len(tokens) - 1}, so they cannot be the "
+                "lines of a vocab.txt; give every id a token."
+            )
+        make_folder(folder)
+        write_vocabulary(folder / "vocab.txt", tokens)
+        config = {_CONFIG_NAMES[name]: value for name, value in self.options.items()}
+        write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **config})
+        # Left from another tokenizer, they would take precedence in transformers.
+        for name in ("tokenizer.json", "added_tokens.json"):
+            (folder / name).unlink(missing_ok=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The current value of every argument but the vocabulary and the backend."""
+        return {name: getattr(self, name) for name in OPTIONS}
 
 
-def read_tokenizer(
-    folder: Path, changes: Mapping[str, Any]
-) -> tuple[dict[str, int], dict[str, Any]]:
-    """Return the vocabulary of a folder and the options it was saved with.
-
-    Args:
-        folder: a folder written by minibert, Google or Hugging Face.
-        changes: options that take precedence over the saved ones.
-
-    Raises:
-        MiniBertError: There is no vocabulary, a file is damaged, or the tokenizer is not BERT's;
-            or the vocabulary is cased and nothing says whether to lower-case the text.
-    """
+def _read_folder(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
+    """Return the vocabulary of a folder and the options it was saved with."""
     config_file, added_file = folder / "tokenizer_config.json", folder / "added_tokens.json"
     config = read_json_object(config_file) if config_file.exists() else {}
     name = _field(config_file, config, "tokenizer_class", str) or "BertTokenizer"
@@ -118,14 +139,6 @@ def read_tokenizer(
         _check_added_token(config_file, content, index, vocabulary)
     for token, index in (read_json_object(added_file) if added_file.exists() else {}).items():
         _check_added_token(added_file, token, index, vocabulary)
-    options.update(changes)
-    # An uncased vocabulary has one or two tokens with capitals by accident.
-    capitals = sum(token != token.lower() and not token.startswith("[") for token in vocabulary)
-    if "do_lower_case" not in options and capitals > len(vocabulary) / 100:
-        raise MiniBertError(
-            f"{folder} does not say whether to lower-case the text, and its vocabulary has many "
-            "capitals; pass do_lower_case=False (or True, if you are sure)."
-        )
     return vocabulary, options
 
 

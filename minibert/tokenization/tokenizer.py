@@ -1,42 +1,35 @@
-"""BertTokenizer: turn texts into the ids of [CLS] a [SEP] b [SEP], with padding and truncation.
+"""Turn texts into the input of a model: the ids of [CLS] a [SEP] b [SEP], truncated and padded.
 
-    text --normalize.py--> words --wordpiece.py--> tokens --this file--> the input of a model
+    text --normalize.py--> words --wordpiece.py--> tokens --this file--> ids, token types, mask
 
 Arguments and results are those of `transformers.BertTokenizer`, with these differences:
 
-- Text that spells "[SEP]" is plain text, unless `split_special_tokens=False`.
+- "[SEP]" in a text is plain text, unless `split_special_tokens=False`.
 - By default a word has up to 200 characters, not 100, and a row 512 tokens.
-- Text is normalized as in Google's code (see `normalize.py`); `backend="rust"` does it as
-  `transformers` does.
-- There are no added tokens; `training/add_words.py` puts new words in the place of "[unusedN]".
+- Text is normalized as in Google's code (see `normalize.py`), unless `backend="rust"`.
+- There are no added tokens; `training/add_words.py` replaces "[unusedN]" tokens instead.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.files import TOKENIZER_FILES
-from minibert.hub import local_folder
 from minibert.tokenization.call_options import CallOptions, read_texts, warn_if_too_long
 from minibert.tokenization.encoding import BatchEncoding, LocatedTokens
 from minibert.tokenization.fast_encoder import FastEncoder, garbage_collector_paused
 from minibert.tokenization.normalize import NormalizeOptions
-from minibert.tokenization.offsets import split_at_special_tokens
 from minibert.tokenization.padding import pad_columns, pad_encodings, to_tensors
 from minibert.tokenization.rust_encoder import RustEncoder
-from minibert.tokenization.serialization import OPTIONS, read_tokenizer, write_tokenizer
+from minibert.tokenization.serialization import PretrainedTokenizer
 from minibert.tokenization.truncation import join_sequences, truncate_batch
-from minibert.tokenization.vocab import Vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
 BACKENDS: dict[str, type[FastEncoder | RustEncoder]] = {"python": FastEncoder, "rust": RustEncoder}
 
 
-class BertTokenizer(Vocabulary):
-    """Google's BERT tokenizer.
+class BertTokenizer(PretrainedTokenizer):
+    """Google's BERT tokenizer; `from_pretrained` and `save_pretrained` are those of the base class.
 
     Args:
         vocab_file: the path of a `vocab.txt`, or a vocabulary as a dictionary token -> id.
@@ -53,9 +46,6 @@ class BertTokenizer(Vocabulary):
 
     Attributes:
         normalization, wordpiece: the rules text -> words and words -> tokens.
-
-    Raises:
-        MiniBertError: The vocabulary is damaged or lacks a special token.
 
     Example:
         >>> tokenizer = BertTokenizer.from_pretrained("weights/tiny")
@@ -103,39 +93,6 @@ class BertTokenizer(Vocabulary):
         if backend not in BACKENDS:
             raise MiniBertError(f'backend is {backend!r}; use "python" or "rust".')
         self._encoder = BACKENDS[backend](self.wordpiece, self.normalization)
-        longest_first = sorted(self.all_special_tokens, key=len, reverse=True)
-        self._special_tokens = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
-        self._tokenize_with_special_tokens = partial(
-            split_at_special_tokens,
-            tokenize=self._encoder.tokens,
-            special_tokens=self._special_tokens,
-            ids=self._ids,
-        )
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> "BertTokenizer":
-        """Load a saved tokenizer.
-
-        Args:
-            name_or_path: a folder written by minibert, Google or Hugging Face, or a hub name.
-            options: arguments of `BertTokenizer`; they take precedence over the folder's.
-
-        Raises:
-            MiniBertError: There is no such folder or name, or no vocabulary in it; or the
-                vocabulary is cased and nothing says whether to lower-case the text.
-        """
-        folder = local_folder(name_or_path, files=TOKENIZER_FILES)
-        vocabulary, found = read_tokenizer(folder, options)
-        return cls(vocabulary, **found)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` also reads."""
-        write_tokenizer(folder, self._ids, self.options)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The current value of every argument but the vocabulary and the backend."""
-        return {name: getattr(self, name) for name in OPTIONS}
 
     @garbage_collector_paused()
     def __call__(
@@ -168,8 +125,8 @@ class BertTokenizer(Vocabulary):
             text_pair: the second text, or a list of them; "" beside one text means none.
             add_special_tokens: put [CLS] and [SEP] around the texts.
             padding: True or "longest" (row of the batch), "max_length", or False.
-            truncation: True or "longest_first", "only_first", "only_second", or False. None
-                truncates if there is a `max_length` and no padding.
+            truncation: True or "longest_first", "only_first", "only_second", or False. None means
+                True if there is a `max_length` and no padding, else False.
             max_length: tokens per row, with special tokens; by default `model_max_length`.
             stride: tokens that an overflowing row shares with the row before it.
             is_split_into_words: the texts are lists of words; offsets count within each word.
@@ -181,9 +138,8 @@ class BertTokenizer(Vocabulary):
             return_overflowing_tokens: return what was truncated as further rows, and
                 `overflow_to_sample_mapping`, the index of the text of each row.
             return_special_tokens_mask: return 1 for [CLS], [SEP] and [PAD], 0 for other tokens.
-            return_offsets_mapping: return the (start, end) of each token in its text, as
-                `offset_mapping`.
-            return_length: return the tokens of each row, as `length`.
+            return_offsets_mapping: return `offset_mapping`, the (start, end) of each token.
+            return_length: return `length`, the number of tokens of each row.
             split_special_tokens: as in the class; by default the tokenizer's.
 
         Returns:
@@ -197,7 +153,7 @@ class BertTokenizer(Vocabulary):
             text,
             text_pair,
             is_split_into_words=is_split_into_words,
-            special_tokens=self._special_tokens if split and split_special_tokens is None else None,
+            special_tokens=self.special_pattern if split and split_special_tokens is None else None,
         )
         options = CallOptions(
             padding=padding,
@@ -211,8 +167,7 @@ class BertTokenizer(Vocabulary):
             add_special_tokens=add_special_tokens,
             return_overflowing_tokens=return_overflowing_tokens,
         )
-        tokenize = self._encoder.tokens if split else self._tokenize_with_special_tokens
-        located = LocatedTokens(texts, tokenize, options, vocabulary=self)
+        located = LocatedTokens(texts, self._encoder, options, self, split)
         if return_offsets_mapping or is_split_into_words or not split:
             pairs, samples = located.ids
         else:
@@ -276,26 +231,24 @@ class BertTokenizer(Vocabulary):
         encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         padding: bool | str = True,
         *,
-        max_length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
         return_tensors: str | None = None,
+        **options: Any,
     ) -> BatchEncoding:
         """Pad the results of earlier calls to one length, as a collate function does.
 
-        `encoded_inputs` are encodings of one text each, or one encoding of a batch. Labels and
-        other columns that the tokenizer does not know are kept. Options as in a call.
-
-        Raises:
-            MiniBertError: There are no `input_ids`, or a column does not make a tensor.
+        Args:
+            encoded_inputs: encodings of one text each, or one encoding of a batch. Labels and other
+                columns that the tokenizer does not know are kept.
+            padding: as in a call.
+            return_tensors: as in a call.
+            options: `max_length`, `pad_to_multiple_of` and `padding_side`, as in a call.
         """
-        options = CallOptions(
-            padding=padding,
-            truncation=False,
-            max_length=max_length,
+        options["padding_side"] = options.get("padding_side") or self.padding_side
+        columns = pad_encodings(
+            encoded_inputs,
+            pad_token_id=self.pad_token_id,
             model_max_length=self.model_max_length,
-            pad_to_multiple_of=pad_to_multiple_of,
-            padding_side=padding_side or self.padding_side,
+            padding=padding,
+            **options,
         )
-        columns = pad_encodings(encoded_inputs, options, pad_token_id=self.pad_token_id)
         return BatchEncoding(to_tensors(columns, return_tensors) if return_tensors else columns)

@@ -1,5 +1,6 @@
 """Map tokens to ids and back: read a vocab.txt, name the special tokens, decode ids."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, overload
@@ -78,6 +79,7 @@ class Vocabulary:
     Attributes:
         unk_token, sep_token, pad_token, cls_token, mask_token: the special tokens.
         unk_token_id, sep_token_id, pad_token_id, cls_token_id, mask_token_id: their ids.
+        special_pattern: finds special tokens in a text; one group around all of it.
     """
 
     def __init__(
@@ -107,6 +109,8 @@ class Vocabulary:
         self.pad_token_id, self.cls_token_id = self._ids[pad_token], self._ids[cls_token]
         self.mask_token_id = self._ids[mask_token]
         self._pad_token = pad_token  # used by the masking functions of many tutorials
+        longest_first = sorted(self.all_special_tokens, key=len, reverse=True)
+        self.special_pattern = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     @property
     def special_tokens_map(self) -> dict[str, str]:

@@ -30,8 +30,9 @@ def train_vocabulary_fast(
 ) -> list[str]:
     """Learn a vocabulary by frequency; arguments, result and errors as in `train_vocabulary`.
 
-    On 107 MB of English books and one core, 30,522 tokens take 13 seconds. The library counts pairs in 32 bits. For texts in which one pair of letters may occur more than
-    two billion times (some 50 GB of English), use the twin.
+    On 107 MB of English books and one core, 30,522 tokens take 13 seconds. The library counts pairs
+    in 32 bits: if one pair of letters may occur more than two billion times (some 50 GB of
+    English), use the twin.
 
     Example:
         >>> train_vocabulary_fast(["low lower lowest"] * 2, size=22)[-3:]
