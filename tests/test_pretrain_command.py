@@ -27,7 +27,7 @@ from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
 from minibert.inference.fill_mask import MaskFiller
 from minibert.plots.learning_curve import read_log
-from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
+from minibert.tokenization.training.train_vocabulary import train_vocabulary
 from minibert.training.loop import train
 from minibert.training.pretrain_setup import (
     continue_from,

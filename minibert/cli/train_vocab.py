@@ -41,22 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do it."""
     check_output(options.output)
-    from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
-    from minibert.tokenization.training.wordpiece_trainer import train_vocabulary
+    from minibert.tokenization.training.train_vocabulary import train_vocabulary
     from minibert.tokenization.vocab import write_vocabulary
 
-    settings = {
-        "size": options.size,
-        "do_lower_case": not options.cased,
-        "min_frequency": options.min_frequency,
-        "alphabet_limit": options.alphabet_limit,
-        "unused": options.unused,
-    }
-    texts = documents_of(options.paths, text_field=options.text_field)
-    if options.score == "frequency":
-        pieces = train_vocabulary_fast(texts, **settings)
-    else:
-        pieces = train_vocabulary(texts, **settings, score=options.score)
+    pieces = train_vocabulary(
+        documents_of(options.paths, text_field=options.text_field),
+        size=options.size,
+        do_lower_case=not options.cased,
+        min_frequency=options.min_frequency,
+        alphabet_limit=options.alphabet_limit,
+        unused=options.unused,
+        score=options.score,
+    )
     write_vocabulary(options.output, pieces)
     print(f"{len(pieces):,} pieces are in {options.output}")
     if len(pieces) < options.size:

@@ -17,7 +17,7 @@ from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
+from minibert.tokenization.training.train_vocabulary import train_vocabulary
 from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
@@ -149,7 +149,7 @@ def _from_pretrained(
 
 def _learn_vocabulary(examples: Sequence[Example], *, cased: bool) -> dict[str, int]:
     texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-    pieces = train_vocabulary_fast(
+    pieces = train_vocabulary(
         texts, size=VOCABULARY_SIZE, alphabet_limit=ALPHABET_LIMIT, do_lower_case=not cased
     )
     return {piece: index for index, piece in enumerate(pieces)}

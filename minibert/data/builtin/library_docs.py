@@ -42,7 +42,7 @@ from minibert.data.labelled.examples import Example, normalize_text
 from minibert.errors import MiniBertError
 from minibert.files import write_atomic
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
+from minibert.tokenization.training.train_vocabulary import train_vocabulary
 
 Document = tuple[str, list[str]]
 """The place of a docstring ("numpy/lib/_histograms_impl.py:366") and texts from it, in order."""
@@ -152,7 +152,7 @@ def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Corpus
         path = Path(temporary) / "documentation.txt"
         write_library_text(path)
         lines = path.read_text(encoding="utf-8").splitlines()
-        pieces = train_vocabulary_fast(lines, size=vocabulary_size)
+        pieces = train_vocabulary(lines, size=vocabulary_size)
         tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
         return build_corpus([path], tokenizer, folder)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import split_words
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.word_counts import count_words
+from minibert.tokenization.training.train_vocabulary import count_words
 
 MIN_COUNT = 5  # a vector cannot be learned from fewer examples
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import NormalizeOptions, split_words
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.fast_trainer import train_vocabulary_fast
-from minibert.tokenization.training.word_counts import (
-    count_words,
-    first_tokens,
-    learnable_words,
-    split_characters,
-)
-from minibert.tokenization.training.wordpiece_trainer import (
+from minibert.tokenization.training.merge import (
     MergeStep,
+    learnable_words,
     merge_pair,
     merge_steps,
+    split_characters,
+)
+from minibert.tokenization.training.train_vocabulary import (
+    count_words,
+    first_tokens,
     train_vocabulary,
 )
 from minibert.tokenization.vocab import SPECIAL_TOKENS, write_vocabulary
@@ -50,7 +50,8 @@ CHINESE = [
     "公园里的花开了，天气很暖和。",
     "BERT 是一个语言模型，我们用 BERT 学习中文和 English。",
 ]
-TRAINERS = [train_vocabulary, train_vocabulary_fast]
+train_readably = partial(train_vocabulary, fast=False)
+TRAINERS = [train_vocabulary, train_readably]
 both = pytest.mark.parametrize("train", TRAINERS)
 Train = Callable[..., list[str]]
 
@@ -160,13 +161,13 @@ def test_the_fast_trainer_gives_the_same_list_with_all_its_ties(min_frequency: i
     corpora = [*map(random_corpus, range(100)), ENGLISH, CHINESE, ENGLISH + CHINESE]
     for number, texts in enumerate(corpora):
         options: dict[str, Any] = {"size": 120 + 7 * number, "min_frequency": min_frequency}
-        assert train_vocabulary_fast(texts, **options) == train_vocabulary(texts, **options)
+        assert train_vocabulary(texts, **options) == train_readably(texts, **options)
 
 
 @pytest.mark.parametrize("options", [{"do_lower_case": False}, {"alphabet_limit": 40}])
 def test_the_fast_trainer_gives_the_same_list_with_other_options(options: dict[str, Any]) -> None:
     texts = [*ENGLISH, *CHINESE, "Élan ÉLAN naïve ΟΔΟΣ한국어 日本語のテキスト"]
-    assert train_vocabulary_fast(texts, **options) == train_vocabulary(texts, **options)
+    assert train_vocabulary(texts, **options) == train_readably(texts, **options)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_the_fast_trainer_gives_the_same_list_on_real_text(name: str) -> None:
     path = shared(name)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     texts = [file.read_text(encoding="utf-8")[:200_000] for file in files[:2]]
-    assert train_vocabulary_fast(texts, size=5000) == train_vocabulary(texts, size=5000)
+    assert train_vocabulary(texts, size=5000) == train_readably(texts, size=5000)
 
 
 def test_the_library_alone_finds_the_same_merges_where_there_are_no_ties() -> None:
@@ -201,8 +202,9 @@ def test_the_order_of_the_texts_does_not_matter(train: Train) -> None:
 @both
 def test_every_process_finds_the_same_vocabulary(train: Train) -> None:
     code = (
-        f"from {train.__module__} import {train.__name__} as train; import json;"
-        "print(json.dumps(train(json.__doc__.split('\\n'), size=300)))"
+        "from minibert.tokenization.training.train_vocabulary import train_vocabulary; import json;"
+        "texts = json.__doc__.split('\\n');"
+        f"print(json.dumps(train_vocabulary(texts, size=300, fast={train is train_vocabulary})))"
     )
     folder = Path(__file__).parents[1]
     found = [
@@ -296,7 +298,7 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = count_words(ENGLISH)
-    monkeypatch.setattr("minibert.tokenization.training.word_counts.MAX_CHUNKS_HELD", 3)
+    monkeypatch.setattr("minibert.tokenization.training.train_vocabulary.MAX_CHUNKS_HELD", 3)
     assert count_words(ENGLISH) == expected
 
 

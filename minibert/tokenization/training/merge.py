@@ -1,6 +1,7 @@
-"""Learn a WordPiece vocabulary: merge the best pair of tokens, again and again.
+"""Merge tokens into longer ones, the best pair first: how WordPiece learns a vocabulary.
 
-By default the fast twin runs, `fast_trainer.py`; tests hold the two equal.
+This is the readable twin of `_merge_with_library` in `train_vocabulary.py`, which runs by default;
+tests hold the two equal.
 
 Every word begins as characters, t ##h ##e. Then the best pair of neighbors becomes one token, until
 the vocabulary is full: t + ##h -> th, later th + ##e -> the. Frequent words end as one token, rare
@@ -18,8 +19,6 @@ Google published the vocabularies of BERT, but not the program that made them. O
 equal scores, the one whose left token is older (has the smaller id) is merged first, then the one
 whose right token is. So a vocabulary depends only on the counts of the words, not on the order of
 the texts.
-
-Left out: sampling from a corpus that is too large to count.
 """
 
 import heapq
@@ -28,17 +27,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from minibert.errors import MiniBertError
-from minibert.tokenization.training.word_counts import (
-    learnable_words,
-    prepare_training,
-    split_characters,
-)
-from minibert.tokenization.vocab import SPECIAL_TOKENS
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
-SCORES = ("frequency", "likelihood")
-
+MAX_WORD_LENGTH = 200  # the tokenizer makes [UNK] of longer words
 TokenPair = tuple[str, str]
 
 
@@ -60,62 +51,6 @@ class MergeStep:
     def __str__(self) -> str:
         score = "" if self.score == self.count else f", score {self.score:.3g}"
         return f"{self.left} + {self.right} -> {self.merged} (count {self.count}{score})"
-
-
-def train_vocabulary(
-    texts: Iterable[str],
-    *,
-    size: int = 8192,
-    do_lower_case: bool = True,
-    min_frequency: int = 2,
-    alphabet_limit: int | None = None,
-    special_tokens: Sequence[str] = SPECIAL_TOKENS,
-    unused: int = 0,
-    score: str = "frequency",
-) -> list[str]:
-    """Return a vocabulary learned from texts; the index of a token is its id.
-
-    The special tokens come first, then the unused ones, the alphabet (see `first_tokens`) and the
-    merged tokens in the order in which they were found. So the first half of a vocabulary is the
-    one that half the `size` would have given. It is shorter than `size` if no frequent pair is
-    left.
-
-    Args:
-        texts: lines, documents or whole books; read once.
-        size: the largest number of tokens, including all of the above.
-        do_lower_case: lower-case the text and strip accents; `BertTokenizer` needs the same value.
-        min_frequency: rarer pairs are not merged.
-        alphabet_limit: the number of characters to keep, the most frequent ones; words with others
-            become [UNK]. None keeps all. For text from the web: 1000, with Chinese 7000.
-        special_tokens: the first tokens.
-        unused: the number of tokens "[unused0]", "[unused1]", ... to reserve for later words.
-        score: "frequency" or "likelihood", see above.
-
-    Raises:
-        MiniBertError: There is no text, `size` is too small for the alphabet, or an option is out
-            of its range.
-
-    Example:
-        >>> train_vocabulary(["low lower lowest"] * 2, size=22)[-3:]
-        ['lo', 'low', 'lowe']
-    """
-    if score not in SCORES:
-        raise MiniBertError(f"score={score!r} is unknown; choose one of {', '.join(SCORES)}.")
-    words, tokens = prepare_training(
-        texts,
-        size=size,
-        do_lower_case=do_lower_case,
-        min_frequency=min_frequency,
-        alphabet_limit=alphabet_limit,
-        special_tokens=special_tokens,
-        unused=unused,
-    )
-    vocabulary = dict.fromkeys(tokens)
-    for step in merge_steps(words, tokens, min_frequency=min_frequency, score=score):
-        if len(vocabulary) >= size:
-            break
-        vocabulary[step.merged] = None  # already there if it is also a special token
-    return list(vocabulary)
 
 
 def merge_steps(
@@ -232,3 +167,18 @@ def merge_pair(tokens: Sequence[str], pair: TokenPair, merged: str) -> list[str]
             result.append(tokens[index])
             index += 1
     return result
+
+
+def split_characters(word: str) -> list[str]:
+    """Return the characters of a word as tokens: "cat" is c ##a ##t."""
+    return [word[0], *(SUBWORD_PREFIX + character for character in word[1:])]
+
+
+def learnable_words(words: Mapping[str, int], tokens: Iterable[str]) -> dict[str, int]:
+    """Return the words that these tokens can spell; the tokenizer makes [UNK] of all others."""
+    known = set(tokens)
+    return {
+        word: count
+        for word, count in words.items()
+        if len(word) <= MAX_WORD_LENGTH and known.issuperset(split_characters(word))
+    }
