@@ -51,12 +51,13 @@ CORE_PATH = (
 )
 MOST_LINES, MOST_LINES_OF_AN_EXAMPLE, MOST_LINES_OF_THE_CORE_PATH = 400, 140, 2000
 SHORT_FILE = 80  # below it, a file is imported by at least two others or is an entry point
-# Beside entry points, two ideas that their one user would hide.
+# Beside entry points, ideas of their own that their one user would hide.
 MAY_BE_SHORT = (
     "__main__.py",
     "cli/",
     "checkpoints/legacy_names.py",
     "tokenization/rust_encoder.py",
+    "training/google_adam.py",
 )
 LOADS_PICKLES = "minibert/checkpoints/torch_bin.py"
 
