@@ -11,14 +11,8 @@ layers:
                  2 E F + F + E  feed-forward network            + 2E   LayerNorm
     pooler       E E + E
 
-For base (V 30,522, P 512, E 768, F 3,072, L 12) that is 23,837,184 + 12 x 7,087,872 + 590,592:
-
-    tiny       2 x 128        4,385,920
-    mini       4 x 256       11,170,560
-    small      4 x 512       28,763,648
-    medium     8 x 512       41,373,184
-    base      12 x 768      109,482,240
-    large     24 x 1024     335,141,888
+For base (V 30,522, P 512, E 768, F 3,072, L 12) that is 23,837,184 + 12 x 7,087,872 + 590,592 =
+109,482,240. The docstrings of `BertConfig.tiny` to `large` say how many the others have.
 
 Source: Devlin et al. 2018, section 3; the small ones are from Turc et al. 2019.
 """
