@@ -6,6 +6,10 @@ Both models make the same updates: same batches, initial weights and loop, fused
 Their losses are compared first. Then they make two updates each in turns, and the one that begins
 alternates. A ratio is the time of theirs by that of ours in one round. Making the batches is timed
 separately. On one CPU thread, processor time is measured: other programs do not matter.
+
+    ours, peer    tokens per second without padding
+    batches       the share of our time to make them
+    losses        the largest difference in the first updates
 """
 
 import statistics
@@ -74,10 +78,6 @@ def main() -> None:
             model.masked_positions_only = True
             result = compare(model.to(device), batches, PRECISIONS[precision], options.rounds)
             print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
-    print(
-        "\nours, peer: tokens per second without padding; batches: share of our time to make them;"
-    )
-    print(f"losses: the largest difference in the first {COMPARED} updates")
 
 
 def compare(
@@ -85,7 +85,10 @@ def compare(
 ) -> str:
     """Return the numbers of one row of the table."""
     device = model.device
-    ours, theirs = (usual_update(side, precision, device) for side in (model, same_weights(model)))
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        peer = transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
+    ours, theirs = (usual_update(each, precision, device) for each in (model, peer))
     batches = (batch for epoch in count() for batch in data.epoch(epoch))
     difference = max(abs(ours(batch) - theirs(batch)) for batch in islice(batches, COMPARED))
     if precision == torch.float32 and not difference < TOLERANCE:
@@ -108,13 +111,6 @@ def compare(
     spread = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     share = making / (making + sum(turns[ours]))
     return f"{' '.join(speeds)}  {spread}  {share:11.1%}   {difference:.0e}"
-
-
-def same_weights(model: BertForPreTraining) -> nn.Module:
-    """Return the model of `transformers` with the weights of ours."""
-    with TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        return transformers.BertForPreTraining.from_pretrained(folder, dtype="float32")
 
 
 def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
