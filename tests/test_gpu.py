@@ -138,8 +138,8 @@ def test_what_is_beyond_the_model_is_one_sentence_and_the_gpu_lives_on(
 
 def test_batches_prefetch_are_the_same_in_the_same_order():
     data = new_batches()
-    ahead = list(prefetch(data.epoch(1), GPU))
-    for made, batch in zip(ahead, data.epoch(1), strict=True):
+    prefetched = list(prefetch(data.epoch(1), GPU))
+    for made, batch in zip(prefetched, data.epoch(1), strict=True):
         assert all(tensor.is_pinned() for tensor in made.values())
         assert all(torch.equal(made[name], batch[name]) for name in batch)
 
@@ -154,7 +154,7 @@ def test_batches_masked_on_the_gpu_train_there(tmp_path: Path):
     assert result.steps == data.length(0) + data.length(1)
 
 
-def test_pretraining_and_judging_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pretraining_and_evaluation_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     corpus = toy_corpus(tmp_path, [12] * 30, sentence_length=3)
     options = "--preset tiny --epochs 2 --batch-size 8 --max-length 32 --held-out 0.2"

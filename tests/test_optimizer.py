@@ -1,4 +1,4 @@
-"""What you can rely on: what decays and what does not, both Adams by hand, the rate's course."""
+"""What you can rely on: weight decay, both Adams and the schedule, calculated by hand."""
 
 import math
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.training.optimizer import (
+    LearningRateSchedule,
     decay_groups,
     make_optimizer,
     set_learning_rate,
@@ -70,7 +71,7 @@ def test_frozen_parameters_are_left_out():
     assert [len(group["params"]) for group in decay_groups(layer, weight_decay=0.1)] == [0, 1]
 
 
-def test_adamw_moves_by_the_rate_at_its_first_step():
+def test_the_first_step_of_adamw_has_the_size_of_the_learning_rate():
     # With bias correction the first step is rate * g / |g|, whatever the size of the gradient.
     weight = one_weight(1.0, 0.003)
     make_optimizer([{"params": [weight], "weight_decay": 0.0}], learning_rate=0.1).step()
@@ -78,7 +79,7 @@ def test_adamw_moves_by_the_rate_at_its_first_step():
 
 
 @pytest.mark.parametrize(("steps", "times"), [(1, 3.16), (10, 6.5), (100, 3.2), (1000, 1.26)])
-def test_googles_adam_oversteps_at_first_for_lack_of_bias_correction(steps, times):
+def test_googles_adam_takes_too_long_steps_at_first(steps, times):
     weight = one_weight(0.0, 1.0)
     optimizer = make_optimizer([{"params": [weight]}], learning_rate=1e-3, kind="google")
     for _ in range(steps):
@@ -95,17 +96,27 @@ def test_googles_adam_by_hand():
     assert weight.item() == pytest.approx(2.0 - 0.1 * (m / (math.sqrt(v) + 1e-6) + 0.01 * 2.0))
 
 
-def test_the_rate_rises_to_the_top_and_falls_to_nearly_nothing():
+def test_the_learning_rate_rises_to_its_peak_and_falls_towards_0():
     course = [warmup_then_linear(step, total=6, warmup=2) for step in range(1, 7)]
     assert course == pytest.approx([0.5, 1.0, 0.8, 0.6, 0.4, 0.2])
 
 
-def test_the_rate_is_never_zero_while_there_are_updates_to_make():
+def test_the_learning_rate_is_never_0_while_there_are_updates_to_make():
     # total // accumulation == 0 is a known way to train with a rate of 0.
     assert warmup_then_linear(1, total=1, warmup=1) == 1.0
 
 
-def test_setting_the_rate_starts_from_each_groups_own_rate():
+def test_the_schedule_follows_the_share_of_an_epoch_and_ignores_skipped_updates():
+    schedule = LearningRateSchedule(epochs=2, steps_per_epoch=4, warmup_ratio=0.25)
+    first = [schedule.factor(done / 4) for done in range(4)]
+    assert first == pytest.approx([1 / 2, 1, 6 / 7, 5 / 7])
+    # A second epoch of 8 updates instead of 4 takes each step of the schedule twice.
+    second = [schedule.factor(1 + done / 8) for done in (0, 2, 4, 6)]
+    assert second == pytest.approx([4 / 7, 3 / 7, 2 / 7, 1 / 7])
+    assert schedule.factor(1.0, skipped=1) == schedule.factor(0.75)
+
+
+def test_each_group_keeps_its_own_initial_learning_rate():
     weights = [nn.Parameter(torch.ones(1)) for _ in range(2)]
     optimizer = make_optimizer(
         [{"params": weights[:1], "lr": 1.0}, {"params": weights[1:]}], learning_rate=0.1

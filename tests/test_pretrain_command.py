@@ -265,7 +265,7 @@ def test_larger_models_continue_with_lower_learning_rates():
 
 
 def test_another_seed_holds_out_the_same_documents(minibert, corpus, model):
-    # Or a run that goes on with another seed would be judged by what it has seen.
+    # Otherwise a model that continues with another seed is evaluated on text that it has seen.
     held_out = []
     for seed in (0, 1):
         line = f"pretrain corpus --model model --epochs 1 --max-length 32 --seed {seed}"

@@ -290,7 +290,7 @@ def test_other_settings_or_data_are_refused_on_resume_and_named(tmp_path: Path):
         run(tmp_path, SETTINGS, resume=True, fingerprint={"data": "b"})
 
 
-def test_of_what_lies_in_another_only_what_differs_is_named(tmp_path: Path):
+def test_of_a_nested_fingerprint_only_the_different_field_is_named(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9), fingerprint={"corpus": {"tokens": 7, "documents": 2}})
     with pytest.raises(MiniBertError, match=r"run: corpus tokens was 7 and is now 8\. Resume"):
@@ -312,7 +312,7 @@ def test_a_checkpoint_is_written_again_only_if_the_run_is_elsewhere(tmp_path: Pa
     assert save(TrainState(step=3, seconds=3.0, evaluated_step=3)) == 3.0
 
 
-def test_the_time_of_a_resumed_run_has_that_of_before_in_it(tmp_path: Path):
+def test_the_duration_of_a_resumed_run_includes_that_of_before(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
     newest = sorted(tmp_path.glob("step-*"))[-1]
@@ -328,9 +328,7 @@ def test_the_time_of_a_resumed_run_has_that_of_before_in_it(tmp_path: Path):
     assert 5000 < result.seconds < 6000
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_and_the_result_is_the_same(
-    tmp_path: Path, capsys
-):
+def test_a_damaged_newest_checkpoint_is_skipped_and_the_result_is_the_same(tmp_path: Path, capsys):
     unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
     for file in ("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"):
         for damage in ("flip", "cut", "empty", "delete"):
@@ -372,13 +370,13 @@ def test_only_the_two_newest_checkpoints_are_kept(tmp_path: Path):
     ]
 
 
-def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
+def test_a_metric_that_is_not_a_number_is_never_the_best(tmp_path: Path):
     scores = iter((math.nan, 0.9, math.nan))
     _, result = run(tmp_path, SETTINGS, evaluate=lambda: {"accuracy": next(scores)})
     assert (result.best_score, result.best_step) == (0.9, 6)
 
 
-def test_a_score_that_is_not_there_is_named(tmp_path: Path):
+def test_a_missing_metric_for_the_best_model_is_refused(tmp_path: Path):
     with pytest.raises(
         MiniBertError, match="metric_for_best_model is 'f1', but there are only accuracy"
     ):
@@ -425,7 +423,7 @@ def test_epoch_10_is_newer_than_epoch_9_of_the_same_step(tmp_path: Path):
     }
 
 
-def test_a_run_whose_log_was_lost_goes_on(tmp_path: Path):
+def test_a_run_without_its_log_can_be_resumed(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
     (tmp_path / "log.jsonl").unlink()
@@ -436,7 +434,7 @@ def test_a_run_whose_log_was_lost_goes_on(tmp_path: Path):
     assert result.tokens == state["state"]["tokens"]
 
 
-def test_a_loss_that_no_labels_belong_to_is_refused(tmp_path: Path):
+def test_a_loss_term_without_labels_is_refused(tmp_path: Path):
     class Odd(BertForSequenceClassification):
         def forward(self, input_ids, **inputs):
             output = super().forward(input_ids, **inputs)
@@ -461,7 +459,7 @@ def test_the_loss_is_logged_in_float32_though_the_weights_have_fewer_bits(tmp_pa
     assert losses[1] == pytest.approx(losses[0], abs=0.02)
 
 
-def test_how_often_to_save_and_log_may_change_between_parts_of_a_run(tmp_path: Path):
+def test_logging_and_save_steps_can_change_on_resume(tmp_path: Path):
     unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
     with pytest.raises(Crash):
         run(tmp_path / "broken", SETTINGS, Breaking(9))
@@ -470,7 +468,7 @@ def test_how_often_to_save_and_log_may_change_between_parts_of_a_run(tmp_path: P
     assert same(unbroken, resumed)
 
 
-def test_what_a_run_was_started_with_is_compared_as_it_was_saved(tmp_path: Path):
+def test_a_fingerprint_is_compared_as_json_returns_it(tmp_path: Path):
     fingerprint = {"shape": (1, 2), "names": {1: "a"}}
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9), fingerprint=fingerprint)
@@ -478,14 +476,14 @@ def test_what_a_run_was_started_with_is_compared_as_it_was_saved(tmp_path: Path)
     assert result.steps == 9
 
 
-def test_other_weights_to_start_from_are_another_run(tmp_path: Path):
+def test_other_initial_weights_are_another_run(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
     with pytest.raises(MiniBertError, match="initial weights was"):
         train(new_model(1), new_batches(), SETTINGS, folder=tmp_path, device=CPU, resume=True)
 
 
-def test_without_a_score_to_choose_by_the_last_weights_are_kept(tmp_path: Path):
+def test_without_a_metric_the_last_weights_are_kept(tmp_path: Path):
     scores = iter((0.9, 0.5, 0.1))
     options = {"evaluate": lambda: {"accuracy": next(scores)}, "metric_for_best_model": None}
     judged, result = run(tmp_path / "judged", SETTINGS, **options)
@@ -495,7 +493,7 @@ def test_without_a_score_to_choose_by_the_last_weights_are_kept(tmp_path: Path):
     assert not list((tmp_path / "judged").glob("best-*"))
 
 
-def test_a_signal_that_comes_twice_at_once_is_one_wish(tmp_path: Path):
+def test_two_signals_within_a_second_count_as_one(tmp_path: Path):
     class Twice(Breaking):
         def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
             for number, batch in enumerate(super().epoch(epoch, start=start, step=step)):
@@ -518,7 +516,7 @@ def test_a_model_of_another_shape_does_not_resume(tmp_path: Path):
         train(other, new_batches(), SETTINGS, folder=tmp_path, device=CPU, resume=True)
 
 
-def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path: Path):
+def test_half_written_files_of_a_killed_process_are_deleted(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
     (tmp_path / ".step-00000007-epoch-1.123.tmp").mkdir()
@@ -532,7 +530,7 @@ def test_two_runs_cannot_share_a_folder(tmp_path: Path):
         run(tmp_path, SETTINGS)
 
 
-def test_gradients_that_are_no_numbers_stop_the_run_before_they_reach_the_weights(tmp_path: Path):
+def test_gradients_that_are_not_finite_never_reach_the_weights(tmp_path: Path):
     model = new_model()
     calls = []
 

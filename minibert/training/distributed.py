@@ -50,11 +50,7 @@ class ProcessLost(MiniBertError):  # noqa: N818 - says what has happened
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a job, as seen from one of them.
-
-    All processes have to make the same calls in the same order. A single process communicates with
-    nobody.
-    """
+    """The processes of a job, as seen from one of them; all make the same calls in one order."""
 
     rank: int = 0
     world_size: int = 1
@@ -142,11 +138,8 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
     In the block only the main process prints. An error in another process names its rank.
 
-    Args:
-        device: the device of this process, from `choose_device`.
-
     Raises:
-        MiniBertError: the other processes cannot be reached, or cannot all use such a device.
+        MiniBertError: the other processes cannot be reached, or cannot all use this kind of device.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield SINGLE_PROCESS

@@ -49,30 +49,19 @@ def run_fingerprint(
     precision: torch.dtype,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what must be the same for a run to be resumed, as the fields of a flat JSON object.
-
-    It holds the settings (except when to log and save), the model's configuration, a checksum of
-    the initial weights, and what the caller says about the data.
-    """
+    """Return what must be the same for a run to be resumed, as the fields of a flat JSON object."""
     checksum = 0
     for tensor in model.state_dict().values():
         values = tensor.detach().cpu().contiguous().flatten()
         checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
     chosen = asdict(settings) | {"precision": str(precision)}
-    del chosen["logging_steps"], chosen["save_steps"]
+    del chosen["logging_steps"], chosen["save_steps"]  # which change no weight
     start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
     return dict(_flatten(json.loads(json.dumps(chosen | start | dict(data)))))
 
 
 class Progress:
-    """Count the updates of an epoch and show them on standard error.
-
-    Args:
-        title: the text before the numbers.
-        total: the updates of the epoch.
-        done: the updates done before a resume.
-        shown: whether to print anything.
-    """
+    """Count the updates of an epoch and show them on standard error: a bar, or lines in a file."""
 
     def __init__(self, title: str, *, total: int, done: int = 0, shown: bool = True) -> None:
         self.title, self.total, self.done = title, total, done
