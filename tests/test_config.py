@@ -171,7 +171,7 @@ def test_an_unknown_argument_is_refused_and_the_like_is_named():
 
 @pytest.mark.parametrize("option", ["output_attentions", "output_hidden_states"])
 def test_an_option_of_the_call_is_sent_to_the_call(option):
-    with pytest.raises(MiniBertError, match="chosen at each call"):
+    with pytest.raises(MiniBertError, match="an argument of each call"):
         BertConfig().with_changes(**{option: True})
 
 

@@ -2,8 +2,8 @@
 
     attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V                 (Vaswani et al. 2017, eq. 1)
 
-`eager_attention` is this formula, line by line. What runs by default is its faster twin in
-`fused_attention.py`; the tests hold the two equal in value and gradient.
+`eager_attention` is this formula, line by line. By default its faster twin in `fused_attention.py`
+runs instead; the tests check that both are equal in value and gradient.
 
 B batch, S sequence length, H heads, D head width, E hidden width (H x D).
 
@@ -31,17 +31,17 @@ def eager_attention(
     *,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the formula as it is written.
+    """Compute attention exactly as the formula is written.
 
-    In a row of the batch that is nothing but padding, tokens attend to nothing and receive 0.
-    (`transformers` gives them an average over padding with "eager", and 0 with "sdpa".)
+    If a row of the batch is all padding, its tokens attend to nothing and the result is 0.
+    (`transformers` returns an average over padding with "eager", and 0 with "sdpa".)
 
     Args:
-        query: (B, H, S, D), as key and value.
-        key: what each query is compared with.
-        value: what is averaged.
+        query: (B, H, S, D), like key and value.
+        key: the vectors that each query is compared with.
+        value: the vectors that are averaged.
         attention_mask: (B, 1, 1, S), True for tokens that may be attended to; None if all may.
-        dropout: the share of the probabilities that is set to 0.
+        dropout: the fraction of the probabilities that is set to 0.
 
     Returns:
         The averages (B, H, S, D), and the attention probabilities (B, H, S, S).
@@ -51,7 +51,7 @@ def eager_attention(
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     probabilities = F.softmax(scores, dim=-1)
-    if attention_mask is not None:  # only matters where all is padding: equal shares become 0
+    if attention_mask is not None:  # matters only in rows of padding alone
         probabilities = probabilities.masked_fill(~attention_mask, 0.0)
     # (B, H, S, S) @ (B, H, S, D) -> (B, H, S, D)
     context = F.dropout(probabilities, dropout) @ value
@@ -59,7 +59,7 @@ def eager_attention(
 
 
 class SelfAttention(nn.Module):
-    """H attentions side by side, each with D of the E numbers of every vector."""
+    """Multi-head self-attention: H heads in parallel, each of width D."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, hidden: Tensor, attention_mask: Tensor | None, attend: Attend
     ) -> tuple[Tensor, Tensor | None]:
-        """Return what each token gathers (B, S, E), and the probabilities if `attend` forms them.
+        """Return the attention output (B, S, E), and the probabilities if `attend` computes them.
 
         Args:
             hidden: (B, S, E).

@@ -1,4 +1,4 @@
-"""BertModel: ids in, a vector for each token and one for the whole text out.
+"""BertModel: from ids to a vector for each token and one for the whole text.
 
     embeddings -> encoder -> pooler
 
@@ -21,7 +21,7 @@ from minibert.model.query_positions import encode_at
 
 
 class EncoderInputs(TypedDict, total=False):
-    """What every model accepts by keyword beside the ids; see `BertModel.forward`."""
+    """The keyword arguments that all models accept; see `BertModel.forward`."""
 
     attention_mask: Tensor | None
     token_type_ids: Tensor | None
@@ -31,9 +31,10 @@ class EncoderInputs(TypedDict, total=False):
 
 
 class Pooler(nn.Module):
-    """One vector for the whole text: that of [CLS], through a dense layer and tanh.
+    """One vector for the whole text: that of [CLS], after a dense layer and tanh.
 
-    The layer was trained with next-sentence prediction, so this is not the bare [CLS] vector.
+    The dense layer is pretrained with next-sentence prediction, so the result differs from the
+    [CLS] vector itself.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -41,17 +42,17 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, S, E) -> (B, E)."""
+        """Return the pooled vector: (B, S, E) -> (B, E)."""
         pooled: Tensor = self.dense(hidden[:, 0]).tanh()  # (B, S, E) -> (B, E)
         return pooled
 
 
 class BertModel(PretrainedModel):
-    """The encoder without a task.
+    """BERT without a head: embeddings, encoder and pooler.
 
     Args:
-        config: the sizes and choices.
-        add_pooling_layer: False for a model that reads the tokens and not the pooled vector.
+        config: the sizes and options.
+        add_pooling_layer: False for a model that needs only the vectors of the tokens.
 
     Example:
         >>> import torch
@@ -82,23 +83,23 @@ class BertModel(PretrainedModel):
     ) -> BertModelOutput:
         """Encode a batch.
 
-        All but the ids are given by name: their order differs from library to library, and nobody
-        would notice if `attention_mask` and `token_type_ids` were swapped.
+        All arguments but the ids are keyword-only: libraries differ in the order, and swapping
+        `attention_mask` and `token_type_ids` would raise no error.
 
         Args:
             input_ids: (B, S) ids of the vocabulary.
             attention_mask: (B, S), 1 or True for real tokens, 0 or False for padding; None if
-                there is no padding. Output vectors at padded positions mean nothing.
+                there is no padding. Outputs at padded positions are meaningless.
             token_type_ids: (B, S), 0 for sentence A and 1 for sentence B; None for all 0.
             position_ids: (B, S) or (1, S); None for 0, 1, 2, ...
             output_hidden_states: return all L + 1 hidden states.
             output_attentions: return the attention probabilities of each layer.
-            query_positions: (B, K) or (1, K), the only positions whose last vectors will be read,
-                [CLS] first; None for all. See `query_positions.py`.
+            query_positions: (B, K) or (1, K), the positions at which to compute the last hidden
+                state, [CLS] first; None for all. See `query_positions.py`.
 
         Returns:
             `last_hidden_state` (B, S, E), or (B, K, E) with `query_positions`; `pooler_output`
-            (B, E); and what was asked for.
+            (B, E); and the hidden states and attentions if requested.
         """
         if attention_mask is not None:
             attention_mask = attention_mask.bool()[:, None, None, :]  # (B, S) -> (B, 1, 1, S)

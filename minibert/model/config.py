@@ -1,7 +1,7 @@
-"""BertConfig: every size and choice that a BERT is made of.
+"""BertConfig: the sizes and options of a BERT model.
 
 The fields are those of Hugging Face's `config.json` and Google's `bert_config.json`. Their values
-are checked in `config_checks.py` when a config is made, so the rest of the model trusts them.
+are checked in `config_checks.py` when a config is created, so the rest of the model trusts them.
 
 How to count the parameters, with V words, P positions, E hidden width, F feed-forward width and L
 layers:
@@ -14,7 +14,7 @@ layers:
 For base (V 30,522, P 512, E 768, F 3,072, L 12) that is 23,837,184 + 12 x 7,087,872 + 590,592 =
 109,482,240. The docstrings of `BertConfig.tiny` to `large` say how many the others have.
 
-Source: Devlin et al. 2018, section 3; the small ones are from Turc et al. 2019.
+Source: Devlin et al. 2018, section 3; the smaller sizes are from Turc et al. 2019.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ from minibert.model.config_checks import check_changes, check_is_bert, checked, 
 
 @dataclass(frozen=True, kw_only=True)
 class BertConfig:
-    """The sizes and choices of one BERT.
+    """The sizes and options of a BERT model.
 
     Raises:
-        MiniBertError: a value is impossible, or two values contradict each other.
+        MiniBertError: a value is invalid, or two values contradict each other.
 
     Example:
         >>> BertConfig.base().hidden_size
@@ -55,12 +55,12 @@ class BertConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
-    classifier_dropout: float | None = None  # None: as hidden_dropout_prob
-    problem_type: str | None = None  # None: decided by num_labels and the labels' type
-    num_labels: int = None  # type: ignore[assignment]  # None: as many as id2label names, else 2
+    classifier_dropout: float | None = None  # None: hidden_dropout_prob
+    problem_type: str | None = None  # None: inferred from num_labels and the dtype of the labels
+    num_labels: int = None  # type: ignore[assignment]  # None: the size of id2label, else 2
     id2label: Mapping[int, str] = None  # type: ignore[assignment]  # None: LABEL_0, LABEL_1, ...
     label2id: Mapping[str, int] = None  # type: ignore[assignment]  # None: the inverse of id2label
-    foreign: Mapping[str, Any] = field(default_factory=dict)  # a file's other fields, written back
+    foreign: Mapping[str, Any] = field(default_factory=dict)  # other fields of a file, kept
 
     def __post_init__(self) -> None:
         for name, value in checked(self).items():
@@ -68,38 +68,38 @@ class BertConfig:
 
     @property
     def head_dropout(self) -> float:
-        """The dropout before the layer of a task."""
+        """The dropout probability before the linear layer of a task."""
         chosen = self.classifier_dropout
         return self.hidden_dropout_prob if chosen is None else chosen
 
     @classmethod
     def tiny(cls, **changes: Any) -> Self:
-        """2 layers x 128: 4,385,920 parameters."""
+        """Return 2 layers of width 128: 4,385,920 parameters."""
         return cls._preset(2, 128, changes)
 
     @classmethod
     def mini(cls, **changes: Any) -> Self:
-        """4 layers x 256: 11,170,560 parameters."""
+        """Return 4 layers of width 256: 11,170,560 parameters."""
         return cls._preset(4, 256, changes)
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
-        """4 layers x 512: 28,763,648 parameters."""
+        """Return 4 layers of width 512: 28,763,648 parameters."""
         return cls._preset(4, 512, changes)
 
     @classmethod
     def medium(cls, **changes: Any) -> Self:
-        """8 layers x 512: 41,373,184 parameters."""
+        """Return 8 layers of width 512: 41,373,184 parameters."""
         return cls._preset(8, 512, changes)
 
     @classmethod
     def base(cls, **changes: Any) -> Self:
-        """12 layers x 768: 109,482,240 parameters."""
+        """Return 12 layers of width 768: 109,482,240 parameters."""
         return cls._preset(12, 768, changes)
 
     @classmethod
     def large(cls, **changes: Any) -> Self:
-        """24 layers x 1,024: 335,141,888 parameters."""
+        """Return 24 layers of width 1,024: 335,141,888 parameters."""
         return cls._preset(24, 1024, changes)
 
     @classmethod
@@ -116,10 +116,10 @@ class BertConfig:
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the config that the fields of a `config.json` or `bert_config.json` describe.
 
-        Fields without a meaning here are kept in `foreign`.
+        Fields that minibert does not use are kept in `foreign`.
 
         Raises:
-            MiniBertError: a field says that this is another kind of model, or is impossible.
+            MiniBertError: the fields describe another kind of model, or a value is invalid.
         """
         check_is_bert(fields)
         known = {name: value for name, value in fields.items() if name in cls._own_fields()}
@@ -131,7 +131,7 @@ class BertConfig:
         """Return the config in a JSON file.
 
         Raises:
-            MiniBertError: the file is missing, is not JSON, or holds an impossible value.
+            MiniBertError: the file is missing, is not JSON, or holds an invalid value.
         """
         fields = read_json_object(Path(path))
         try:
@@ -140,10 +140,10 @@ class BertConfig:
             raise MiniBertError(f"{path}: {error}") from error
 
     def with_changes(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed; new label fields replace the old ones whole.
+        """Return a copy with some fields changed; a new label field resets the other label fields.
 
         Raises:
-            MiniBertError: a name is not a field of BertConfig, or the result is impossible.
+            MiniBertError: a name is not a field of BertConfig, or the result is invalid.
         """
         check_changes(changes, self._own_fields())
         if changes.keys() & {"num_labels", "id2label", "label2id"}:
@@ -153,7 +153,7 @@ class BertConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as `config.json` holds them, with values `transformers` understands."""
         own = {name: getattr(self, name) for name in self._own_fields()}
-        del own["num_labels"]  # id2label says it; two fields could contradict each other
+        del own["num_labels"]  # id2label implies it; two fields could contradict each other
         own["hidden_act"] = to_hugging_face(self.hidden_act)
         own["id2label"] = {str(index): label for index, label in self.id2label.items()}
         own["label2id"] = dict(self.label2id)

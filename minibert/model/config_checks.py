@@ -1,6 +1,6 @@
-"""What a BertConfig refuses, and how it settles fields that may be given in several ways.
+"""Check the fields of a BertConfig, and infer those that may be given in several ways.
 
-Also the fields of other people's files: which say that it is another model, and which say nothing.
+The tables also say which fields of foreign files mark another kind of model, and which are ignored.
 """
 
 import difflib
@@ -13,16 +13,16 @@ from minibert.problem_types import PROBLEM_TYPES
 if TYPE_CHECKING:
     from minibert.model.config import BertConfig
 
-LARGEST_COUNT = 2**24  # a table of 16 million rows; a hostile file asks for more
+LARGEST_COUNT = 2**24  # a table of 16 million rows; only a hostile file asks for more
 MOST_LABELS = 2**17  # likewise
 COUNTS = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
     *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
 )
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-# What `hidden_act` may be in a file -> what it is here. "gelu" is x * Phi(x), as in transformers
-# and in Google's first release; "gelu_tanh" is the approximation in Google's present code. They
-# differ by up to 4.7e-4.
+# The `hidden_act` of a file -> its name here. "gelu" is x * Phi(x), as in transformers and in
+# Google's first release; "gelu_tanh" is the approximation in Google's current code. They differ by
+# up to 4.7e-4.
 ACTIVATION_NAMES = {
     "gelu": "gelu",
     "gelu_tanh": "gelu_tanh",
@@ -30,7 +30,7 @@ ACTIVATION_NAMES = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
-# Fields of a file that would make it a different model with any other value.
+# Fields of a file, and the only value with which they describe this model.
 ONLY_ACCEPTED: dict[str, object] = {
     "model_type": "bert",
     "position_embedding_type": "absolute",
@@ -39,7 +39,7 @@ ONLY_ACCEPTED: dict[str, object] = {
     "tie_word_embeddings": True,
     "pruned_heads": {},
 }
-# Fields of a file that say where it comes from, or how another library runs it.
+# Fields of a file that tell where it comes from, or how another library runs it: ignored.
 BOOKKEEPING = frozenset(
     "_name_or_path _num_labels architectures bos_token_id chunk_size_feed_forward directionality "
     "dtype eos_token_id finetuning_task gradient_checkpointing is_encoder_decoder name_or_path "
@@ -50,10 +50,10 @@ BOOKKEEPING = frozenset(
 
 
 def checked(config: "BertConfig") -> dict[str, Any]:
-    """Return the fields that are settled here: the label fields and `hidden_act`.
+    """Check all fields, and return those that are inferred: the label fields and `hidden_act`.
 
     Raises:
-        MiniBertError: a value is impossible, or two values contradict each other.
+        MiniBertError: a value is invalid, or two values contradict each other.
     """
     for name, fits, rule in _rules(config):
         if not fits:
@@ -64,7 +64,7 @@ def checked(config: "BertConfig") -> dict[str, Any]:
 
 
 def _rules(config: "BertConfig") -> Iterator[tuple[str, bool, str]]:
-    """Yield each field, whether its value is possible, and what it must be."""
+    """Yield each field, whether its value is valid, and what it must be."""
     for name in COUNTS:
         value = getattr(config, name)
         fits = type(value) is int and 1 <= value <= LARGEST_COUNT
@@ -97,13 +97,13 @@ def settle_labels(
         MiniBertError: they contradict each other, or are not numbers and names.
 
     Example:
-        >>> settle_labels(None, {"0": "no", "1": "yes"}, None)  # config.json has texts as keys
+        >>> settle_labels(None, {"0": "no", "1": "yes"}, None)  # config.json has string keys
         (2, {0: 'no', 1: 'yes'}, {'no': 0, 'yes': 1})
     """
     names = _names_by_id("id2label", id2label)
     inverse = _names_by_id("label2id", label2id)
     if names is not None and inverse is not None and names != inverse:
-        raise MiniBertError("label2id does not say the same as id2label; leave one of them out.")
+        raise MiniBertError("label2id contradicts id2label; leave one of them out.")
     names = names if names is not None else inverse
     count = num_labels if num_labels is not None else 2 if names is None else len(names)
     if type(count) is not int or not 1 <= count <= MOST_LABELS:
@@ -124,12 +124,12 @@ def settle_labels(
 
 
 def check_is_bert(fields: Mapping[str, Any]) -> None:
-    """Raise if the fields of a file say that it is not a BERT as minibert builds it."""
+    """Raise if the fields of a file describe a model that minibert does not support."""
     for name, accepted in ONLY_ACCEPTED.items():
         if fields.get(name, accepted) != accepted:
             raise MiniBertError(
-                f"the config says {name} {fields[name]!r}, which is not BERT as minibert "
-                f"builds it (it must be {accepted!r}); use a BERT encoder's folder."
+                f"the config has {name} {fields[name]!r}, which minibert does not support (it must "
+                f"be {accepted!r}); use the folder of a BERT encoder."
             )
 
 
@@ -137,7 +137,7 @@ def check_changes(changes: Collection[str], own: Collection[str]) -> None:
     """Raise if a name is not a field of BertConfig."""
     for name in changes:
         if name in ("output_hidden_states", "output_attentions"):
-            raise MiniBertError(f"{name} is chosen at each call: model(ids, {name}=True).")
+            raise MiniBertError(f"{name} is an argument of each call: model(ids, {name}=True).")
         if name not in own:
             guess = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
@@ -145,17 +145,17 @@ def check_changes(changes: Collection[str], own: Collection[str]) -> None:
 
 
 def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
-    """Return the foreign fields whose meaning minibert does not know, to be named to the user."""
+    """Return the foreign fields that minibert does not know, for a note to the user."""
     return sorted(foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys())
 
 
 def to_hugging_face(hidden_act: str) -> str:
-    """Return the name that `transformers` has for an activation."""
+    """Return the name of an activation in `transformers`."""
     return "gelu_pytorch_tanh" if hidden_act == "gelu_tanh" else hidden_act
 
 
 def _names_by_id(field: str, mapping: Any) -> dict[int, str] | None:
-    """Return `id2label` or `label2id` as names by id, in the order of the ids."""
+    """Return `id2label` or `label2id` as a dictionary from id to name, in the order of the ids."""
     if mapping is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Embeddings: a token's first vector says what it is, where it stands and in which sentence.
+"""Embeddings: each token's first vector, the sum of its word, position and sentence.
 
 B batch, S sequence length, E hidden width.
 
@@ -13,16 +13,16 @@ from minibert.model.config import BertConfig
 
 
 class Embeddings(nn.Module):
-    """The sum of three looked-up vectors, normalized.
+    """The sum of the embeddings of word, position and token type, normalized.
 
-    Positions are looked up in a learned table too, so a text can have no more tokens than
-    `max_position_embeddings`.
+    The position embeddings are learned too, so a text can have at most `max_position_embeddings`
+    tokens.
     """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        # padding_idx: no gradient flows into [PAD], as in transformers.
+        # padding_idx: the embedding of [PAD] gets no gradient, as in transformers.
         self.word_embeddings = nn.Embedding(
             config.vocab_size, width, padding_idx=config.pad_token_id
         )
@@ -37,7 +37,7 @@ class Embeddings(nn.Module):
         token_type_ids: Tensor | None = None,
         position_ids: Tensor | None = None,
     ) -> Tensor:
-        """Return the vectors (B, S, E) of ids (B, S); see `BertModel.forward` for the others."""
+        """Return the embeddings (B, S, E) of ids (B, S); see `BertModel.forward` for the rest."""
         if position_ids is None:
             position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
         if token_type_ids is None:

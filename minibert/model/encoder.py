@@ -1,8 +1,8 @@
-"""The encoder: L equal layers, each self-attention and then a feed-forward network.
+"""The encoder: L layers, each of self-attention and a feed-forward network.
 
-What comes out of either is added to what went in (a residual connection) and normalized. BERT
-normalizes after the addition ("post-LayerNorm"), as the first Transformer did; most later models
-normalize before.
+The output of each part is added to its input (a residual connection), and the sum is normalized.
+BERT normalizes after the addition ("post-LayerNorm"), like the original Transformer; most later
+models normalize before attention and before the feed-forward network.
 
 B batch, S sequence length, E hidden width, F feed-forward width, L layers.
 
@@ -41,7 +41,7 @@ class EncoderLayer(nn.Module):
     def forward(
         self, hidden: Tensor, attention_mask: Tensor | None, attend: Attend
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, S, E) -> (B, S, E), and the attention probabilities; see `SelfAttention.forward`."""
+        """Return new hidden states (B, S, E), and what else `SelfAttention.forward` returns."""
         attended, probabilities = self.attention(hidden, attention_mask, attend)
         hidden = self.attention_LayerNorm(hidden + self.dropout(attended))
         transformed = self.activation(self.intermediate(hidden))  # (B, S, E) -> (B, S, F)
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
     def forward(
         self, hidden: Tensor, attention_mask: Tensor | None, attend: Attend, *, keep_all: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Run the layers.
+        """Run all layers.
 
         Args:
             hidden: (B, S, E), the embeddings.

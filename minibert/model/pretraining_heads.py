@@ -1,4 +1,4 @@
-"""The two tasks that BERT learns language from: masked words, and whether B follows A.
+"""The heads of the two pretraining tasks: masked language modeling and next-sentence prediction.
 
 B batch, S sequence length, E hidden width, V vocabulary.
 
@@ -22,11 +22,11 @@ from minibert.model.query_positions import encode_first, score_masked_positions
 
 
 class MaskedLMHead(nn.Module):
-    """From a token's vector to a score for each word of the vocabulary.
+    """The head that turns the vector of a token into a logit for each word of the vocabulary.
 
-    The decoder is the table of word embeddings: the score of a word is the product of the predicted
-    vector with the word's own, plus a bias. The table is passed in and not stored a second time, so
-    nothing that is done to a model can untie the two.
+    The decoder is the table of word embeddings: the logit of a word is the dot product of the
+    transformed vector and the word's embedding, plus a bias. The table is passed in and not stored
+    a second time, so the two always stay tied.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -37,18 +37,18 @@ class MaskedLMHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
-        """(..., E), with the table (V, E) -> (..., V)."""
+        """Return the logits: (..., E) and word embeddings (V, E) -> (..., V)."""
         transformed = self.LayerNorm(self.activation(self.dense(hidden)))
         return F.linear(transformed, word_embeddings, self.bias)  # (..., E) -> (..., V)
 
 
 class BertForMaskedLM(PretrainedModel):
-    """BERT that fills in masked words.
+    """BERT with a head for masked language modeling.
 
     Attributes:
-        masked_positions_only: with labels, compute the logits of the N labelled positions alone.
-            Loss and gradients stay the same, and a training step of a small model takes a fraction
-            of the time, so pretraining sets it. False by default, as in `transformers`.
+        masked_positions_only: given labels, compute logits only at the N labelled positions. Loss
+            and gradients stay the same, and a training step of a small model takes a fraction of
+            the time, so pretraining sets it. False by default, as in `transformers`.
     """
 
     masked_positions_only = False
@@ -61,11 +61,11 @@ class BertForMaskedLM(PretrainedModel):
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
-        """Fill in.
+        """Predict the masked words.
 
         Args:
-            input_ids: (B, S), with [MASK] where a word is to be guessed.
-            labels: (B, S) the right ids, -100 at every position that is not to be predicted.
+            input_ids: (B, S), with [MASK] in place of the words to predict.
+            labels: (B, S), the original ids at the positions to predict, and -100 at all others.
             **inputs: see `BertModel.forward`.
 
         Returns:
@@ -80,7 +80,7 @@ class BertForMaskedLM(PretrainedModel):
 
 
 class BertForNextSentencePrediction(PretrainedModel):
-    """BERT that tells whether B follows A: column 0 is yes, column 1 no, as in Google's code."""
+    """BERT that predicts whether B follows A: class 0 if it does, as in Google's code."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
@@ -90,11 +90,11 @@ class BertForNextSentencePrediction(PretrainedModel):
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
-        """Decide.
+        """Predict whether B follows A.
 
         Args:
-            input_ids: (B, S), a pair.
-            labels: (B,) 0 where B follows A, 1 where B is from elsewhere, -100 for none.
+            input_ids: (B, S), [CLS] A [SEP] B [SEP].
+            labels: (B,), 0 where B follows A, 1 where B is from elsewhere, -100 for no label.
             **inputs: see `BertModel.forward`.
 
         Returns:
@@ -111,7 +111,7 @@ class BertForNextSentencePrediction(PretrainedModel):
 
 
 class BertForPreTraining(PretrainedModel):
-    """Both tasks at once, as in the paper; `masked_positions_only` is that of `BertForMaskedLM`."""
+    """BERT with both heads, as in the paper; see `BertForMaskedLM` for `masked_positions_only`."""
 
     masked_positions_only = False
 
@@ -129,18 +129,18 @@ class BertForPreTraining(PretrainedModel):
         next_sentence_label: Tensor | None = None,
         **inputs: Unpack[EncoderInputs],
     ) -> PreTrainingOutput:
-        """Fill in and decide.
+        """Predict the masked words, and whether B follows A.
 
         Args:
-            input_ids: (B, S), a pair with some words masked.
-            labels: (B, S) the right ids, -100 at every position that is not to be predicted.
-            next_sentence_label: (B,) 0 where B follows A, 1 where B is from elsewhere.
+            input_ids: (B, S), [CLS] A [SEP] B [SEP] with some words masked.
+            labels: (B, S), the original ids at the positions to predict, and -100 at all others.
+            next_sentence_label: (B,), 0 where B follows A, 1 where B is from elsewhere.
             **inputs: see `BertModel.forward`.
 
         Returns:
             `prediction_logits` (B, S, V), or (N, V) with `masked_positions_only`;
-            `seq_relationship_logits` (B, 2); and `loss`, the sum of the losses (each a mean) whose
-            labels were given.
+            `seq_relationship_logits` (B, 2); and `loss`, the sum of the mean losses whose labels
+            were given.
         """
         encoded, word_logits, word_loss = score(self, input_ids, labels, **inputs)
         pair_logits = self.next_sentence(encoded.pooler_output)  # (B, E) -> (B, 2)

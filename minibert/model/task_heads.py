@@ -1,9 +1,9 @@
-"""BERT for a task: one linear layer on top, trained together with everything below.
+"""Heads for tasks: one linear layer on top of BERT, trained together with it.
 
 B batch, S sequence length, E hidden width, C choices.
 
 Source: Devlin et al. 2018, section 4 and figure 4; Google's `run_classifier.py` and `run_squad.py`.
-Losses and the names of labels are those of `transformers`.
+Losses and label arguments are those of `transformers`.
 """
 
 from typing import Unpack
@@ -19,10 +19,10 @@ from minibert.model.query_positions import encode_first
 
 
 class BertForSequenceClassification(PretrainedModel):
-    """One answer for a sentence or a pair: a class, several classes, or a number.
+    """BERT that predicts a class, several classes or a number for a sentence or a pair.
 
-    `config.problem_type` says which. Left open, it is "regression" for num_labels=1, and otherwise
-    "single_label_classification" for whole-number labels and "multi_label_classification" for
+    `config.problem_type` decides which. If it is None, it is "regression" for num_labels=1, and
+    otherwise "single_label_classification" for integer labels and "multi_label_classification" for
     others.
 
     Example:
@@ -41,11 +41,11 @@ class BertForSequenceClassification(PretrainedModel):
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
-        """Classify.
+        """Predict the label of each text or pair.
 
         Args:
             input_ids: (B, S).
-            labels: (B,) classes, -100 for none; (B, num_labels) of 0 and 1 for several classes;
+            labels: (B,) classes, -100 for no label; (B, num_labels) of 0 and 1 for several classes;
                 (B,) or (B, num_labels) numbers for regression.
             **inputs: see `BertModel.forward`.
 
@@ -65,7 +65,7 @@ class BertForSequenceClassification(PretrainedModel):
 
 
 class BertForTokenClassification(PretrainedModel):
-    """A class for each token: names, parts of speech, word boundaries."""
+    """BERT that predicts a class for each token: names, parts of speech, word boundaries."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
@@ -76,7 +76,7 @@ class BertForTokenClassification(PretrainedModel):
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
-        """Tag.
+        """Predict the class of each token.
 
         Args:
             input_ids: (B, S).
@@ -98,11 +98,11 @@ class BertForTokenClassification(PretrainedModel):
 
 
 class BertForQuestionAnswering(PretrainedModel):
-    """Where in the text the answer starts and ends: two softmaxes over the positions.
+    """BERT that finds where an answer starts and ends: two softmaxes over the positions.
 
-    As in Google's and Hugging Face's code, the softmaxes of the loss run over padded positions too.
-    The label of an answer outside of the window is -100. (Hugging Face also ignores positions
-    beyond the length, and takes negative ones as 0.)
+    As in Google's and Hugging Face's code, the softmaxes of the loss include padded positions. An
+    answer outside the text has the label -100. (Hugging Face also ignores positions beyond the
+    length, and treats negative ones as 0.)
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -118,12 +118,12 @@ class BertForQuestionAnswering(PretrainedModel):
         end_positions: Tensor | None = None,
         **inputs: Unpack[EncoderInputs],
     ) -> QuestionAnsweringOutput:
-        """Find the answer.
+        """Predict the first and the last token of the answer.
 
         Args:
             input_ids: (B, S), the question and the text as a pair.
-            start_positions: (B,) the token at which the answer starts, -100 if it is not here.
-            end_positions: (B,) the token at which it ends, included.
+            start_positions: (B,), the first token of the answer, -100 if it is not in the text.
+            end_positions: (B,), the last token of the answer, inclusive.
             **inputs: see `BertModel.forward`.
 
         Returns:
@@ -145,7 +145,7 @@ class BertForQuestionAnswering(PretrainedModel):
 
 
 class BertForMultipleChoice(PretrainedModel):
-    """Which of several continuations fits: each is read with the question and given one number."""
+    """BERT that chooses one of several answers: each is encoded with the question and scored."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
@@ -156,11 +156,11 @@ class BertForMultipleChoice(PretrainedModel):
     def forward(
         self, input_ids: Tensor, *, labels: Tensor | None = None, **inputs: Unpack[EncoderInputs]
     ) -> TaskOutput:
-        """Choose.
+        """Predict the correct choice.
 
         Args:
             input_ids: (B, C, S), a row for each choice; all other inputs have this shape too.
-            labels: (B,) the right choice, -100 for none.
+            labels: (B,), the index of the correct choice, -100 for no label.
             **inputs: see `BertModel.forward`.
 
         Returns:

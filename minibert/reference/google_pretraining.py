@@ -1,4 +1,4 @@
-"""Google's sentence pairs and masking, draw for draw: the same instances from the same seed.
+"""Reproduce Google's sentence pairs and masking: the same instances from the same seed.
 
 `data/pretraining/nsp_pairs.py` and `data/pretraining/masking.py` run by default. They handle a
 whole epoch or batch at once, which is faster, and depart from Google's code on purpose.
@@ -8,16 +8,16 @@ Sentence pairs:
 - Google: a true B ends with its document, but a random B goes on until the sequence is full. A
   sentence left over at the end of a document is always the A of a random pair. So the lengths of A
   and B predict the label better than chance does, and a model learns that first.
-  minibert: random pairs get their Bs by swapping Bs of about the same length with each other, so
-  the lengths say nothing about the label.
+  minibert: random pairs are made by swapping Bs of about the same length, so the lengths say
+  nothing about the label.
 - Google: a sentence may be the random B of several pairs. minibert: it is in one pair per epoch.
-- Google: a document of one sentence only makes random pairs, so more than half of the labels are
-  `IS_RANDOM`. minibert: such sentences make pairs without a label.
-- Google: a random B is drawn up to ten times until it is from another document. With one document
-  it never is, and B may even be the true next sentence. minibert: B is always from another one.
+- Google: a document of one sentence yields only random pairs, so more than half of the labels are
+  `IS_RANDOM`. minibert: such sentences form pairs without a label.
+- Google: a random B is drawn up to ten times until it is from another document. If there is only
+  one document, B may even be the true next sentence. minibert: B is always from another document.
 - Google: a pair that is too long loses one token at a time, each from a random end. minibert: the
   number of tokens to remove from each end is drawn at once, from the same distribution.
-- Google: five sets of pairs and masks are made, and repeated. minibert: every epoch makes its own.
+- Google: five sets of pairs and masks are made and repeated. minibert: every epoch has its own.
 
 Masking:
 
@@ -72,7 +72,7 @@ def google_instances(
     masked_lm_prob: float = 0.15,
     max_predictions_per_seq: int = 20,
 ) -> list[Instance]:
-    """Return all that Google's script writes for these documents.
+    """Return the instances that Google's script writes for these documents.
 
     Args:
         documents: sentences as ids, without special tokens; no document is empty.
@@ -118,15 +118,15 @@ def google_pairs(
     max_seq_length: int,
     short_seq_prob: float = 0.1,
 ) -> Iterator[Pair]:
-    """Yield the pairs of one document; nothing is drawn before the next pair is asked for.
+    """Yield the pairs of one document, drawing from `rng` only when a pair is requested.
 
-    Sentences are gathered until they fill a sequence. A random number of them is A. In half of the
-    cases the others are B. In the other half B is taken from a random place of another document,
-    and the others are put back for the next pair.
+    Sentences are collected until they fill a sequence. A random number of them become A. In half of
+    the cases the others become B. In the other half B is taken from a random position in another
+    document, and the others are put back for the next pair.
 
     Args:
-        documents: all documents; a random B comes from here.
-        index: the document to make pairs of.
+        documents: all documents, from which random Bs are taken.
+        index: the index of the document to make pairs of.
         rng: the source of randomness.
         max_seq_length: the number of tokens in a sequence, [CLS] and both [SEP] included.
         short_seq_prob: the probability that the pairs of a document are shorter, so that the model
@@ -166,7 +166,7 @@ def google_pairs(
 def _random_text(
     documents: Sequence[Document], index: int, target: int, rng: random.Random
 ) -> list[int]:
-    """Return at least `target` tokens from a random place of another document, if it has them."""
+    """Return `target` or more tokens from a random position in another document, if it has them."""
     for _ in range(10):
         other = rng.randint(0, len(documents) - 1)
         if other != index:
@@ -196,7 +196,7 @@ def google_masking(
         input_ids: [CLS] A [SEP] B [SEP].
         tokenizer: the tokenizer of these ids.
         rng: the source of randomness.
-        masked_lm_prob: the share of all tokens, special ones included, to pick; at least one is.
+        masked_lm_prob: the share of all tokens, special ones included, to pick; at least one token.
         max_predictions_per_seq: the largest number of tokens to pick.
         whole_word: pick all tokens of a word or none. A word with too many tokens is skipped.
 

@@ -1,25 +1,25 @@
 """BERT on one page: the whole forward pass in NumPy, for one text. Read this file first.
 
-A text comes in as S ids, one for each token, with `[CLS]` in front and `[SEP]` after each sentence.
-Each token becomes a vector of E numbers: the sum of what it is, where it stands and which sentence
-it belongs to. Then the same two steps L times: in attention each token gathers information from all
-others, and in the feed-forward network it is transformed on its own. Neither step replaces a
-vector; its result is added and the sum is normalized (a residual connection, then LayerNorm). So a
-vector starts as the meaning of a word and ends as the meaning of that word in this text.
+The input is S ids, one for each token, with `[CLS]` in front and `[SEP]` after each sentence. Each
+token becomes a vector of E numbers: the sum of an embedding of the word, one of its position and
+one of its sentence. Then two steps are repeated L times: in attention, each token collects
+information from all tokens; in the feed-forward network, it is transformed on its own. The result
+of a step is added to its input, and the sum is normalized (a residual connection, then LayerNorm).
+So a vector starts as the meaning of a word and ends as the meaning of that word in this text.
 
-BERT is pretrained with two questions about millions of texts, and they are its two heads: which
-word was masked here, and does the second sentence follow the first? For a task of your own, another
-small head is put on the same vectors and training continues.
+BERT is pretrained on two questions about millions of texts, with one head for each: which word was
+masked here, and does the second sentence follow the first? For a task of your own, put another
+small head on the same vectors and continue training.
 
-    B = 1 text, left out everywhere    S sequence length    E hidden width    L layers
+    B = 1 text, omitted everywhere     S sequence length    E hidden width    L layers
     H heads of width D = E / H         F feed-forward width, 4 E              V vocabulary
 
-The weights are a plain dictionary with minibert's names; a linear layer's weight is (out, in), as
-in PyTorch. The config is what `config.json` says.
+The weights are a plain dictionary with minibert's names; the weight of a linear layer is (out, in),
+as in PyTorch. The config is the content of `config.json`.
 
-Left out: batches, and so padding and its mask; dropout and gradients; another `layer_norm_eps` than
-BERT's; every check. What runs by default is `minibert/model`, for many texts at once and on any
-device. The tests hold it, `transformers` and Google's program equal to this page.
+Left out: batches, and with them padding and its mask; dropout; gradients; any `layer_norm_eps` but
+BERT's; all checks. By default `minibert/model` runs instead, for many texts at once and on any
+device. The tests compare it, `transformers` and Google's program with this page.
 
 Source: Devlin et al. 2019 (arXiv 1810.04805), section 3; Vaswani et al. 2017 (arXiv 1706.03762),
 section 3; google-research/bert, `modeling.py` and the heads of `run_pretraining.py`.
@@ -42,7 +42,7 @@ class Output:
     """Everything that one forward pass computes."""
 
     hidden_states: list[Array]  # L + 1 of (S, E): the embeddings, then the result of each layer
-    attentions: list[Array]  # L of (H, S, S): how much each token (row) takes from each other
+    attentions: list[Array]  # L of (H, S, S): how much each token (row) attends to each
     pooled: Array  # (E,), the text as one vector
     masked_lm_log_probs: Array  # (S, V), for each position the log-probability of each word
     next_sentence_log_probs: Array  # (2,), of "B follows A" and of "B is from elsewhere"
@@ -57,10 +57,10 @@ def bert(
     """Run the model, from ids to the answers of both heads.
 
     Args:
-        weights: arrays by minibert's names; float64 for comparing, float32 as published.
+        weights: arrays by minibert's names; float32 as published, or float64 to compare exactly.
         config: `num_hidden_layers`, `num_attention_heads` and `hidden_act`, see `ACTIVATIONS`.
         input_ids: S ids, `[CLS]` and `[SEP]` included.
-        token_type_ids: S times 0 (first sentence) or 1 (second); None for all 0.
+        token_type_ids: S numbers, 0 in the first sentence and 1 in the second; None for all 0.
 
     Example:
         >>> model = minibert.BertForPreTraining.from_pretrained("weights/tiny")
@@ -89,15 +89,15 @@ def bert(
 
 
 def embeddings(weights: Weights, input_ids: Sequence[int], token_type_ids: Sequence[int]) -> Array:
-    """Add what each token is, where it stands and which sentence it belongs to."""
-    # A row of each table for each token: (V, E), (512, E) and (2, E) -> (S, E)
+    """Return the normalized sum of the embeddings of word, position and sentence."""
+    # Each token selects a row of each table: (V, E), (512, E) and (2, E) -> (S, E)
     words = weights["bert.embeddings.word_embeddings.weight"][list(input_ids)]
     positions = weights["bert.embeddings.position_embeddings.weight"][: len(input_ids)]
     token_types = weights["bert.embeddings.token_type_embeddings.weight"][list(token_type_ids)]
     return layer_norm(weights, "bert.embeddings.LayerNorm", words + positions + token_types)
 
 
-# From vectors to better vectors: the layer that is repeated L times
+# From vectors to vectors in context: the layer that is repeated L times
 
 
 def encoder_layer(
@@ -115,7 +115,7 @@ def encoder_layer(
 
 
 def self_attention(weights: Weights, layer: str, heads: int, hidden: Array) -> tuple[Array, Array]:
-    """Run H small attentions side by side, each free to look for something else."""
+    """Run H attention heads in parallel, each with its own queries, keys and values."""
     joined = linear(weights, f"{layer}.attention.query_key_value", hidden)  # (S, E) -> (S, 3E)
     query, key, value = (
         part.reshape(len(hidden), heads, -1).swapaxes(0, 1)  # (S, E) -> (S, H, D) -> (H, S, D)
@@ -142,14 +142,14 @@ def attention(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
 
 
 def pooler(weights: Weights, hidden: Array) -> Array:
-    """Return the text as one vector: that of `[CLS]`, a token free to stand for the whole."""
+    """Return one vector for the whole text, computed from the vector of `[CLS]`."""
     return np.tanh(linear(weights, "bert.pooler.dense", hidden[0]))  # (S, E) -> (E,)
 
 
 def masked_lm_log_probs(weights: Weights, config: Mapping[str, Any], hidden: Array) -> Array:
     """Return the log-probability of each word at each position.
 
-    The table that turns ids into vectors also turns vectors into ids: the two are tied.
+    The table of word embeddings also serves as the output matrix: the two weights are tied.
     """
     activation = ACTIVATIONS[config["hidden_act"]]
     hidden = activation(linear(weights, "masked_lm.dense", hidden))  # (S, E)
@@ -158,11 +158,11 @@ def masked_lm_log_probs(weights: Weights, config: Mapping[str, Any], hidden: Arr
     return log_softmax(hidden @ table.T + weights["masked_lm.bias"])  # (S, E) -> (S, V)
 
 
-# The mathematics, always along the last axis
+# Building blocks, always along the last axis
 
 
 def linear(weights: Weights, name: str, x: Array) -> Array:
-    """Return weighted sums of the numbers of each vector, plus a constant."""
+    """Return x W^T + b: each output is a weighted sum of the inputs, plus a bias."""
     return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]  # (..., in) -> (..., out)
 
 
@@ -176,14 +176,14 @@ def layer_norm(weights: Weights, name: str, x: Array) -> Array:
 
 def softmax(x: Array) -> Array:
     """Return exp(x) / sum(exp(x)): scores become positive numbers that add up to 1."""
-    # Subtracting the maximum changes no result, and keeps exp from overflowing.
+    # Subtracting the maximum does not change the result and keeps exp from overflowing.
     powers: Array = np.exp(x - x.max(axis=-1, keepdims=True))  # (..., n)
     total: Array = powers.sum(axis=-1, keepdims=True)  # (..., 1)
     return powers / total  # (..., n)
 
 
 def log_softmax(x: Array) -> Array:
-    """Return the logarithms of `softmax`, also of probabilities too small to be written down."""
+    """Return log(softmax(x)), also where softmax(x) would underflow to 0."""
     shifted: Array = x - x.max(axis=-1, keepdims=True)  # (..., n)
     total: Array = np.exp(shifted).sum(axis=-1, keepdims=True)  # (..., 1)
     return shifted - np.log(total)  # (..., n)
@@ -196,12 +196,12 @@ def gelu(x: Array) -> Array:
 
 
 def gelu_tanh(x: Array) -> Array:
-    """Return the approximation in Google's code; it differs by less than 0.0005."""
+    """Return the approximation of `gelu` in Google's code, which differs by less than 0.0005."""
     probability: Array = (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
     return x * probability
 
 
-# By the names in minibert's and in Hugging Face's `config.json`.
+# By the `hidden_act` of minibert's and of Hugging Face's `config.json`.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
