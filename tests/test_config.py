@@ -212,7 +212,7 @@ def test_labels_without_names_are_numbered():
         ({"id2label": {0: "a", 1: "a"}}, "two ids the same label"),
         ({"label2id": {"a": 0, "b": 0, "c": 1}}, "label2id names an id twice"),
         ({"id2label": {"0": "a", 0: "b", 1: "c"}}, "id2label names an id twice"),
-        ({"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}}, "label2id does not say"),
+        ({"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}}, "label2id contradicts"),
         ({"id2label": {}}, "num_labels is 0"),
     ],
 )
