@@ -198,7 +198,7 @@ def test_auto_is_fused_unless_probabilities_are_asked_for():
 
 def test_fused_attention_says_that_it_has_no_probabilities():
     model = small_model("BertModel", attention="fused")
-    with pytest.raises(MiniBertError, match=r"never forms the probabilities.*attention='eager'"):
+    with pytest.raises(MiniBertError, match=r"cannot return the probabilities.*attention='eager'"):
         model(torch.tensor([[1, 2]]), output_attentions=True)
 
 

@@ -1,8 +1,8 @@
-"""Score what a model must beat: the most common class, and a linear model on word counts.
+"""Score the baselines: the most common class, and a linear model on word counts.
 
-A BERT that does not clearly beat the second has learned which words occur, and nothing more. The
-linear model is scikit-learn's `CountVectorizer` + `LogisticRegression`. Both are for one class per
-text.
+A BERT that does not clearly beat the linear model has only learned which words occur. The linear
+model is equivalent to scikit-learn's `CountVectorizer` + `LogisticRegression`. Both baselines are
+for one class per text.
 
 N is the number of texts, V the number of distinct words, C the number of classes.
 """
@@ -51,11 +51,11 @@ def baseline_accuracies(task: TaskData) -> dict[str, dict[str, float]]:
 
 
 class BagOfWords:
-    """A linear classifier of word counts, trained when it is made.
+    """A linear classifier of word counts, trained when it is created.
 
-    An `nn.EmbeddingBag` that sums is exactly that model: row v holds what one occurrence of word v
+    An `nn.EmbeddingBag` that sums is exactly this model: row v holds what one occurrence of word v
     adds to the logit of each class, and no (N, V) matrix is needed. The objective is convex, so the
-    result depends on the data alone.
+    result depends only on the data.
 
     Args:
         examples: N texts or pairs.
@@ -103,7 +103,7 @@ class BagOfWords:
         return np.asarray(logits.argmax(dim=1))  # (N, C) -> (N,)
 
     def _bags(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-        """Return the known word ids in one row, and where each text begins, for EmbeddingBag."""
+        """Return the ids of known words, concatenated, and where each text starts in them."""
         ids = [[self.vocabulary[w] for w in text if w in self.vocabulary] for text in texts]
         starts = np.cumsum([0, *map(len, ids)])[:-1]
         flat = np.fromiter((i for text in ids for i in text), dtype=np.int64)
@@ -111,9 +111,9 @@ class BagOfWords:
 
 
 def words(example: Example) -> list[str]:
-    """Return the words in lower case; of Chinese, single characters and pairs of neighbours.
+    """Return the words in lower case; for Chinese, the characters and pairs of adjacent ones.
 
-    The words of a pair of texts are marked by their side.
+    In a pair of texts, each word has a prefix that names its text.
 
     Example:
         >>> words(Example("Good, 很好看"))

@@ -1,4 +1,4 @@
-"""Run a classifier on a whole split, and score its predictions."""
+"""Run a classifier on a whole split and score its predictions."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Predictions:
 def predict(
     model: BertForSequenceClassification, batches: ClassificationBatches, *, batch_size: int = 64
 ) -> Predictions:
-    """Run a model on all examples, on the device it is on, without changing its mode."""
+    """Return the predictions for all examples, on the device of the model and in its mode."""
     device = model.device
     logits = np.zeros((len(batches.lengths), model.config.num_labels), dtype=np.float32)
     total = count = 0.0
@@ -59,7 +59,7 @@ def decide(logits: NDArray[np.float32], problem_type: str) -> NDArray[Any]:
 def compute_metrics(
     logits: NDArray[np.float32], targets: Sequence[Target], labels: LabelSet
 ) -> dict[str, float]:
-    """Return the scores of (N, C) logits against N targets, by the problem type of `labels`."""
+    """Return the scores of (N, C) logits for N targets, according to the problem type."""
     decisions, true = decide(logits, labels.problem_type), np.asarray(targets)
     if labels.problem_type == REGRESSION:
         return regression_metrics(decisions, true)

@@ -1,7 +1,7 @@
-"""Compute the scores of classifiers and regressors, each written out from its formula.
+"""Compute the metrics of classifiers and regressors, each directly from its formula.
 
 Definitions follow scikit-learn with `zero_division=0`: a precision, recall or F1 whose denominator
-is zero is 0, and so is a correlation with a constant. Of one class per text, all scores are
+is zero is 0, and so is a correlation with a constant. For one class per text, all metrics are
 computed from the confusion matrix.
 
 N is the number of examples, C the number of classes.
@@ -23,9 +23,9 @@ FloatArray = NDArray[np.float64]
 def classification_metrics(
     predictions: ArrayLike, labels: ArrayLike, num_labels: int
 ) -> dict[str, float]:
-    """Return accuracy, f1_macro and matthews and, of two classes, f1: the F1 of class 1.
+    """Return accuracy, f1_macro, matthews and, for two classes, f1: the F1 of class 1.
 
-    The F1 of all classes counted together (micro) is the accuracy.
+    The F1 over all classes together (micro) equals the accuracy.
 
     Args:
         predictions: N class ids.
@@ -59,8 +59,8 @@ def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, num_labels: int)
         num_labels: C, which includes classes that never occur.
 
     Returns:
-        (C, C) counts. Predictions [0, 1, 1] of labels [0, 1, 0] give [[1, 1], [0, 1]]: one 0 was
-        found, the other one was taken for a 1, and the only 1 was found.
+        (C, C) counts. Predictions [0, 1, 1] for labels [0, 1, 0] give [[1, 1], [0, 1]]: one 0 is
+        correct, the other 0 was predicted as 1, and the only 1 is correct.
 
     Raises:
         MiniBertError: there are no examples, the lengths differ, or an id is not a class.
@@ -81,9 +81,9 @@ def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, num_labels: int)
 def precision_recall_f1(matrix: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the precision, recall and F1 of every class, (C,) each, from a confusion matrix.
 
-    precision = right / predicted    (the share of its predictions that are right)
-    recall    = right / true         (the share of its examples that are found)
-    F1        = 2 right / (predicted + true), their harmonic mean
+    precision = correct / predicted    (the share of the predictions that are correct)
+    recall    = correct / true         (the share of the examples that are found)
+    F1        = 2 correct / (predicted + true), their harmonic mean
 
     [[1, 1], [0, 1]] gives precision [1, 1/2], recall [1/2, 1] and F1 [2/3, 2/3].
     """
@@ -103,7 +103,7 @@ def f1_macro(matrix: IntegerArray) -> float:
 def matthews_correlation(matrix: IntegerArray) -> float:
     """Return the correlation of predicted and true classes: 1 is perfect, 0 is chance (CoLA).
 
-    With s examples, c of them right, and t_k true and p_k predicted examples of class k
+    With s examples, c of them correct, and t_k true and p_k predicted examples of class k
     (Gorodkin 2004; for two classes Matthews 1975):
 
         (c s - sum_k p_k t_k) / sqrt((s^2 - sum_k p_k^2) (s^2 - sum_k t_k^2))
@@ -120,7 +120,7 @@ def matthews_correlation(matrix: IntegerArray) -> float:
 def classification_report(
     predictions: ArrayLike, labels: ArrayLike, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return precision, recall, F1 and number of examples of every class, ready for JSON.
+    """Return the precision, recall, F1 and number of examples of every class, ready for JSON.
 
     Args:
         predictions: N class ids.
@@ -149,7 +149,7 @@ def classification_report(
 
 
 def report_table(report: dict[str, Any]) -> str:
-    """Return a `classification_report` as a table, which names of any script cannot misalign."""
+    """Return a `classification_report` as a table that stays aligned with names in any script."""
     support = sum(row["support"] for row in report["classes"])
     means = [
         {"name": f"{mean} average", **report[mean], "support": support}
@@ -166,12 +166,12 @@ def multi_label_metrics(predictions: ArrayLike, labels: ArrayLike) -> dict[str, 
     """Return the scores for any number of classes per example.
 
     Args:
-        predictions: (N, C) of 0 and 1, decisions and not probabilities.
+        predictions: (N, C) of 0 and 1, not probabilities.
         labels: (N, C) of 0 and 1.
 
     Returns:
-        `accuracy`, the share of examples with all C decisions right; `f1_micro`, over all N * C
-        decisions; `f1_macro`, the mean over the classes. [[1, 0], [1, 1]] for [[1, 0], [0, 1]]
+        `accuracy`, the share of examples with all C predictions correct; `f1_micro`, over all N * C
+        predictions; `f1_macro`, the mean over the classes. [[1, 0], [1, 1]] for [[1, 0], [0, 1]]
         gives accuracy 1/2, micro 2*2 / (3 + 2) = 4/5, macro (2/3 + 1) / 2 = 5/6.
 
     Raises:
@@ -211,13 +211,13 @@ def regression_metrics(predictions: ArrayLike, labels: ArrayLike) -> dict[str, f
 
 
 def pearson(x: FloatArray, y: FloatArray) -> float:
-    """Return the linear correlation of N numbers.
+    """Return the linear correlation of N pairs of numbers, or 0 if one of them is constant.
 
-    It is the sum of products over the root of the product of the sums of squares, around the
-    means: of [1, 2, 3] with [2, 4, 6] 1, with [6, 4, 2] -1, with a constant 0.
+    With both centered: sum(x y) / sqrt(sum(x^2) sum(y^2)). The correlation of [1, 2, 3] with
+    [2, 4, 6] is 1, and with [6, 4, 2] it is -1.
     """
     if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0  # a constant minus its rounded mean need not be 0
+        return 0.0  # a constant minus its rounded mean may not be 0
     x, y = x - x.mean(), y - y.mean()
     return float(_ratio(x @ y, np.linalg.norm(x) * np.linalg.norm(y)))
 
@@ -230,7 +230,7 @@ def ranks(values: ArrayLike) -> FloatArray:
 
 
 def perplexity(loss: float) -> float:
-    """Return e^loss of a mean loss in nats: as uncertain as a choice among so many words."""
+    """Return e^loss for a mean loss in nats: the number of equally likely words it amounts to."""
     try:
         return math.exp(loss)
     except OverflowError:
@@ -242,7 +242,7 @@ def _occurring(matrix: IntegerArray) -> NDArray[np.bool_]:
 
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> FloatArray:
-    """Return part / whole, and 0 where `whole` is 0."""
+    """Return part / whole, or 0 where `whole` is 0."""
     above, below = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 

@@ -1,4 +1,4 @@
-"""Score masked-word and next-sentence predictions on held-out text."""
+"""Evaluate masked language modeling and next-sentence prediction on held-out text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ def evaluate_pretraining(
 
     Args:
         model: on any device; its mode is not changed.
-        batches: with `labels`, and for `BertForPreTraining` with `next_sentence_label`. Scores
-            compare only if the batches and their masks are the same each time.
-        max_batches: use only the first so many batches.
+        batches: with `labels`, and for `BertForPreTraining` with `next_sentence_label`. Scores are
+            comparable only if the batches and their masks are the same each time.
+        max_batches: the number of batches to use; None for all.
 
     Returns:
         `loss` (the mean over masked words), `masked_lm_accuracy` and `perplexity`; with sentence
@@ -48,7 +48,7 @@ def evaluate_pretraining(
         moved = {name: tensor.to(device) for name, tensor in batch.items()}
         outputs = model(**moved)
         labelled = moved["labels"] != IGNORE_INDEX
-        logits = outputs[1]  # behind the loss: (B, S, V), or (N, V) with `masked_positions_only`
+        logits = outputs[1]  # after the loss: (B, S, V), or (N, V) with `masked_positions_only`
         logits = logits[labelled] if logits.dim() == 3 else logits
         words.add(logits, moved["labels"][labelled], outputs.loss_terms["labels"])
         if "next_sentence_label" in moved:
@@ -71,7 +71,7 @@ def evaluate_pretraining(
 
 
 def next_sentence_majority(labels: Tensor) -> float:
-    """Return the accuracy of the more common answer on (N,) labels; ignored ones do not count."""
+    """Return the accuracy of always predicting the more common of (N,) labels; -100 is ignored."""
     random = labels[labels != IGNORE_INDEX].double().mean().item()
     return max(random, 1 - random)
 

@@ -1,7 +1,7 @@
-"""Fused attention: the formula of `attention.py` in one kernel; this is what runs by default.
+"""Fused attention, the default: the formula of `attention.py` in one kernel.
 
-The kernel never forms the probabilities (B, H, S, S), so it is faster and needs less memory, and
-cannot return them. "auto" therefore means fused, unless the probabilities are asked for.
+The kernel never stores the probabilities (B, H, S, S), so it is faster and needs less memory, but
+cannot return them. "auto" therefore means fused, unless the probabilities are requested.
 """
 
 from contextlib import nullcontext
@@ -14,8 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from minibert.errors import MiniBertError
 from minibert.model.attention import Attend, eager_attention
 
-# All but cuDNN's, which PyTorch prefers on newer GPUs. It averages over the padding of a row that
-# is nothing else, and plans anew for every shape: 50 ms each, and pretraining has many shapes.
+# All but cuDNN's, which PyTorch prefers on newer GPUs. For a row that is all padding, cuDNN returns
+# an average over the padding. It also takes 50 ms for every new shape, and pretraining has many.
 CUDA_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -47,7 +47,7 @@ def choose_attention(name: str, *, output_attentions: bool = False) -> Attend:
     """Return the function for "eager", "fused", or "auto": the fastest that can do what is asked.
 
     Raises:
-        MiniBertError: the name is unknown, or fused attention is asked for probabilities.
+        MiniBertError: the name is unknown, or probabilities are requested of fused attention.
     """
     if name == "auto":
         return eager_attention if output_attentions else fused_attention
@@ -56,7 +56,7 @@ def choose_attention(name: str, *, output_attentions: bool = False) -> Attend:
         raise MiniBertError(f"attention is {name!r}; choose one of {known}.")
     if output_attentions and name != "eager":
         raise MiniBertError(
-            f"{name!r} attention never forms the probabilities; for output_attentions=True set "
+            f"{name!r} attention cannot return the probabilities; for output_attentions=True set "
             "model.attention = 'eager', or load the model with attention='eager' or 'auto'."
         )
     return ATTENTIONS[name]

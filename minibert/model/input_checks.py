@@ -1,9 +1,9 @@
-"""Checks of a batch where it enters a model, before anything is computed.
+"""Check a batch where it enters a model, before anything is computed.
 
-On a GPU an id beyond the vocabulary ends in a "device-side assert" that names neither the id nor
-the cause, and breaks the process. Here it ends in one sentence. Values are looked at on the CPU
-only (20 microseconds for a batch of 32 x 128), since looking at a GPU's tensor makes the CPU wait;
-so the training loop checks a batch before it moves it.
+On a GPU, an id beyond the vocabulary causes a "device-side assert" that names neither the id nor
+the cause, and breaks the process. Here it raises an error that names both. Values are checked on
+the CPU only (20 microseconds for a batch of 32 x 128), since reading a tensor of a GPU makes the
+CPU wait. So the training loop checks a batch before it moves it to a GPU.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from minibert.tokenization.padding import IGNORE_INDEX
 if TYPE_CHECKING:
     from minibert.model.pretrained import PretrainedModel
 
-# The labels that each head takes, and what one label is the class of.
+# The label arguments of each head, and what one label classifies.
 LABELS = {
     "BertForMaskedLM": {"labels": "word"},
     "BertForNextSentencePrediction": {"labels": "pair"},
@@ -62,13 +62,13 @@ def check_inputs(config: BertConfig, input_ids: Tensor, **inputs: Any) -> None:
     elif _can_look(input_ids) and (input_ids[:, [0, -1]] == config.pad_token_id).any():
         warnings.warn(
             f"input_ids has padding (id {config.pad_token_id}) and there is no attention_mask, so "
-            "it is read like words; pass on all that the tokenizer gives: model(**batch).",
+            "the padding is read as words; pass everything the tokenizer returns: model(**batch).",
             stacklevel=3,
         )
 
 
 def check_labels(model: "PretrainedModel", input_ids: Any = None, **batch: Any) -> None:
-    """Raise a MiniBertError if a head cannot look up its labels; heads of your own may have any."""
+    """Raise a MiniBertError if a label is invalid for its head; own heads are not checked."""
     names = [kind.__name__ for kind in type(model).__mro__]
     kinds = next((LABELS[name] for name in names if name in LABELS), {})
     if not kinds:
@@ -105,7 +105,7 @@ def _check(
     ignored: int | None = None,
     of: str = "this batch",
 ) -> None:
-    """Raise if a value is no tensor, has another shape, or holds a number that is no class."""
+    """Raise if a value is not a tensor, has a wrong shape, or holds an invalid class."""
     if not isinstance(value, Tensor):
         raise MiniBertError(
             f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "

@@ -1,7 +1,7 @@
 """The losses, each as a sum and a count.
 
-A label of -100 is no label: it adds nothing to the sum and nothing to the count. Sums are taken in
-float32 at least, since bfloat16 with its three digits cannot add up a thousand losses.
+A label of -100 is ignored: it adds nothing to the sum or the count. Sums are computed in float32 or
+higher, since bfloat16 has only three digits, too few to add up a thousand losses.
 """
 
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ from minibert.model.config import BertConfig
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.padding import IGNORE_INDEX
 
-# The arguments of the models that hold labels.
+# The arguments of the models that are labels.
 LABEL_ARGUMENTS = ("labels", "next_sentence_label", "start_positions", "end_positions")
 ENTRIES_AT_ONCE = 1 << 19  # 2 MB in float32, which stay in the cache
 
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A loss as a sum and a count, so that several batches add up to what one big batch gives.
+    """A loss as a sum and a count, so that several batches give the same mean as one big batch.
 
     The mean of means over batches with unequal counts is not the mean: (3 items, 1 item) with
     losses (2, 2, 2) and (4,) average to 2.5, while their mean of means is 3.
     """
 
     total: Tensor  # the sum over all labelled items, a scalar
-    count: Tensor  # how many there were, a scalar
+    count: Tensor  # the number of labelled items, a scalar
 
     def mean(self) -> Tensor:
-        """Return the sum over the count; 0 (and not NaN) where nothing was labelled."""
+        """Return the sum over the count, or 0 (not NaN) if nothing is labelled."""
         return self.total / self.count.clamp(min=1)
 
     def __truediv__(self, divisor: float) -> "LossTerm":
@@ -48,7 +48,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
         labels: (...), each a class or -100.
     """
     logits, labels = logits.flatten(0, -2), labels.flatten().long()  # (N, C), (N,)
-    # On a GPU, compiled, or for few classes, PyTorch's function is fast.
+    # PyTorch's function is fast on a GPU, when compiled, and for few classes.
     if logits.is_cpu and logits.shape[1] >= 1000 and not torch.compiler.is_compiling():
         total, _ = ChunkedCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]
     else:
@@ -66,14 +66,14 @@ def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> LossTerm:
-    """Return -log sigmoid(±logit), summed over all entries: each class is a question of its own."""
+    """Return -log sigmoid(±logit), summed over all entries: each class is a separate decision."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     total = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="sum")
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
 
 
 def problem_type(config: BertConfig, labels: Tensor) -> str:
-    """Return `config.problem_type`, or what such labels mean where the config leaves it open."""
+    """Return `config.problem_type`, or if it is None, the one that fits these labels."""
     if config.problem_type is not None:
         return config.problem_type
     if config.num_labels == 1:
@@ -82,7 +82,7 @@ def problem_type(config: BertConfig, labels: Tensor) -> str:
     return SINGLE_LABEL if whole else MULTI_LABEL
 
 
-# The loss of a sequence classifier.
+# The loss of a sequence classifier, by problem type.
 CLASSIFICATION_LOSSES = {
     SINGLE_LABEL: cross_entropy,
     MULTI_LABEL: binary_cross_entropy,
@@ -91,11 +91,11 @@ CLASSIFICATION_LOSSES = {
 
 
 def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
-    """Return how many labels of each kind a batch holds, before the model has run.
+    """Return the number of labels of each kind in a batch, before the model has run.
 
-    The counts are those of the outputs' `loss_terms`, so that a sum over several batches can be
-    divided by the number of labels in all of them. Targets that are no classes (regression, or
-    several classes a text) are floating-point numbers, and all of them count.
+    The counts equal those of the outputs' `loss_terms`, so that a sum over several batches can be
+    divided by the number of labels in all of them. Targets that are not class ids (regression and
+    multi-label) are floating-point numbers, and all of them count.
     """
     counts = {}
     for name in LABEL_ARGUMENTS:
@@ -107,14 +107,14 @@ def count_labels(batch: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """The sum that `F.cross_entropy` gives for a whole vocabulary, in less time on a CPU.
+    """The sum of `F.cross_entropy` over a large vocabulary, in less time on a CPU.
 
         loss = log(sum(exp(logits))) - logits[label]
         gradient = softmax(logits) - (1 at the label)
 
     For 600 words and V 30,522, `F.cross_entropy` writes four tables of 73 MB. Here a few rows at a
-    time go all the way while they are in the cache, and only the gradient is written: on one core
-    half of the time in bfloat16, three quarters in float32.
+    time are processed completely while they are in the cache, and only the gradient is written. On
+    one core this takes half of the time in bfloat16, and three quarters in float32.
     """
 
     @staticmethod
@@ -135,7 +135,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Keep what the gradient needs."""
+        """Save the tensors that the gradient needs."""
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(*inputs, output[1])
 
@@ -146,7 +146,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         labelled = labels != IGNORE_INDEX
         label = labels.where(labelled, 0)[:, None]  # (N,) -> (N, 1)
         factors = torch.where(labelled, factor, 0)[:, None]  # (N,) -> (N, 1)
-        if torch.is_grad_enabled():  # for a derivative of this derivative, in plain operations
+        if torch.is_grad_enabled():  # for second derivatives, in differentiable operations
             softmax = logits.to(log_sums.dtype).softmax(dim=1)
             softmax = softmax.scatter_add(1, label, -torch.ones_like(softmax[:, :1]))
             return (softmax * factors).to(logits.dtype), None

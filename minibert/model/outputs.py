@@ -1,4 +1,4 @@
-"""What a model returns: small records with the field names of `transformers`."""
+"""The outputs of the models: dataclasses with the field names of `transformers`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from minibert.model.losses import LossTerm
 
 
 class ModelOutput:
-    """Tensors by name; what was not computed is None and left out of `keys()` and `to_tuple()`.
+    """Tensors by name. A field that was not computed is None, and not in `keys()` or `to_tuple()`.
 
     Example:
         >>> outputs = BertModelOutput(last_hidden_state=torch.zeros(1, 4, 128))
@@ -27,19 +27,19 @@ class ModelOutput:
     loss_terms: Mapping[str, LossTerm] = MappingProxyType({})
 
     def with_loss(self, **terms: LossTerm | None) -> Self:
-        """Set `loss` to the sum of the means of the terms that there are."""
+        """Keep the loss terms that are not None, and set `loss` to the sum of their means."""
         self.loss_terms = {name: term for name, term in terms.items() if term is not None}
         if self.loss_terms:
             self.loss = torch.stack([term.mean() for term in self.loss_terms.values()]).sum()
         return self
 
     def keys(self) -> list[str]:
-        """Return the names of the fields that are there."""
+        """Return the names of the fields that are not None."""
         names = [item.name for item in fields(self)]  # type: ignore[arg-type]
         return [name for name in names if getattr(self, name) is not None]
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """Return the fields that are there; `outputs[0]` is the first of them."""
+        """Return the fields that are not None; `outputs[0]` is the first of them."""
         return tuple(getattr(self, name) for name in self.keys())
 
     def __contains__(self, name: str) -> bool:
@@ -49,24 +49,24 @@ class ModelOutput:
         return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
 
     def __iter__(self) -> Iterator[NoReturn]:
-        # `sequence, pooled = bert(ids)` is old code: it once met a tuple, and would now meet keys.
+        # Code for old versions of transformers expects a tuple: `sequence, pooled = bert(ids)`.
         names = ", ".join(f".{item.name}" for item in fields(self))  # type: ignore[arg-type]
         raise TypeError(f"a {type(self).__name__} is read by name, not unpacked; it has {names}")
 
 
 @dataclass(kw_only=True)
 class BertModelOutput(ModelOutput):
-    """What the encoder returns."""
+    """The output of the encoder."""
 
     last_hidden_state: Tensor  # (B, S, E)
     pooler_output: Tensor | None = None  # (B, E)
-    hidden_states: tuple[Tensor, ...] | None = None  # L + 1 of (B, S, E); the first: embeddings
+    hidden_states: tuple[Tensor, ...] | None = None  # L + 1 of (B, S, E), embeddings first
     attentions: tuple[Tensor, ...] | None = None  # L of (B, H, S, S); each row adds up to 1
 
 
 @dataclass(kw_only=True)
 class TaskOutput(ModelOutput):
-    """What the head of most tasks returns."""
+    """The output of most heads."""
 
     loss: Tensor | None = None  # a scalar; None without labels
     # (B, num_labels), (B, choices), or for each token (B, S, num_labels) or (B, S, V)
@@ -77,7 +77,7 @@ class TaskOutput(ModelOutput):
 
 @dataclass(kw_only=True)
 class PreTrainingOutput(ModelOutput):
-    """What both pretraining heads return together."""
+    """The output of both pretraining heads together."""
 
     loss: Tensor | None = None
     prediction_logits: Tensor | None = None  # (B, S, V)
@@ -88,7 +88,7 @@ class PreTrainingOutput(ModelOutput):
 
 @dataclass(kw_only=True)
 class QuestionAnsweringOutput(ModelOutput):
-    """Where the answer starts and ends: two softmaxes over the positions."""
+    """The logits of each position to be the start or the end of the answer."""
 
     loss: Tensor | None = None
     start_logits: Tensor | None = None  # (B, S)

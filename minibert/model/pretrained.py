@@ -1,8 +1,9 @@
-"""What all models share: initialization, loading and saving, and a report of what was loaded.
+"""The base class of all models: initialize, load and save, and report what was loaded.
 
 `from_pretrained` builds a model without memory (on PyTorch's "meta" device); each parameter is then
-taken from the file or initialized. A class of your own that has more than a BERT, an LSTM say, is
-built as usual, so that these parts start as you made them; they keep their names in files.
+taken from the file or initialized. A class of your own with more layers than BERT, such as an LSTM,
+is built as usual, so that these layers start as you initialized them; they keep their names in
+files.
 """
 
 import sys
@@ -22,7 +23,7 @@ from minibert.model.config_checks import unexplained_fields
 from minibert.model.fused_attention import choose_attention
 from minibert.model.input_checks import check_inputs, check_labels
 
-# What the parts of a BERT are for, by the start of their names.
+# Descriptions of the parts of a BERT, by the start of their names.
 PARTS = {
     "bert.embeddings": "the embeddings",
     "bert.encoder": "the encoder",
@@ -33,12 +34,12 @@ PARTS = {
     "qa_outputs": "the task's own layer",
 }
 ENCODER = ("bert.embeddings.", "bert.encoder.")
-SHARED = ("bert.", "masked_lm.", "next_sentence.")  # what does not depend on a task of yours
+SHARED = ("bert.", "masked_lm.", "next_sentence.")  # the parts that do not depend on the task
 
 
 @dataclass
 class LoadReport:
-    """What was loaded, what is new, what was not used and what did not fit."""
+    """The tensors that were loaded, are new, were not used, or have another shape."""
 
     model: str
     source: str
@@ -46,7 +47,7 @@ class LoadReport:
     new: list[str] = field(default_factory=list)  # not in the file: initialized at random
     unused: list[str] = field(default_factory=list)  # in the file, but not in this class
     unknown: list[str] = field(default_factory=list)  # in the file, but in no BERT of this config
-    wrong_shape: dict[str, str] = field(default_factory=dict)  # initialized at random; in words
+    wrong_shape: dict[str, str] = field(default_factory=dict)  # by name, in words
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ class LoadReport:
         lines += [f"  did not fit, new at random: {text}" for text in self.wrong_shape.values()]
         lines += [f"  not used here: {part}" for part in _by_part(self.unused)]
         if self.unknown:
-            # A foreign file may call a tensor anything, so its names are quoted and cut.
+            # A foreign file may contain any name, so names are quoted and truncated.
             names = [repr(name[:100]) for name in self.unknown[:5]]
             names += [f"and {len(self.unknown) - 5} more"] * (len(self.unknown) > 5)
             lines.append(f"  no part of a BERT of this config, left out: {', '.join(names)}")
@@ -67,7 +68,7 @@ class LoadReport:
 
 
 def _by_part(names: Iterable[str]) -> list[str]:
-    """Return one entry a part: 'classifier.* (the task's own layer)'."""
+    """Return one entry per part: 'classifier.* (the task's own layer)'."""
     found = {}
     for name in names:
         part = next((part for part in PARTS if name.startswith(part)), name)
@@ -76,14 +77,14 @@ def _by_part(names: Iterable[str]) -> list[str]:
 
 
 class PretrainedModel(nn.Module):
-    """A model with a config, that can be loaded and saved; base class of your own models too.
+    """A model with a config that can be loaded and saved; the base class also of your own models.
 
     Attributes:
-        config: the sizes and choices.
-        load_report: what `from_pretrained` found; None for a model made from a config.
+        config: the sizes and options.
+        load_report: the report of `from_pretrained`; None for a model made from a config.
     """
 
-    prefix: ClassVar[str] = ""  # what stands before this class's parameter names in name_map.py
+    prefix: ClassVar[str] = ""  # the start of this class's names in name_map.py
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -97,11 +98,11 @@ class PretrainedModel(nn.Module):
         self._attention = "auto"
 
     def __call__(self, *args: Any, **batch: Any) -> Any:
-        """Run `forward` on a checked batch: the encoder checks inputs, the head its labels."""
+        """Check the batch and run `forward`: the encoder checks the inputs, a head its labels."""
         if len(args) > 1:
             raise MiniBertError(
-                "all but input_ids is given by name, since libraries differ in the order: "
-                "model(input_ids, attention_mask=..., token_type_ids=...), or model(**batch)."
+                "all arguments but input_ids must be given by name, since libraries differ in the "
+                "order: model(input_ids, attention_mask=..., token_type_ids=...) or model(**batch)."
             )
         if self.base_model is self:
             check_inputs(self.config, *args, **batch)
@@ -110,18 +111,18 @@ class PretrainedModel(nn.Module):
         return super().__call__(*args, **batch)
 
     def check_labels(self, *input_ids: Any, **batch: Any) -> None:
-        """Raise if the loss cannot look up a label; may be overridden for a head of your own.
+        """Raise if a label of the batch is invalid; may be overridden for a head of your own.
 
-        The training loop calls it, too, before a batch goes to a GPU.
+        The training loop calls it too, before a batch goes to a GPU.
         """
         check_labels(self, *input_ids, **batch)
 
     def init_weights(self, module: nn.Module) -> None:
         """Initialize one module as BERT does; use with `apply`.
 
-        Weights are normal with deviation `initializer_range`, as in transformers (Google's code
-        also truncates at two deviations, which takes 20 times as long); biases are 0, and LayerNorm
-        is the identity.
+        Weights are normal with standard deviation `initializer_range`, as in transformers (Google's
+        code also truncates at two deviations, which takes 20 times as long). Biases are 0, and the
+        weights of LayerNorm are 1.
         """
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -135,7 +136,7 @@ class PretrainedModel(nn.Module):
 
     @property
     def base_model(self) -> "PretrainedModel":
-        """The encoder that a head stands on; for the encoder, itself."""
+        """The encoder below the head; for an encoder, the model itself."""
         encoder: PretrainedModel = getattr(self, "bert", self)
         return encoder
 
@@ -175,8 +176,8 @@ class PretrainedModel(nn.Module):
             name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or
                 a name such as "google-bert/bert-base-uncased". A local folder always wins.
             attention: "auto", "eager" or "fused".
-            ignore_mismatched_sizes: initialize a task's own layer of another shape, and say so.
-            strict: refuse a file that has more or less than the model.
+            ignore_mismatched_sizes: initialize a task's own layer if its shape differs.
+            strict: refuse a file that has more or fewer tensors than the model.
             quiet: do not print the load report (to standard error).
             **config_changes: fields of BertConfig, for example num_labels=4.
 
@@ -208,7 +209,7 @@ class PretrainedModel(nn.Module):
             model = cls(config)
         given = checkpoint.tensors | checkpoint.unknown
         tensors = {name.removeprefix(cls.prefix): given[name] for name in report.loaded}
-        # A tensor that is assigned is not copied; but layers that you tied would be untied.
+        # Assigning a tensor saves a copy, but would untie layers that you tied.
         model.load_state_dict(tensors, strict=False, assign=only_bert)
         model.attention = attention
         model.load_report = report
@@ -220,20 +221,20 @@ class PretrainedModel(nn.Module):
         """Write `model.safetensors` and `config.json`, which `transformers` loads too.
 
         Raises:
-            MiniBertError: the system refused to write; what was there before stays whole.
+            MiniBertError: the folder cannot be written; its earlier content is left intact.
         """
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
         write_folder(Path(folder).expanduser(), self.named_tensors(), config)
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """Return all tensors by their names in the table of `name_map.py`."""
+        """Return all tensors by their names in `name_map.py`."""
         return {self.prefix + name: tensor for name, tensor in self.state_dict().items()}
 
     def _compare(self, checkpoint: Checkpoint, *, ignore_mismatched_sizes: bool) -> LoadReport:
-        """Return what of the file fits where; raise if that is not enough."""
+        """Return which tensors of the file fit the model; raise if required ones do not."""
         report = LoadReport(type(self).__name__, checkpoint.source, notes=checkpoint.notes)
         if unexplained := unexplained_fields(self.config.foreign):
-            report.notes.append(f"config fields without a meaning here, kept: {unexplained}")
+            report.notes.append(f"config fields that minibert does not use, kept: {unexplained}")
         given, wanted = checkpoint.tensors | checkpoint.unknown, self.named_tensors()
         report.unused = sorted(checkpoint.tensors.keys() - wanted.keys())
         report.unknown = [name for name in checkpoint.unknown if name not in wanted]

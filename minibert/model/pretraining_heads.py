@@ -1,4 +1,4 @@
-"""The heads of the two pretraining tasks: masked language modeling and next-sentence prediction.
+"""The heads for pretraining: masked language modeling and next-sentence prediction.
 
 B batch, S sequence length, E hidden width, V vocabulary.
 

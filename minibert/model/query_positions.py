@@ -1,9 +1,9 @@
-"""The last layer at only the positions that a head reads: fast twins of three readable lines.
+"""Compute the last layer only at the positions that a head reads: fast twins.
 
-A classifier reads [CLS] alone, and pretraining one token in seven. The last layer's queries at all
-other positions, their feed-forward network and their scores for V words are computed for nothing.
-Each function says which readable line it stands for; the tests hold the two equal in value and
-gradient. A training step of 32 x 128 tokens on one CPU core, readable line against fast twin:
+A classifier reads only [CLS], and pretraining one token in seven. At all other positions the last
+layer's queries, its feed-forward network and the logits of V words would be wasted. Each function
+names the readable line that it replaces; the tests check that both are equal in value and gradient.
+A training step of 32 x 128 tokens on one CPU core, readable line against fast twin:
 
     `encode_at`                classification   tiny 1.6 x, small 1.2 x as fast
                                pretraining      tiny 1.3 x, small 1.2 x
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from minibert.model.outputs import BertModelOutput
     from minibert.model.pretraining_heads import BertForMaskedLM, BertForPreTraining
 
-# Every batch has another number of labels, and for every new shape of a matrix product in bfloat16
-# a CPU generates code, which takes time and up to half a gigabyte. So a few shapes have to do.
+# Every batch has a different number of labels, and for every new shape of a matrix product in
+# bfloat16 a CPU generates code, which takes time and up to half a gigabyte. Rounding up keeps the
+# number of shapes small.
 ROUND_ROWS_TO = 16
 
 
@@ -50,10 +51,10 @@ def encode_at(
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Return what `encoder(...)` returns, with the last hidden state at some positions only.
 
-    Stands for `gather_positions(encoder(...)[0], positions)`. A forward hook on `encoder` itself
-    is not called; hooks on its layers are, the last one with (B, K, E).
+    Replaces `gather_positions(encoder(...)[0], positions)`. A forward hook on `encoder` itself is
+    not called; hooks on its layers are, the last one with (B, K, E).
     """
-    if keep_all:  # then all positions are asked for
+    if keep_all:  # all positions are requested
         last, hidden_states, attentions = encoder(hidden, attention_mask, attend, keep_all=True)
         return gather_positions(last, positions), hidden_states, attentions
     *layers, last_layer = cast("list[EncoderLayer]", list(encoder.layer))
@@ -72,7 +73,7 @@ def encode_at(
 
 
 def encode_first(bert: "BertModel", input_ids: Tensor, **inputs: Any) -> "BertModelOutput":
-    """Encode for a head that reads only `pooler_output`; stands for `bert(input_ids, **inputs)`."""
+    """Encode for a head that reads only `pooler_output`; replaces `bert(input_ids, **inputs)`."""
     first = input_ids.new_zeros((1, 1), dtype=torch.long)  # the position of [CLS]
     output: BertModelOutput = bert(input_ids, query_positions=first, **inputs)
     return output
@@ -81,7 +82,7 @@ def encode_first(bert: "BertModel", input_ids: Tensor, **inputs: Any) -> "BertMo
 def score_masked_positions(
     model: "BertForMaskedLM | BertForPreTraining", input_ids: Tensor, labels: Tensor, **inputs: Any
 ) -> tuple["BertModelOutput", Tensor, LossTerm]:
-    """Score only the labelled positions; stands for `score` in `pretraining_heads.py`.
+    """Score only the labelled positions; replaces `score` in `pretraining_heads.py`.
 
     Returns:
         The encoder's output; the logits (N, V) of the N labelled positions, in reading order; and
@@ -90,9 +91,9 @@ def score_masked_positions(
     labelled = labels != IGNORE_INDEX
     read = labelled.clone()
     read[:, :1] = True  # [CLS], for the pooler
-    # Reading numbers waits for a GPU, so all are read at once, before the layers are queued.
+    # Reading values waits for a GPU, so all are read at once, before the layers are queued.
     *per_row, count = torch.cat([read.sum(dim=1), labelled.sum()[None]]).tolist()
-    # The positions to read come first in each row; rows that have fewer are filled up with others.
+    # The positions to read come first in each row; shorter rows are padded with other positions.
     positions = read.int().argsort(dim=1, descending=True, stable=True)  # (B, S)
     positions = positions[:, : max(per_row, default=1)]  # (B, S) -> (B, K)
     labels = labels.gather(1, positions).flatten()  # (B, S) -> (B, K) -> (B * K,)

@@ -1,16 +1,16 @@
-"""Tables of another size: more words in the vocabulary, or more (or fewer) positions.
+"""Resize a model: more words in the vocabulary, or more (or fewer) positions.
 
-A word that `resize` adds starts as the mean of all words, in the table of embeddings and in the
-bias of the masked-word head. Random rows can do harm: their logits lie around 0, and where a model
-has learned to give most words far lower ones, they take probability from all of them. The mean's
-logit is the mean of all logits, and e^mean is at most the mean of e^logit: so no new word gets more
-than an average share, and with n new words beside V the others keep V / (V + n) of theirs.
+A word that `resize` adds starts as the mean of all words, in the word embeddings and in the bias of
+the masked-word head. Random rows can do harm: their logits are around 0, and if a model has learned
+to give most words far lower logits, the new words take probability from all of them. The logit of
+the mean row is the mean of all logits, and e^mean is at most the mean of e^logit. So no new word
+gets more than an average share, and n new words leave the V others at least V / (V + n) of theirs.
 
-Words of your own, given with their pieces, start as the mean of those: `with_new_words` for a
+Words of your own, given with their pieces, start as the mean of the pieces: `with_new_words` for a
 model, `write_new_words` for a folder. `tokenization/training/add_words.py` chooses their ids.
 
-A new position starts as a copy: of a table of P, row P becomes row 0, row P + 1 row 1, and so on.
-Neighbours then look as near as before, which random rows would have to learn again.
+A new position starts as a copy: in a table of P rows, row P is a copy of row 0, row P + 1 of row 1,
+and so on. So neighbouring positions stay similar, which random rows would have to learn again.
 
 Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models"; Su 2020
 (WoBERT), which joins Chinese characters to words; Beltagy et al. 2020 (Longformer), section 5.
@@ -34,26 +34,26 @@ Model = TypeVar("Model", bound=PretrainedModel)
 Pieces = Mapping[int, Sequence[int]]
 """The id of each new word -> the ids of the pieces that it was split into."""
 
-# What has a row for each word.
+# The tensors with a row for each word.
 TABLES = ("bert.embeddings.word_embeddings.weight", "masked_lm.bias")
 
 
 def resize(
     model: Model, *, vocab_size: int | None = None, max_position_embeddings: int | None = None
 ) -> Model:
-    """Return a copy of a model with tables of another size.
+    """Return a copy of a model with another number of words or positions.
 
-    For texts of old ids within the old length, all hidden states stay equal bit for bit, and so do
-    the masked-word logits of old words (their probabilities shrink, as there are more words). A
-    smaller table is the beginning of the old one. The tokenizer is not changed.
+    For texts of old ids within the old length, all hidden states stay bit-equal, and so do the
+    masked-word logits of old words (their probabilities shrink, as there are more words). A smaller
+    table is the beginning of the old one. The tokenizer is not changed.
 
     Args:
-        model: any model of minibert, also one of your own built on them.
-        vocab_size: how many words there will be; None for as many as before.
-        max_position_embeddings: how many tokens a text may have; None for as many as before.
+        model: any model of minibert, or one of your own built on them.
+        vocab_size: the new number of words; None to keep the old one.
+        max_position_embeddings: the new maximum length of a text; None to keep the old one.
 
     Raises:
-        MiniBertError: neither is given, or a size is impossible.
+        MiniBertError: neither is given, or a size is invalid.
 
     Example:
         >>> from minibert import BertConfig, BertForMaskedLM
@@ -75,7 +75,7 @@ def resize(
             of_words, of_positions = module.word_embeddings, module.position_embeddings
             of_words.weight = _like(of_words.weight, _with_means(of_words.weight, words))
             of_words.num_embeddings = words
-            rows = torch.arange(positions) % len(of_positions.weight)  # from the top again
+            rows = torch.arange(positions) % len(of_positions.weight)  # 0 1 2 ... 0 1 2 ...
             of_positions.weight = _like(of_positions.weight, of_positions.weight[rows])
             of_positions.num_embeddings = positions
         elif isinstance(module, MaskedLMHead):
@@ -88,10 +88,10 @@ def with_new_words(model: Model, pieces: Pieces) -> Model:
 
     Args:
         model: any model of minibert.
-        pieces: by the id of the new word. The tables grow where an id lies beyond their end.
+        pieces: by the id of the new word. Ids beyond the end make the tables grow.
 
     Raises:
-        MiniBertError: an id is impossible.
+        MiniBertError: an id is invalid.
 
     Example:
         >>> from minibert import BertConfig, BertModel
@@ -113,10 +113,10 @@ def with_new_words(model: Model, pieces: Pieces) -> Model:
 
 
 def write_new_words(folder: Path, pieces: Pieces) -> None:
-    """Do the same to the weights in a folder, whatever heads they have; the folder is changed.
+    """Add words to the weights in a folder, in place, whatever heads they have.
 
     Raises:
-        MiniBertError: the folder cannot be read or written, or an id is impossible.
+        MiniBertError: the folder cannot be read or written, or an id is invalid.
     """
     checkpoint = read_folder(folder)
     tensors, config = dict(checkpoint.tensors), dict(checkpoint.config)
@@ -142,8 +142,8 @@ def mean_rows(table: Tensor, pieces: Pieces) -> Tensor:
 
 
 def _with_means(table: Tensor, rows: int) -> Tensor:
-    """Return the first rows of a table; those that it lacks are the mean of those that it has."""
-    # In float32 at least: the sum of 30,000 float16 numbers is not exact in float16.
+    """Return the first rows of a table; any missing rows are the mean of those it has."""
+    # In float32 or higher: the sum of 30,000 float16 numbers is not exact in float16.
     precise = table.to(torch.promote_types(table.dtype, torch.float32))
     mean = precise.mean(dim=0, keepdim=True).to(table.dtype)  # (V, ...) -> (1, ...)
     return torch.cat([table[:rows], *[mean] * max(0, rows - len(table))])
@@ -154,9 +154,9 @@ def _like(old: Tensor, table: Tensor) -> nn.Parameter:
 
 
 def _check(pieces: Pieces, rows: int) -> None:
-    """Raise if a word has no pieces that exist, or if new rows would leave a gap."""
+    """Raise if a word has no pieces or unknown ones, or if the new ids leave a gap."""
     beyond = sorted(index for index in pieces if index not in range(rows))
     if beyond != list(range(rows, rows + len(beyond))):
-        raise MiniBertError(f"the ids of the new words leave a gap behind the {rows:,} that exist.")
+        raise MiniBertError(f"the ids of new words must continue from {rows:,} without a gap.")
     if any(not of_word or set(of_word) - set(range(rows)) for of_word in pieces.values()):
-        raise MiniBertError(f"a new word has no pieces, or one beyond the {rows:,} that exist.")
+        raise MiniBertError(f"a new word needs pieces with ids from 0 to {rows - 1:,}.")

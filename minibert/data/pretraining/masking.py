@@ -1,4 +1,4 @@
-"""Masked language modeling: pick 15 % of the tokens, hide them, and keep the originals as labels.
+"""Masked language modeling: pick 15 % of the tokens, replace them, and keep them as labels.
 
 Every epoch masks a text differently, which RoBERTa calls dynamic masking. Google's own masking is
 in `reference/google_pretraining.py`, with a list of the differences.
