@@ -20,7 +20,7 @@ from minibert.tokenization.truncation import join_sequences, truncate_batch
 from minibert.tokenization.vocab import Vocabulary
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LocatedTokens:
     """The tokens of a call with their offsets, computed when they are first asked for."""
 

@@ -69,7 +69,7 @@ def merge_steps(
         score: "frequency" or "likelihood".
 
     Example:
-        >>> from minibert.tokenization.training.word_counts import first_tokens
+        >>> from minibert.tokenization.training.train_vocabulary import first_tokens
         >>> words = {"the": 3, "then": 3, "that": 3}
         >>> for step in merge_steps(words, first_tokens(words, size=100)):
         ...     print(step)
