@@ -72,13 +72,13 @@ class CallOptions:
 def read_texts(
     text: Any,
     text_pair: Any = None,
-    *,
     is_split_into_words: bool = False,
-    special_tokens: re.Pattern[str] | None = None,
+    *,
+    pattern: re.Pattern[str] | None = None,
 ) -> tuple[Texts, bool]:
     """Return a list of (text, second text or None), and whether the caller gave a batch.
 
-    Arguments as in `BertTokenizer.__call__`. If `special_tokens` matches in a text, warn that the
+    Arguments as in `BertTokenizer.__call__`. If `pattern` matches in a text, warn that the
     match is read as plain text.
 
     Raises:
@@ -124,14 +124,14 @@ def read_texts(
                 raise MiniBertError(
                     f"item {index} is {_shown(source)}, not {wanted}; clean the data first."
                 )
-            if special_tokens and isinstance(source, str) and (m := special_tokens.search(source)):
+            if pattern and isinstance(source, str) and (m := pattern.search(source)):
                 warnings.warn(
                     f"the text contains {m.group()}, which is read as plain text; pass "
                     "split_special_tokens=False to make it the special token, or True to keep "
                     "it as text without this warning.",
                     stacklevel=4,  # above the tokenizer's call and its decorator
                 )
-                special_tokens = None  # one warning is enough
+                pattern = None  # one warning is enough
     return texts, is_batch
 
 

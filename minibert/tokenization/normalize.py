@@ -91,9 +91,8 @@ def is_space(character: str) -> bool:
 
 def is_dropped(character: str) -> bool:
     """Return whether a character is a control or format character, or U+FFFD."""
-    if character in "\t\n\r":
-        return False
-    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
+    invisible = character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
+    return invisible and character not in "\t\n\r"
 
 
 def is_chinese(character: str) -> bool:

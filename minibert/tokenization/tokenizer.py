@@ -29,7 +29,7 @@ BACKENDS: dict[str, type[FastEncoder | RustEncoder]] = {"python": FastEncoder, "
 
 
 class BertTokenizer(PretrainedTokenizer):
-    """Google's BERT tokenizer; `from_pretrained` and `save_pretrained` are those of the base class.
+    """Google's BERT tokenizer: `normalization` (text -> words), then `wordpiece` (-> tokens).
 
     Args:
         vocab_file: the path of a `vocab.txt`, or a vocabulary as a dictionary token -> id.
@@ -43,9 +43,6 @@ class BertTokenizer(PretrainedTokenizer):
         padding_side: where to put [PAD], "right" or "left".
         truncation_side: where to truncate a text, "right" or "left".
         special_tokens: other names for `unk_token`, `sep_token` and so on.
-
-    Attributes:
-        normalization, wordpiece: the rules text -> words and words -> tokens.
 
     Example:
         >>> tokenizer = BertTokenizer.from_pretrained("weights/tiny")
@@ -149,12 +146,8 @@ class BertTokenizer(PretrainedTokenizer):
             MiniBertError: Something is not a text, or an option is unknown or impossible.
         """
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
-        texts, is_batch = read_texts(
-            text,
-            text_pair,
-            is_split_into_words=is_split_into_words,
-            special_tokens=self.special_pattern if split and split_special_tokens is None else None,
-        )
+        pattern = self.special_pattern if split and split_special_tokens is None else None
+        texts, is_batch = read_texts(text, text_pair, is_split_into_words, pattern=pattern)
         options = CallOptions(
             padding=padding,
             truncation=truncation,
