@@ -33,8 +33,7 @@ class EncoderInputs(TypedDict, total=False):
 class Pooler(nn.Module):
     """One vector for the whole text: that of [CLS], after a dense layer and tanh.
 
-    The dense layer is pretrained with next-sentence prediction, so the result differs from the
-    [CLS] vector itself.
+    The dense layer is pretrained with next-sentence prediction. This is not the plain [CLS] vector.
     """
 
     def __init__(self, config: BertConfig) -> None:

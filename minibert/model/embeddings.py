@@ -1,4 +1,4 @@
-"""Embeddings: each token's first vector, the sum of its word, position and sentence.
+"""Embeddings: the sum of a word, a position and a sentence embedding for each token.
 
 B batch, S sequence length, E hidden width.
 
@@ -15,8 +15,7 @@ from minibert.model.config import BertConfig
 class Embeddings(nn.Module):
     """The sum of the embeddings of word, position and token type, normalized.
 
-    The position embeddings are learned too, so a text can have at most `max_position_embeddings`
-    tokens.
+    Positions are learned too, so a text can have at most `max_position_embeddings` tokens.
     """
 
     def __init__(self, config: BertConfig) -> None:

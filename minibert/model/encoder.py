@@ -2,7 +2,7 @@
 
 The output of each part is added to its input (a residual connection), and the sum is normalized.
 BERT normalizes after the addition ("post-LayerNorm"), like the original Transformer; most later
-models normalize before attention and before the feed-forward network.
+models normalize the input of each part instead.
 
 B batch, S sequence length, E hidden width, F feed-forward width, L layers.
 

@@ -141,5 +141,5 @@ def _check(
 
 
 def _can_look(tensor: Tensor) -> bool:
-    # A GPU would have to be waited for, and a traced graph has no values yet.
+    # Reading values would wait for a GPU, and a traced graph has no values yet.
     return tensor.is_cpu and not torch.compiler.is_compiling()

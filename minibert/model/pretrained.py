@@ -259,7 +259,7 @@ class PretrainedModel(nn.Module):
         if report.wrong_shape and not (ignore_mismatched_sizes and own_layer):
             advice = (
                 "it was trained for another number of labels: give the same num_labels, or "
-                "ignore_mismatched_sizes=True to initialize that layer anew"
+                "ignore_mismatched_sizes=True to initialize that layer at random"
                 if own_layer
                 else "config.json and the weights are of different models, or an option changed a "
                 "size (tables of words and positions grow with minibert.model.resize)"

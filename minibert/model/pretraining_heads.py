@@ -25,8 +25,8 @@ class MaskedLMHead(nn.Module):
     """The head that turns the vector of a token into a logit for each word of the vocabulary.
 
     The decoder is the table of word embeddings: the logit of a word is the dot product of the
-    transformed vector and the word's embedding, plus a bias. The table is passed in and not stored
-    a second time, so the two always stay tied.
+    transformed vector and the word's embedding, plus a bias. The table is passed in, so the two
+    always stay tied.
     """
 
     def __init__(self, config: BertConfig) -> None:

@@ -21,9 +21,8 @@ from minibert.model.query_positions import encode_first
 class BertForSequenceClassification(PretrainedModel):
     """BERT that predicts a class, several classes or a number for a sentence or a pair.
 
-    `config.problem_type` decides which. If it is None, it is "regression" for num_labels=1, and
-    otherwise "single_label_classification" for integer labels and "multi_label_classification" for
-    others.
+    `config.problem_type` decides which. None stands for "regression" if num_labels=1, otherwise for
+    "single_label_classification" with integer labels and "multi_label_classification" with others.
 
     Example:
         >>> import torch

@@ -1,1 +1,1 @@
-"""Slow, readable implementations: taught in the lessons, used as oracles in the tests."""
+"""Compute slowly and readably what the tests and the lessons compare with."""

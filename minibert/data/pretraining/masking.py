@@ -66,9 +66,8 @@ def mask_tokens(
         vocabulary: the vocabulary of these ids, on the same device.
         generator: the source of randomness, on the same device.
         rates: the masking rates; those of the paper by default.
-        word_starts: (B, S), True where a word starts. If given, whole words are masked: either all
-            tokens of a word are picked, with a probability of 15 %, or none. Each token of a
-            picked word is then replaced independently of the others.
+        word_starts: (B, S), True where a word starts. If given, either all tokens of a word are
+            picked, with a probability of 15 %, or none. Each is still replaced independently.
     """
     rates = rates or MaskingRates()
     # "The training data generator chooses 15% of the token positions at random for prediction."

@@ -100,9 +100,8 @@ def _true_pairs(
 def _swap_second(second: Array, labels: Array, document: Array, rng: np.random.Generator) -> None:
     """Make half of the pairs random, in place: each swaps its B with a pair of another document.
 
-    Pairs are visited in the order of the length of B, so the lengths of B are distributed alike for
-    both labels. A pair swaps with a waiting pair of another document, or waits for one. A pair that
-    never swaps keeps the label IS_NEXT.
+    Pairs are visited in order of the length of B, so Bs are about equally long for both labels. A
+    pair swaps with a waiting pair of another document, or waits; without a swap it stays IS_NEXT.
     """
     candidates = rng.permutation(np.flatnonzero(rng.random(len(labels)) < 0.5))
     lengths = second[candidates, 1] - second[candidates, 0]
