@@ -165,8 +165,8 @@ def test_the_report_says_what_is_loaded_new_and_left_over_in_words(pretrained, c
     BertForSequenceClassification.from_pretrained(pretrained)
     assert capsys.readouterr().err.splitlines() == [
         f"BertForSequenceClassification: 31 tensors loaded from {pretrained}/model.safetensors",
-        "  new, at random: classifier.* (the task's own layer): the file has none; train it before "
-        "you trust it",
+        "  new, at random: classifier.* (the task's own layer): not in the file, so train it "
+        "before use",
         "  not used here: masked_lm.* (the masked-word head)",
         "  not used here: next_sentence.* (the next-sentence head)",
         "  no part of a BERT of this config, left out: 'crf.transitions\\x1b[2J'",
@@ -179,7 +179,7 @@ def test_a_pooler_that_the_file_has_not_is_said_to_be_new(tmp_path):
     small_model("BertForMaskedLM", dtype=torch.float32).save_pretrained(tmp_path)
     report = BertModel.from_pretrained(tmp_path, **QUIET).load_report
     assert report.new == ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
-    assert "new, at random: bert.pooler.* (the pooler): the file has none" in str(report)
+    assert "new, at random: bert.pooler.* (the pooler): not in the file" in str(report)
 
 
 def test_layers_beyond_the_config_are_named(pretrained):

@@ -3,8 +3,7 @@
 The fields are those of Hugging Face's `config.json` and Google's `bert_config.json`. Their values
 are checked in `config_checks.py` when a config is created, so the rest of the model trusts them.
 
-How to count the parameters, with V words, P positions, E hidden width, F feed-forward width and L
-layers:
+The number of parameters, with V words, P positions, hidden width E, feed-forward width F, L layers:
 
     embeddings   (V + P + 2) E  word, position, token type      + 2E   LayerNorm
     one layer    4 (E E + E)    query, key, value, output       + 2E   LayerNorm

@@ -54,7 +54,7 @@ class LoadReport:
         lines = [f"{self.model}: {len(self.loaded)} tensors loaded from {self.source}"]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  new, at random: {part}: the file has none; train it before you trust it"
+            f"  new, at random: {part}: not in the file, so train it before use"
             for part in _by_part(self.new)
         ]
         lines += [f"  did not fit, new at random: {text}" for text in self.wrong_shape.values()]

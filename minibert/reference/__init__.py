@@ -1,1 +1,1 @@
-"""Compute slowly and readably what the tests and the lessons compare with."""
+"""Implement BERT slowly and readably, for the lessons and as a reference in the tests."""
