@@ -77,7 +77,7 @@ def test_each_preset_has_the_number_of_parameters_that_the_formula_gives(preset)
 
 def test_the_counts_in_the_docstrings_are_the_counts():
     for preset, (layers, width, count) in PRESETS.items():
-        expected = f"{layers} layers x {width:,}: {count:,} parameters."
+        expected = f"Return a config of {layers} layers x {width:,}: {count:,} parameters."
         assert getattr(BertConfig, preset).__doc__ == expected
 
 

@@ -73,32 +73,32 @@ class BertConfig:
 
     @classmethod
     def tiny(cls, **changes: Any) -> Self:
-        """Return 2 layers of width 128: 4,385,920 parameters."""
+        """Return a config of 2 layers x 128: 4,385,920 parameters."""
         return cls._preset(2, 128, changes)
 
     @classmethod
     def mini(cls, **changes: Any) -> Self:
-        """Return 4 layers of width 256: 11,170,560 parameters."""
+        """Return a config of 4 layers x 256: 11,170,560 parameters."""
         return cls._preset(4, 256, changes)
 
     @classmethod
     def small(cls, **changes: Any) -> Self:
-        """Return 4 layers of width 512: 28,763,648 parameters."""
+        """Return a config of 4 layers x 512: 28,763,648 parameters."""
         return cls._preset(4, 512, changes)
 
     @classmethod
     def medium(cls, **changes: Any) -> Self:
-        """Return 8 layers of width 512: 41,373,184 parameters."""
+        """Return a config of 8 layers x 512: 41,373,184 parameters."""
         return cls._preset(8, 512, changes)
 
     @classmethod
     def base(cls, **changes: Any) -> Self:
-        """Return 12 layers of width 768: 109,482,240 parameters."""
+        """Return a config of 12 layers x 768: 109,482,240 parameters."""
         return cls._preset(12, 768, changes)
 
     @classmethod
     def large(cls, **changes: Any) -> Self:
-        """Return 24 layers of width 1,024: 335,141,888 parameters."""
+        """Return a config of 24 layers x 1,024: 335,141,888 parameters."""
         return cls._preset(24, 1024, changes)
 
     @classmethod
