@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from minibert import MiniBertError
-from minibert.cli.shared import Parser, choose_output, resume_command, run, whole_number
+from minibert.cli.shared import Parser, choose_output, int_range, resume_command, run
 from minibert.files import bundled
 
 
@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gradient-accumulation-steps", type=int, default=1, help="batches per update; default: 1")
     add("--learning-rate", type=float, help="the peak; default: by the sizes of model and data")
     add("--max-length", type=int, default=128, help="tokens of a text; default: 128")
-    add("--seed", type=whole_number(0, 2**31 - 1), default=0)
+    add("--seed", type=int_range(0, 2**31 - 1), default=0)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--precision", default="auto", help="auto, float32, bfloat16, float16")
     add("--save-steps", type=int, default=200, help="updates between checkpoints; default: 200")

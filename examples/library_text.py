@@ -1,15 +1,14 @@
-"""Write the documentation of the installed libraries as text, to pretrain on.
+"""Write the documentation of the installed libraries as a text file to pretrain on.
 
 python examples/library_text.py --output docs.txt
 minibert train-vocab docs.txt --output vocab.txt
-minibert prepare docs.txt --vocabulary vocab.txt --output corpus
+minibert prepare docs.txt --vocab vocab.txt --output corpus
 minibert pretrain corpus --output mine
 
-A paragraph a line, and a blank line between documents. The sentences that examples/finetune_cls.py
-is judged by are left out.
+Each line is a paragraph; a blank line ends a document. The sentences on which
+examples/finetune_cls.py evaluates are left out.
 """
 
-import argparse
 from pathlib import Path
 
 from minibert.cli.shared import Parser, check_output, run
@@ -17,12 +16,12 @@ from minibert.data.builtin.library_docs import write_library_text
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="a new .txt")
     output = parser.parse_args().output
-    check_output(output, endings=(".txt",))
+    check_output(output, suffixes=(".txt",))
     documents = write_library_text(output)
-    print(f"{documents:,} documents, {output.stat().st_size / 1e6:.1f} MB, are in {output}")
+    print(f"wrote {documents:,} documents, {output.stat().st_size / 1e6:.1f} MB, to {output}")
 
 
 if __name__ == "__main__":

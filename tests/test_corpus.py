@@ -355,7 +355,7 @@ def test_the_command_prepares_a_corpus_and_prints_a_summary(tmp_path, capsys):
     prepare.add_arguments(parser)
 
     def minibert_prepare(*options):
-        where = ["--vocabulary", str(tmp_path / "tokenizer"), "--output", str(tmp_path / "corpus")]
+        where = ["--vocab", str(tmp_path / "tokenizer"), "--output", str(tmp_path / "corpus")]
         arguments = [str(tmp_path / "a.jsonl"), "--text-field", "body", *where, *options]
         prepare.run(parser.parse_args(arguments))
 

@@ -356,7 +356,7 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     expected = table[tokenizer.convert_tokens_to_ids(pieces)].mean(dim=0)
     torch.testing.assert_close(start, expected)
 
-    assert minibert("prepare new.txt --vocabulary words --output new --keep-copies")[0] == 0
+    assert minibert("prepare new.txt --vocab words --output new --keep-duplicates")[0] == 0
     assert minibert(f"pretrain new --model words --output adapted {common}")[0] == 0
     log = read_log(Path("adapted/training/log.jsonl"))
     first, *_, last = [record for record in log if record["kind"] == "evaluation"]

@@ -48,7 +48,7 @@ def prepare(tmp_path: Path):
     (tmp_path / "segmenter.py").write_text(SEGMENTER, encoding="utf-8")
     text = "\n\n".join(f"{word} " * 100_000 for word in ("quick", "slow"))  # two shards
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
-    line = "prepare text.txt --vocabulary vocabulary --output corpus --workers 2"
+    line = "prepare text.txt --vocab vocabulary --output corpus --workers 2"
 
     search_path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from minibert.cli.shared import Parser, run, whole_number
+from minibert.cli.shared import Parser, int_range, run
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import MiniBertError
@@ -115,8 +115,8 @@ def train_on(
 def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="a folder made by minibert prepare")
-    parser.add_argument("--updates", type=whole_number(1), default=2000)
-    parser.add_argument("--batch-size", type=whole_number(1), default=64)
+    parser.add_argument("--updates", type=int_range(1), default=2000)
+    parser.add_argument("--batch-size", type=int_range(1), default=64)
     parser.add_argument("--preset", default="tiny", choices=PRESETS)
     parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")

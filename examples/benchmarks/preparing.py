@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minibert.cli.shared import Parser, run, whole_number
+from minibert.cli.shared import Parser, int_range, run
 from minibert.errors import MiniBertError
 
 SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]
@@ -27,9 +27,9 @@ INTERVAL = 0.2  # seconds between two measurements of memory
 
 def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", nargs="+", type=whole_number(1), default=[10, 100])
-    parser.add_argument("--workers", type=whole_number(1), default=os.cpu_count())
-    parser.add_argument("--size", type=whole_number(300), default=8192, help="of the vocabulary")
+    parser.add_argument("--megabytes", nargs="+", type=int_range(1), default=[10, 100])
+    parser.add_argument("--workers", type=int_range(1), default=os.cpu_count())
+    parser.add_argument("--size", type=int_range(300), default=8192, help="of the vocabulary")
     arguments = parser.parse_args()
     if not Path("/proc/self/smaps_rollup").exists():
         raise MiniBertError("memory is read from /proc/PID/smaps_rollup, which only Linux has.")

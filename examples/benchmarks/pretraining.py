@@ -24,7 +24,7 @@ import transformers
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
-from minibert.cli.shared import Parser, run, whole_number
+from minibert.cli.shared import Parser, int_range, run
 from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.labelled.batches import Batch
@@ -43,14 +43,14 @@ def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--corpus", type=Path, metavar="FOLDER", help="default: the libraries' documentation")
-    add("--pieces", type=whole_number(1), help="the model's vocabulary; default: the corpus's")
+    add("--pieces", type=int_range(1), help="the model's vocabulary; default: the corpus's")
     add("--presets", nargs="+", default=["tiny", "small"], choices=PRESETS)
-    add("--lengths", nargs="+", type=whole_number(5, 512), default=[64, 128], help="of a row")
+    add("--lengths", nargs="+", type=int_range(5, 512), default=[64, 128], help="of a row")
     add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
-    add("--batch-size", type=whole_number(2), default=32, metavar="N", help="rows; 32")
-    add("--rounds", type=whole_number(1), default=15)
+    add("--batch-size", type=int_range(2), default=32, metavar="N", help="rows; 32")
+    add("--rounds", type=int_range(1), default=15)
     add("--device", default="cpu", help="cpu, cuda, mps")
-    add("--threads", type=whole_number(1, 1024), default=torch.get_num_threads())
+    add("--threads", type=int_range(1, 1024), default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)

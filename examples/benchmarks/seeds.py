@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from minibert import MiniBertError
-from minibert.cli.shared import Parser, check_folder, run, whole_number
+from minibert.cli.shared import Parser, check_folder, int_range, run
 from minibert.files import make_folder, read_json_object, write_json
 
 OURS = ("--seed", "--output", "--resume")  # set here for each run
@@ -65,7 +65,7 @@ def describe(scores: list[dict[str, float]]) -> None:
 def parse_options() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all runs")
-    parser.add_argument("--seeds", type=whole_number(1), default=5)
+    parser.add_argument("--seeds", type=int_range(1), default=5)
     parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, after --")
     options = parser.parse_args()
     check_folder(options.output)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minibert.cli.shared import Parser, run, whole_number
+from minibert.cli.shared import Parser, int_range, run
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.vocab import read_vocabulary
@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="texts, one a line")
     parser.add_argument("--vocab", type=Path, required=True, help="a vocab.txt")
     parser.add_argument("--cased", action="store_true", help="keep capitals and accents")
-    parser.add_argument("--repeats", type=whole_number(1), default=5)
-    limit = {"type": whole_number(1), "default": 5_000_000}
+    parser.add_argument("--repeats", type=int_range(1), default=5)
+    limit = {"type": int_range(1), "default": 5_000_000}
     parser.add_argument("--characters", **limit, help="read no more than these")
     arguments = parser.parse_args()
 

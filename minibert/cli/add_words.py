@@ -1,13 +1,13 @@
-"""Put words of your own into a model's vocabulary, in the places that are free: [unused0] ...
+"""Add words of your own to a model's vocabulary, in place of its unused tokens ([unused0], ...).
 
 minibert add-words weights/tiny --text letters --count 50 --output with-words
 minibert add-words bert-base-uncased --words words.txt --output with-words
-minibert prepare letters --vocabulary with-words --output corpus
+minibert prepare letters --vocab with-words --output corpus
 minibert pretrain corpus --model with-words --output adapted
 
---words is a file with a word in each line. --text finds words: those that make the text shortest
-when they are no longer cut into pieces. A new word starts as the mean of its pieces, and means
-something once the model was pretrained on text that has it; so do all three steps.
+--words names a file with one word per line. --text finds the words that shorten the text most when
+they become one token. A new word starts as the mean of its former tokens. Prepare and pretrain
+afterwards, as above, so that the model learns what it means.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minibert.cli.shared import counted, documents_of
+from minibert.cli.shared import int_range, read_documents_as_text
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from minibert.tokenization.training.add_words import SplitWord
 
 SHOWN = 10
-USUAL_COUNT = 100
+DEFAULT_COUNT = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("model", metavar="MODEL", help="a folder or hub name")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a folder or hub name")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--words", type=Path, metavar="FILE", help="a word a line")
+    source.add_argument("--words", type=Path, metavar="FILE", help="one word per line")
     source.add_argument(
-        "--text", nargs="+", type=Path, metavar="PATH", help=".txt, .md, .jsonl, and folders"
+        "--text", nargs="+", type=Path, metavar="PATH", help=".txt, .md and .jsonl files, folders"
     )
-    parser.add_argument("--count", type=int, metavar="N", help="words from --text; 100")
-    parser.add_argument(
-        "--append", action="store_true", help="put what finds no free place at the end"
-    )
-    parser.add_argument("--text-field", default="text", metavar="NAME", help="of JSONL; text")
+    help_text = f"words to take from --text; default: {DEFAULT_COUNT}, or one per unused token"
+    add("--count", type=int_range(1), metavar="N", help=help_text)
+    add("--append", action="store_true", help="append words if no unused token is left")
+    add("--text-field", default="text", metavar="NAME", help="of JSONL objects; default: text")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Write the model with the larger vocabulary."""
     check_folder(options.output, new=True)
     from minibert.checkpoints.convert import convert
     from minibert.checkpoints.folder import read_config
@@ -52,41 +52,30 @@ def run(options: argparse.Namespace) -> None:
     from minibert.hub import local_folder
     from minibert.model.resize import write_new_words
     from minibert.tokenization.tokenizer import BertTokenizer
-    from minibert.tokenization.training.add_words import (
-        MIN_COUNT,
-        add_words,
-        most_saving,
-        split_and_count,
-        unused_ids,
-    )
+    from minibert.tokenization.training import add_words as vocabulary
 
     if options.words is not None and options.count is not None:
-        raise MiniBertError("--count is for --text; all words of --words are taken.")
-    if options.count is not None and options.count < 1:
-        raise MiniBertError(f"--count is {options.count}; it must be at least 1.")
-    read_config(
-        local_folder(options.model, files=("config.json",))
-    )  # refuses a corpus before texts are read
+        raise MiniBertError("--count needs --text; --words takes all words of the file.")
+    # Refuses a corpus before the texts are read.
+    read_config(local_folder(options.model, files=("config.json",)))
     tokenizer = BertTokenizer.from_pretrained(options.model)
-
-    words: list[SplitWord] = []
+    counted: list[SplitWord] = []
     if options.words is not None:
-        given = _read_words(options.words)
+        words = _read_words(options.words)
+        nothing_new = f"the vocabulary already has all words of {options.words}."
     else:
-        words = split_and_count(
-            documents_of(options.text, text_field=options.text_field), tokenizer
+        texts = read_documents_as_text(options.text, text_field=options.text_field)
+        counted = vocabulary.split_and_count(texts, tokenizer)
+        unused = DEFAULT_COUNT if options.append else len(vocabulary.unused_ids(tokenizer))
+        count = options.count or max(1, min(DEFAULT_COUNT, unused))
+        words = [word.word for word in vocabulary.most_saving(counted, count)]
+        nothing_new = (
+            "no word of several tokens occurs often enough in the text (at least "
+            f"{vocabulary.MIN_COUNT} times); give more text, or name words with --words."
         )
-        places = USUAL_COUNT if options.append else len(unused_ids(tokenizer))
-        count = options.count or max(1, min(USUAL_COUNT, places))
-        given = [word.word for word in most_saving(words, count)]
-    larger, added = add_words(tokenizer, given, append=options.append)
+    larger, added = vocabulary.add_words(tokenizer, words, append=options.append)
     if not added:
-        raise MiniBertError(
-            f"the vocabulary has all words of {options.words} already; there is none to add."
-            if options.words is not None
-            else "there is no word to add: none that the vocabulary cuts into pieces is seen "
-            f"{MIN_COUNT} times; give more text, or name words with --words."
-        )
+        raise MiniBertError(nothing_new)
 
     with atomic_folder(options.output) as folder:
         convert(options.model, folder)
@@ -95,43 +84,42 @@ def run(options: argparse.Namespace) -> None:
     for new in added[:SHOWN]:
         print(f"{new.word}  (was {' '.join(new.tokens)})")
     if len(added) > SHOWN:
-        print(f"... {len(added) - SHOWN:,} more")
-    left = len(unused_ids(larger))
-    print(f"{options.output} has {counted(len(added), 'new word')}, and room for {left:,} more")
-    if options.words is not None and len(added) < len(given):
-        left_out = counted(len(given) - len(added), "word")
-        print(f"left out, since known or given twice: {left_out}")
-    if words:
-        print(_gain(words, tokenizer, larger))
+        print(f"... and {len(added) - SHOWN:,} more")
+    if options.words is not None and len(added) < len(words):
+        print(f"skipped, because known or repeated: {len(words) - len(added):,}")
+    unused = len(vocabulary.unused_ids(larger))
+    print(f"wrote {options.output}: new words {len(added):,}, unused tokens left {unused:,}")
+    if counted:
+        _print_savings(counted, tokenizer, larger)
     place = shlex.quote(str(options.output))
-    print(f"go on:  minibert prepare TEXTS --vocabulary {place} --output corpus")
-    print(f"        minibert pretrain corpus --model {place} --output adapted")
+    print(f"next:  minibert prepare TEXTS --vocab {place} --output corpus")
+    print(f"       minibert pretrain corpus --model {place} --output adapted")
 
 
-def _gain(words: list["SplitWord"], before: "BertTokenizer", after: "BertTokenizer") -> str:
+def _print_savings(
+    words: list["SplitWord"], before: "BertTokenizer", after: "BertTokenizer"
+) -> None:
+    """Print by how much the text becomes shorter, and what is still unknown."""
     old = sum(len(w.tokens) * w.count for w in words)
     new = sum(len(after.wordpiece.split(w.word)) * w.count for w in words)
-    told = f"the text has {new:,} tokens, {1 - new / old:.1%} fewer than the {old:,} before"
-    unknown = [w for w in words if w.tokens == (before.unk_token,)]
+    print(f"the text has {new:,} tokens, {1 - new / old:.1%} fewer than the {old:,} before")
+    unknown = [word for word in words if word.tokens == (before.unk_token,)]
     if unknown:
-        commonest = max(unknown, key=lambda w: w.count)
-        told += (
-            f"\n{before.unk_token} to the vocabulary: {counted(len(unknown), 'word')}, of which "
-            f"{commonest.word} is the commonest; name such words with --words, to add them, too"
+        most_common = max(unknown, key=lambda word: word.count).word
+        print(
+            f"unknown words ({before.unk_token}): {len(unknown):,}, most often {most_common}; add "
+            "such words with --words"
         )
-    return told
 
 
 def _read_words(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise MiniBertError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise MiniBertError(
             f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8."
         ) from error
     words = [line.strip() for line in lines if line.strip()]
     if not words:
-        raise MiniBertError(f"{path} has no word in it; write one a line.")
+        raise MiniBertError(f"{path} has no words; write one per line.")
     return words

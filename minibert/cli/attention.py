@@ -1,48 +1,42 @@
-"""Write a page that shows where every head of every layer looks; it opens offline in any browser.
+"""Write an HTML page that shows the attention of every head in every layer; it opens offline.
 
 minibert attention weights/tiny "The cat sat on the mat because it was tired."
-minibert attention bert-base-chinese "那只猫" "它睡了" --output cats.html --picture cats.png
+minibert attention bert-base-chinese "那只猫" "它睡了" --output cats.html --figure cats.png
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from minibert.cli.shared import check_output
+from minibert.cli.shared import FIGURE_SUFFIXES, check_output
 from minibert.files import write_atomic
 
-MOST_TOKENS = 128  # of the default: a page of 512 tokens and 144 heads would take 50 MB
+DEFAULT_MAX_LENGTH = 128  # a page of 512 tokens and 144 heads would take 50 MB
+LONGEST_TITLE = 100  # characters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("folder", help="any folder with a BERT in it")
-    parser.add_argument("text", metavar="TEXT")
-    parser.add_argument("text_pair", metavar="SECOND_TEXT", nargs="?", help="for a pair of texts")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("attention.html"),
-        metavar="FILE",
-        help="the page, replaced if it is there; default: attention.html",
-    )
-    parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="also a .png, .svg or .pdf of all heads"
-    )
-    parser.add_argument(
+    """Add the arguments of the command."""
+    add, page = parser.add_argument, Path("attention.html")
+    add("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
+    add("text", metavar="TEXT", help="the text")
+    add("text_pair", metavar="SECOND_TEXT", nargs="?", help="a second text, for a pair")
+    add("--output", type=Path, default=page, metavar="FILE", help=f"the page; default: {page}")
+    add("--figure", type=Path, metavar="FILE", help="also draw all heads in a .png, .svg or .pdf")
+    add(
         "--max-length",
         type=int,
-        default=MOST_TOKENS,
+        default=DEFAULT_MAX_LENGTH,
         metavar="N",
-        help=f"tokens, longer texts are cut; default: {MOST_TOKENS}",
+        help=f"truncate to N tokens; default: {DEFAULT_MAX_LENGTH}",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
-    check_output(options.output, endings=(".html", ".htm"), replace=True)
-    if options.picture is not None:
-        check_output(options.picture, endings=(".png", ".svg", ".pdf"), replace=True)
+    """Write the page and the figure, replacing those that exist."""
+    check_output(options.output, suffixes=(".html", ".htm"), replace=True)
+    if options.figure is not None:
+        check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
     import torch
 
     from minibert.inference.load import load_for_inference
@@ -63,21 +57,20 @@ def run(options: argparse.Namespace) -> None:
     if len(batch["input_ids"]) > 1:
         print(
             f"note: the text is longer than {max_length} tokens; only its beginning is shown "
-            "(--max-length).",
+            "(see --max-length).",
             file=sys.stderr,
         )
-    ids, segments = batch["input_ids"][0], batch["token_type_ids"][0]
+    ids, type_ids = batch["input_ids"][0], batch["token_type_ids"][0]
     with torch.inference_mode():
         outputs = model(
-            torch.tensor([ids]), token_type_ids=torch.tensor([segments]), output_attentions=True
+            torch.tensor([ids]), token_type_ids=torch.tensor([type_ids]), output_attentions=True
         )
     tokens = tokenizer.convert_ids_to_tokens(ids)
     attentions = [attention[0] for attention in outputs.attentions or ()]  # L of (H, S, S)
     title = " | ".join(filter(None, (options.text, options.text_pair)))
-    title = title if len(title) <= 100 else f"{title[:99]}…"
-    page = attention_page(tokens, segments, attentions, title=title)
-    write_atomic(options.output, page)
-    print(f"{options.output} is written; open it in a browser")
-    if options.picture is not None:
-        save_figure(attention_heatmap(tokens, attentions, title=title), options.picture)
-        print(f"{options.picture} is written")
+    title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
+    write_atomic(options.output, attention_page(tokens, type_ids, attentions, title=title))
+    print(f"wrote {options.output}; open it in a browser")
+    if options.figure is not None:
+        save_figure(attention_heatmap(tokens, attentions, title=title), options.figure)
+        print(f"wrote {options.figure}")

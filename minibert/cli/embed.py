@@ -1,90 +1,83 @@
-"""Turn each text into one vector, to be compared, searched or clustered.
+"""Compute a vector for each text, to compare, search or cluster.
 
 minibert embed weights/tiny "A cat sleeps." "A dog barks."
 minibert embed bert-base-chinese "猫在睡觉。"
-minibert embed weights/tiny --file texts.txt --pooling mean --normalize --output vectors.npy
+minibert embed weights/tiny --file texts.txt --normalize --output vectors.npy --figure map.png
 
-Without --output, or with a .jsonl, a text is one line {"text": ..., "vector": [...]}; a .npy holds
-one float32 array, a row a text.
+A .npy file has one float32 array with a row per text. Without --output, or with a .jsonl file, each
+text is one line: {"text": ..., "vector": [...]}. --figure maps the texts by principal components.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from minibert.cli.shared import (
+    FIGURE_SUFFIXES,
     add_text_arguments,
     check_output,
-    counted,
     note_unknown,
     read_texts,
-    warnings_as_notes,
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("folder", help="any folder with a BERT in it")
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
     add_text_arguments(parser, pairs=False)
-    parser.add_argument(
-        "--pooling", default="mean", metavar="MODE", help="mean (default), cls, max or pooler"
-    )
-    parser.add_argument(
-        "--layer", type=int, default=-1, metavar="N", help="0: the embeddings; default: the last"
-    )
-    parser.add_argument("--normalize", action="store_true", help="scale every vector to length 1")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="texts at a time")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
+    add("--pooling", default="mean", metavar="MODE", help="mean, cls, max, pooler; default: mean")
+    add("--layer", type=int, default=-1, metavar="N", help="0: embeddings; default: -1, the last")
+    add("--normalize", action="store_true", help="scale every vector to length 1")
+    add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
+    add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file")
+    add("--figure", type=Path, metavar="FILE", help="also draw the texts in a .png, .svg or .pdf")
+    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the command."""
+    """Print the vectors, or write them to a file."""
     if options.output is not None:
-        check_output(options.output, endings=(".npy", ".jsonl"))
+        check_output(options.output, suffixes=(".npy", ".jsonl"))
+    if options.figure is not None:
+        check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
     texts, _ = read_texts(options)
-    from minibert.inference.sentence_embeddings import SentenceEncoder
-    from minibert.training.settings import choose_device
-
-    encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
-    with warnings_as_notes():
-        vectors = encoder.encode(
-            texts,
-            pooling=options.pooling,
-            layer=options.layer,
-            batch_size=options.batch_size,
-            normalize=options.normalize,
-            show_progress_bar=True,
-        )
-    note_unknown(encoder.tokenizer, texts)
-    if options.output is None:
-        for line in _lines(texts, vectors):
-            print(line)
-        return
-    _write(options.output, texts, vectors)
-    print(f"{options.output} has {counted(len(texts), 'vector')} of {vectors.shape[1]} numbers")
-
-
-def _write(output: Path, texts: Sequence[str], vectors: Any) -> None:
     import numpy as np
 
     from minibert.files import atomic_file
+    from minibert.inference.sentence_embeddings import SentenceEncoder
+    from minibert.plots.style import save_figure
+    from minibert.plots.text_map import text_map
+    from minibert.training.settings import choose_device
 
-    with atomic_file(output) as temporary:
-        if output.suffix.lower() == ".npy":
-            with temporary.open("wb") as file:  # np.save would add .npy to a bare name
+    encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
+    vectors = encoder.encode(
+        texts,
+        pooling=options.pooling,
+        layer=options.layer,
+        batch_size=options.batch_size,
+        normalize=options.normalize,
+        show_progress_bar=True,
+    )
+    note_unknown(encoder.tokenizer, texts)
+    if options.figure is not None:
+        save_figure(text_map(vectors, texts), options.figure)
+    # str() gives the shortest decimals that become the same float32 again.
+    lines = (
+        json.dumps({"text": text, "vector": [float(str(x)) for x in vector]}, ensure_ascii=False)
+        for text, vector in zip(texts, vectors, strict=True)
+    )
+    if options.output is None:
+        for line in lines:
+            print(line)
+        return
+    with atomic_file(options.output) as temporary:
+        if options.output.suffix.lower() == ".npy":
+            with temporary.open("wb") as file:  # np.save would append .npy to the temporary name
                 np.save(file, vectors)
         else:
             with temporary.open(
                 "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-            ) as file:
-                file.writelines(f"{line}\n" for line in _lines(texts, vectors))
-
-
-def _lines(texts: Sequence[str], vectors: Any) -> Iterator[str]:
-    """JSON objects; the shortest decimals that give the same float32 again."""
-    for text, vector in zip(texts, vectors, strict=True):
-        numbers = [float(str(number)) for number in vector]
-        yield json.dumps({"text": text, "vector": numbers}, ensure_ascii=False)
+            ) as text_file:
+                text_file.writelines(f"{line}\n" for line in lines)
+    print(f"wrote vectors of shape {vectors.shape} to {options.output}")

@@ -1,4 +1,4 @@
-"""Fine-tune BERT to classify texts: the code of examples/finetune_cls.py as a command."""
+"""Fine-tune BERT to classify texts: runs examples/finetune_cls.py as a command."""
 
 import argparse
 import runpy
@@ -9,7 +9,7 @@ SCRIPT = "examples/finetune_cls.py"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the script, and describe the command as the script describes itself."""
+    """Add the arguments of the script, and describe the command as the script describes itself."""
     script = runpy.run_path(str(bundled(SCRIPT)))
     parser.description = script["__doc__"].replace(f"python {SCRIPT}", "minibert finetune")
     script["add_arguments"](parser)
@@ -17,5 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the script's main function."""
+    """Call the main function of the script."""
     options.main(options)

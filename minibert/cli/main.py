@@ -1,51 +1,47 @@
-"""minibert on the command line: one module of `minibert.cli` for each command.
+"""The entry point of `minibert`: a table of commands, each a module in this folder.
 
-A module is imported when its command is chosen, and imports PyTorch when it runs, so that every
-`--help` answers at once.
+A module is imported when its command is chosen, and imports PyTorch when it runs. Every `--help` is
+therefore fast.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
 
 from minibert import __version__
 from minibert.cli.shared import Parser, run
 
 COMMANDS = {
-    "finetune": "train a classifier on a file of labelled texts",
-    "predict": "classify texts with a fine-tuned folder",
-    "fill-mask": "guess the words that [MASK] hides",
-    "embed": "turn each text into one vector",
-    "attention": "write a page that shows where every head looks",
-    "tokenize": "show how texts are cut into pieces",
-    "train-vocab": "learn a vocabulary from text files",
-    "prepare": "tokenize raw text into a corpus for pretraining",
-    "pretrain": "learn language from a corpus, anew or going on from a model",
-    "add-words": "put words of your own into a model's vocabulary",
-    "convert": "rewrite Google's or an old folder as today's files",
-    "doctor": "show versions and what this machine can do",
+    "finetune": "train a classifier on labelled texts",
+    "predict": "classify texts with a fine-tuned model",
+    "fill-mask": "predict the words that [MASK] hides",
+    "embed": "compute a vector for each text",
+    "attention": "write an HTML page of all attention heads",
+    "tokenize": "split texts into WordPiece tokens",
+    "train-vocab": "learn a WordPiece vocabulary from text files",
+    "prepare": "tokenize text files into a corpus for pretraining",
+    "pretrain": "pretrain a model on a corpus, from random or existing weights",
+    "add-words": "add words of your own to a model's vocabulary",
+    "convert": "convert a TensorFlow or .bin checkpoint to safetensors",
+    "doctor": "show versions and hardware, for a bug report",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point of `minibert`; the arguments are those of the process if not given."""
-    run(partial(_main, list(sys.argv[1:] if arguments is None else arguments)))
+    """Run the command that the arguments name; default: the arguments of the process."""
+    run(lambda: _main([*(sys.argv[1:] if arguments is None else arguments)]))
 
 
 def _main(arguments: list[str]) -> None:
     parser = Parser(
         prog="minibert",
-        description="BERT, to be read and to be used.",
-        epilog="minibert COMMAND --help tells more and gives an example.",
+        description="BERT from scratch: train it, use it, look inside.",
+        epilog="minibert COMMAND --help shows the options of a command and an example.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"minibert {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        command = commands.add_parser(name, help=summary)
         if name in arguments[:1]:
             module = import_module(f"minibert.cli.{name.replace('-', '_')}")
             command.description = module.__doc__

@@ -1,11 +1,11 @@
-"""Tokenize raw text, once, into a corpus for pretraining.
+"""Tokenize text files, once, into a corpus for pretraining.
 
-minibert prepare books --vocabulary vocab.txt --output corpus
-minibert prepare zh.txt --lines documents --vocabulary vocab.txt --output zh --segmenter jieba:lcut
+minibert prepare books --vocab vocab.txt --output corpus
+minibert prepare zh.txt --lines documents --vocab vocab.txt --output zh --segmenter jieba:lcut
 
-Takes .txt, .md and .jsonl files, and folders of them. --lines says what a line of text is: a
-paragraph (a blank line ends a document), a sentence (likewise), a whole document, or a piece of
-wrapped text (then a file is a document). docs/corpus_format.md tells the rest.
+Reads .txt, .md and .jsonl files, and folders of them. --lines says what a line of text is: a
+paragraph or a sentence (a blank line ends the document), a whole document, or part of a wrapped
+paragraph (a file is one document). docs/corpus_format.md has the details.
 """
 
 import argparse
@@ -21,51 +21,46 @@ from minibert.cli.shared import open_tokenizer
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
 
-MUCH_TEXT = 10_000_000  # bytes; less is read before several processes have started
+LARGE_TEXT = 10_000_000  # bytes; less is tokenized before worker processes have started
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
-    parser.add_argument(
-        "--vocabulary", required=True, metavar="PATH", help="a vocab.txt, or a folder with one"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
-    parser.add_argument(
-        "--cased", action="store_true", help="keep capitals and accents; a folder knows by itself"
-    )
-    parser.add_argument(
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    add("--vocab", required=True, metavar="PATH", help="a vocab.txt, or a folder or hub name")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    add("--cased", action="store_true", help="keep capitals and accents, if --vocab does not say")
+    add(
         "--lines",
         default="paragraphs",
         choices=("paragraphs", "sentences", "documents", "wrapped"),
-        help="what a line of text is; paragraphs",
+        help="what a line of text is; default: paragraphs",
     )
-    parser.add_argument(
-        "--whole-books", action="store_true", help="a Markdown file is one document, not chapters"
-    )
-    parser.add_argument("--text-field", default="text", metavar="NAME", help="of JSONL; text")
-    parser.add_argument("--keep-copies", action="store_true", help="keep exact copies")
-    parser.add_argument(
-        "--segmenter",
-        metavar="MODULE:FUNCTION",
-        help="text -> words, for whole-word masking in Chinese; such as jieba:lcut",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes; for much text as many as there are CPUs",
-    )
+    help_text = "a Markdown file is one document; default: a document per chapter"
+    add("--whole-books", action="store_true", help=help_text)
+    add("--text-field", default="text", metavar="NAME", help="of JSONL objects; default: text")
+    add("--keep-duplicates", action="store_true", help="keep exact copies of a document")
+    help_text = "text -> words, for whole-word masking in Chinese; for example jieba:lcut"
+    add("--segmenter", metavar="MODULE:FUNCTION", help=help_text)
+    help_text = "processes; default: 1, or one per CPU for large texts"
+    add("--workers", type=int, metavar="N", help=help_text)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Write the corpus, and print what it holds."""
     check_folder(options.output, new=True)
     from minibert.data.corpus.build import CorpusStats, build_corpus
-    from minibert.data.corpus.documents import FormatOptions
+    from minibert.data.corpus.documents import FormatOptions, find_text_files
     from minibert.tokenization.vocab import MAX_UNKNOWN_RATE
 
-    tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
+    tokenizer = open_tokenizer(options.vocab, cased=options.cased)
+    workers = options.workers
+    if workers is None:
+        # Not every segmenter can be sent to another process.
+        files = [] if options.segmenter else find_text_files(options.paths, [])
+        large = sum(path.stat().st_size for path in files) >= LARGE_TEXT
+        workers = (os.cpu_count() or 1) if large else 1
 
     def show(stats: CorpusStats) -> None:
         if sys.stderr.isatty():
@@ -78,40 +73,29 @@ def run(options: argparse.Namespace) -> None:
         format_options=FormatOptions(
             lines=options.lines, chapters=not options.whole_books, text_field=options.text_field
         ),
-        workers=_workers(options) if options.workers is None else options.workers,
-        segmenter=None if options.segmenter is None else _function(options.segmenter),
-        drop_duplicates=not options.keep_copies,
+        workers=workers,
+        segmenter=None if options.segmenter is None else _load_function(options.segmenter),
+        drop_duplicates=not options.keep_duplicates,
         on_progress=show,
     )
     print(stats.summary())
-    print(f"the corpus is in {options.output}")
+    print(f"wrote the corpus to {options.output}")
     if stats.unknown_tokens > MAX_UNKNOWN_RATE * stats.tokens:
         print(
-            f"note: the vocabulary does not have the characters of this text; make one of it: "
-            f"minibert train-vocab {shlex.join(map(str, options.paths))} "
-            "--output vocab.txt",
+            "note: the vocabulary lacks many characters of this text; learn one from it: minibert "
+            f"train-vocab {shlex.join(map(str, options.paths))} --output vocab.txt",
             file=sys.stderr,
         )
     if stats.documents == 1:
         print(
-            "note: this is one document, and pretraining needs many; put a blank line between "
-            "documents, or say what a line is: --lines documents.",
+            "note: this is one document, and pretraining needs many; separate documents with blank "
+            "lines, or say what a line is: --lines documents.",
             file=sys.stderr,
         )
 
 
-def _workers(options: argparse.Namespace) -> int:
-    """All CPUs, if there is text enough."""
-    if options.segmenter is not None:
-        return 1  # not every function can be sent to another process
-    from minibert.data.corpus.documents import find_text_files
-
-    size = sum(path.stat().st_size for path in find_text_files(options.paths, []))
-    return 1 if size < MUCH_TEXT else os.cpu_count() or 1
-
-
-def _function(name: str) -> Callable[[str], Any]:
-    """`module:function` -> the function."""
+def _load_function(name: str) -> Callable[[str], Any]:
+    """Return the function that `MODULE:FUNCTION` names, after trying it on a short text."""
     module, _, function = name.partition(":")
     try:
         found = getattr(import_module(module), function)
@@ -119,13 +103,11 @@ def _function(name: str) -> Callable[[str], Any]:
         raise MiniBertError(
             f"--segmenter {name}: {error}; write MODULE:FUNCTION, and install the module."
         ) from error
-    if not callable(found):
-        raise MiniBertError(f"--segmenter {name} is no function; write MODULE:FUNCTION.")
     try:
         list(found("一个 sentence"))
-    except Exception as error:  # somebody else's function: whatever it raises
+    except Exception as error:  # the function is foreign and may raise anything
         raise MiniBertError(
             f"--segmenter {name} fails on a short text ({error}); name a function that takes a "
-            "text and gives its words."
+            "text and returns its words."
         ) from error
     return found  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert.cli.shared import choose_output, resume_command, whole_number
+from minibert.cli.shared import choose_output, int_range, resume_command
 from minibert.errors import MiniBertError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--warmup-ratio", type=float, default=0.05, metavar="X", help="of the updates; default 0.05"
     )
-    length = whole_number(1, 1_000_000)
+    length = int_range(1, 1_000_000)
     add(
         "--max-length", type=length, default=64, metavar="N", help="tokens per sequence; default 64"
     )
@@ -107,7 +107,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
             found, texts, output = ("{} is a file", options.corpus, "corpus")
         raise MiniBertError(
             f"{found.format(options.corpus)}; make a corpus:  minibert prepare {texts} "
-            f"--vocabulary vocab.txt --output {output}"
+            f"--vocab vocab.txt --output {output}"
         )
     output = processes.on_main(
         lambda: choose_output(options.output, options.output, resume=options.resume)

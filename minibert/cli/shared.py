@@ -1,233 +1,234 @@
-"""What all commands share: errors in one sentence, without a traceback, and exit codes."""
+"""What the commands share: the parser, exit codes, output folders, reading of texts."""
 
 import argparse
 import difflib
 import io
-import math
 import os
 import shlex
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, check_folder
+from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, TOKENIZER_FILES, check_folder
 
-# What a run writes beside a model, under names that a user's own files may have, too.
-RUN_FILES = (
-    *("vocab.txt", "tokenizer_config.json", TASK_FILE, "metrics.json"),
-    *("learning_curve.png", "confusion_matrix.png"),
+if TYPE_CHECKING:
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+# What is not to be overwritten in a folder that holds no run.
+KEPT_FILES = (
+    *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
+    *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
 )
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviations and suggests what may have been meant."""
+    """An argument parser that allows no abbreviations and suggests the option that was meant.
 
-    def __init__(self, *, allow_abbrev: bool = False, **options: object) -> None:
-        super().__init__(allow_abbrev=allow_abbrev, **options)  # type: ignore[arg-type]
+    Errors are one sentence, with exit code 2. Descriptions keep their line breaks.
+    """
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The arguments; an unknown one is refused, with the known one that is most like it."""
-        parsed, unknown = self.parse_known_args(args, namespace)
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse all arguments, and exit if one is unknown."""
+        parsed, unknown = super().parse_known_args(args, namespace)
         if hasattr(parsed, "texts"):
-            # argparse takes texts only before the first option; ours may stand behind one.
+            # argparse takes texts only before the first option; they may follow it, too.
             parsed.texts += [word for word in unknown if not word.startswith("-")]
             unknown = [word for word in unknown if word.startswith("-")]
-        command = " ".join(filter(None, (self.prog, getattr(parsed, "command", None))))
-        if unknown and not unknown[0].startswith("-"):
-            self.error(f"{unknown[0]!r} is one argument too many; see {command} --help.")
         if unknown:
-            known = [name for action in _all_actions(self) for name in action.option_strings]
-            close = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"see {command} --help."
-            self.error(f"{unknown[0]!r} is not an option here; {hint}")
-        return parsed
+            first = unknown[0]
+            close = difflib.get_close_matches(first.split("=")[0], self._option_string_actions, n=1)
+            kind = "option" if first.startswith("-") else "extra argument"
+            hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
+            self.error(f"unknown {kind} {first!r}; {hint}")
+        return parsed, []
 
     def error(self, message: str) -> NoReturn:
-        """Say one sentence and exit with code 2."""
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        """Print one sentence and exit with code 2."""
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
 
 
-def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
-    """The type of an argument: a whole number of a range.
+def int_range(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a `type` for `add_argument` that accepts the integers from `least` to `most`.
 
     Example:
-        >>> whole_number(1)("3")  # as in add_argument("--rounds", type=whole_number(1))
-        3
+        >>> int_range(1, 512)("64")
+        64
     """
 
-    def number(text: str) -> int:
-        if not least <= int(text) <= most:
-            wanted = f"at least {least}" if most == math.inf else f"{least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text} is out of range; give {wanted}")
+    def integer(text: str) -> int:
+        if int(text) < least or (most is not None and int(text) > most):
+            allowed = f"at least {least}" if most is None else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range; give {allowed}")
         return int(text)
 
-    return number
+    return integer
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a command: what a user can cause ends in one sentence and exit code 2.
+    """Run a command and exit: 0 when it is done, 2 after an error that the user can correct.
 
-    Ctrl-C ends with 130, `kill` with 143, and a reader that has gone away (`| head`) with 0.
+    Ctrl-C exits with 130 and `kill` with 143. A reader that has gone (`| head`) is no error.
+    Warnings become notes on standard error.
     """
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _print_note
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character gets its code, which is right in JSON, too.
+            # Escape characters that the terminal lacks. The escapes are valid in JSON, too.
             stream.reconfigure(errors="backslashreplace")
+    code, message = 0, ""
     try:
         main()
         sys.stdout.flush()
     except MiniBertError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        sys.exit(stop.exit_code)
+        code, message = 2, f"error: {error}"
+    except Interrupted as interrupted:
+        code, message = interrupted.exit_code, str(interrupted)
     except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        sys.exit(130)
+        code, message = 130, "stopped."
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.filename is None:
             raise
-        # What no check has foreseen: a name that is too long, a folder that may not be read.
-        told = f"error: {error.filename}: {error.strerror}; name another file or folder."
-        print(told, file=sys.stderr)
-        sys.exit(2)
-    sys.exit(0)
+        # A path that no check has refused: its name is too long, or access is denied.
+        reason = f"{error.filename}: {error.strerror}"
+        code, message = 2, f"error: {reason}; choose another file or folder."
+    if message:
+        print(message, file=sys.stderr)
+    sys.exit(code)
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as an error does and not at once, so that nothing half-written stays behind."""
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Exit by an exception, so that temporary files are removed on the way."""
     print("stopped.", file=sys.stderr)
     sys.exit(128 + number)
 
 
-def unused_folder(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
-    candidates = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10_000))
-    return folder if not folder.exists() else next(path for path in candidates if not path.exists())
+def _print_note(message: Warning | str, *_where: Any, **_to: Any) -> None:
+    print(f"note: {message}", file=sys.stderr)
 
 
-def newest_folder(folder: Path) -> Path:
-    """The last of folder, folder-2, folder-3, ... that is there; folder itself if none is."""
-    following = unused_folder(folder)
-    number = int(following.name.removeprefix(f"{folder.name}-")) if following != folder else 2
-    return folder if number == 2 else folder.with_name(f"{folder.name}-{number - 1}")
-
-
-def choose_output(given: Path | None, usual: Path, *, resume: bool) -> Path:
-    """The folder that a run shall write to, refused where it would write over something else.
+def choose_output(output: Path | None, default: Path, *, resume: bool) -> Path:
+    """Return the folder for a training run, after checking that nothing would be overwritten.
 
     Args:
-        given: what the user asked for; None for the usual place, or the next one that is free.
-        usual: the usual place. A run that is gone on with is the newest one there.
-        resume: whether to go on with a run.
+        output: the folder that the user has named.
+        default: otherwise the first of default, default-2, default-3, ... that does not exist; to
+            resume, the last one that does.
+        resume: whether to continue the run in the folder.
 
     Raises:
-        MiniBertError: there is a run already, or something that belongs to no run that could be
-            gone on with: a model, a corpus, a file.
+        MiniBertError: if there is a run that is not to be resumed, or there are other files that
+            the run would overwrite.
     """
-    output = given or (newest_folder(usual) if resume else unused_folder(usual))
-    _claim(output, resume=resume)
+    if output is None:
+        output = unused = default
+        for number in count(2):
+            if not unused.exists():
+                break
+            output, unused = unused, default.with_name(f"{default.name}-{number}")
+        output = output if resume else unused
+    check_folder(output)
+    if any((output / "training").glob("step-*")):
+        if not resume:
+            raise MiniBertError(
+                f"{output} holds a run; continue it with --resume, or choose another --output."
+            )
+    elif existing := [name for name in KEPT_FILES if (output / name).exists()]:
+        raise MiniBertError(
+            f"{output} has a {existing[0]}, which would be overwritten; choose another --output."
+        )
     return output
 
 
-def _claim(output: Path, *, resume: bool) -> None:
-    check_folder(output)
-    has_run = any((output / "training").glob("step-*"))
-    if has_run and not resume:
-        raise MiniBertError(
-            f"{output} holds a run; go on with it (--resume), or choose another --output."
-        )
-    kept = {"a model": MODEL_FILES, "a corpus": (CORPUS_FILE,)}
-    for what, files in kept.items():
-        if not has_run and any((output / file).exists() for file in files):
-            raise MiniBertError(f"{output} holds {what}; choose another --output, to keep it.")
-    for file in RUN_FILES:
-        if not has_run and (output / file).exists():
-            raise MiniBertError(
-                f"{output} holds a {file}, which this would write over; choose another --output, "
-                "to keep it."
-            )
-
-
 def resume_command(output: Path) -> str:
-    """Return the command that resumes the present run, for the user to type.
+    """Return the command line that resumes the present run.
 
-    How several machines find each other is not known here: "..." stands for it.
+    With several machines, "..." stands for the options by which torchrun connects them.
     """
     program, *words = sys.argv
-    if "--output" not in words and not any(word.startswith("--output=") for word in words):
+    if not any(word.split("=")[0] == "--output" for word in words):
         words += ["--output", str(output)]
     if "--resume" not in words:
         words += ["--resume"]
     script = program.endswith(".py") and Path(program).name != "__main__.py"
-    several_machines = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        starter = ["python"] if script else []
+        start = ["python", program] if script else ["minibert"]
     else:
+        several_machines = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
         processes = ["--nproc-per-node", os.environ.get("LOCAL_WORLD_SIZE", "1")]
-        starter = ["torchrun", *(["..."] if several_machines else processes)]
-        starter += [] if script else ["--no-python"]
-    return shlex.join([*starter, program if script else "minibert", *words])
+        start = ["torchrun", *(["..."] if several_machines else processes)]
+        start += [program] if script else ["--no-python", "minibert"]
+    return shlex.join([*start, *words])
 
 
-def _all_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    actions = list(parser._actions)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for sub in action.choices.values():
-                actions += _all_actions(sub)
-    return actions
+def check_output(path: Path, *, suffixes: tuple[str, ...] = (), replace: bool = False) -> None:
+    """Check that a file can be written, before any work is done for it.
 
+    Args:
+        path: the file.
+        suffixes: the suffixes it may have; default: any.
+        replace: whether the file may exist already.
 
-# What several commands do: take texts or a vocabulary, say notes, spare what is there.
-
-
-if TYPE_CHECKING:
-    from minibert.tokenization.tokenizer import BertTokenizer
+    Raises:
+        MiniBertError: if it has another suffix, its folder does not exist, or it exists.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(suffixes)}.")
+    check_folder(path.parent)
+    if not path.parent.is_dir():
+        raise MiniBertError(f"cannot write {path}: there is no folder {path.parent}; create it.")
+    if path.is_dir():
+        raise MiniBertError(f"cannot write {path}: it is a folder; name a file in it.")
+    if path.exists() and not replace:
+        raise MiniBertError(f"{path} exists already; delete it, or name another file.")
 
 
 def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
-    """The arguments that `read_texts` looks at."""
+    """Add the arguments that `read_texts` reads."""
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="the texts")
-    parser.add_argument("--file", type=Path, help=".txt (a text a line), .tsv, .csv or .jsonl")
-    parser.add_argument("--text-column", metavar="NAME", help="column of the text in --file")
+    parser.add_argument(
+        "--file", type=Path, help="a .txt (one text per line), .tsv, .csv or .jsonl"
+    )
+    parser.add_argument("--text-column", metavar="NAME", help="the column of the text in --file")
     if pairs:
-        parser.add_argument(
-            "--pair", action="append", metavar="TEXT", help="second text, one a TEXT"
-        )
-        parser.add_argument("--pair-column", metavar="NAME", help="column of the second text")
+        help_text = "the second text; repeat it for several texts"
+        parser.add_argument("--pair", action="append", metavar="TEXT", help=help_text)
+        parser.add_argument("--pair-column", metavar="NAME", help="the column of the second text")
 
 
 def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None]:
-    """The texts of the command line or of a file, and their second texts.
+    """Return the texts of the command line or of a file, and their second texts if there are any.
 
     Raises:
-        MiniBertError: there are no texts, both kinds are given, or the file cannot be read.
+        MiniBertError: if there are no texts or both kinds, or the file cannot be read.
     """
     from minibert.data.labelled.columns import Columns
     from minibert.data.labelled.examples import read_examples
 
-    pair_column = getattr(options, "pair_column", None)
+    pair, pair_column = getattr(options, "pair", None), getattr(options, "pair_column", None)
     if options.file is None:
         if not options.texts:
             raise MiniBertError(
                 f'give at least one text: minibert {options.command} FOLDER "text", or --file.'
             )
         if options.text_column or pair_column:
-            raise MiniBertError("--text-column and --pair-column are for --file; name the file.")
-        return list(options.texts), getattr(options, "pair", None)
-    if options.texts or getattr(options, "pair", None):
+            raise MiniBertError("--text-column and --pair-column need --file.")
+        return options.texts, pair
+    if options.texts or pair:
         raise MiniBertError("give texts or --file, not both.")
     columns = Columns(options.text_column, pair_column)
     examples, note = read_examples(options.file, columns, labelled=False)
@@ -237,117 +238,68 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     return [example.text for example in examples], seconds or None
 
 
-def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
-    """Say if most of the texts' pieces are unknown: the answers then mean nothing."""
-    from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_rate
-
-    if unknown_rate(tokenizer, texts) > MOSTLY_UNKNOWN:
-        print(
-            "note: most of this is unknown to the model's vocabulary, so what it says means "
-            "nothing; use a model of this language.",
-            file=sys.stderr,
-        )
-
-
-def open_tokenizer(vocabulary: str, *, cased: bool) -> "BertTokenizer":
-    """The tokenizer of a vocab.txt, or of a folder or hub name.
-
-    Args:
-        vocabulary: the path or name.
-        cased: keep capitals and accents; for a vocab.txt, and folders that do not say.
-
-    Raises:
-        MiniBertError: there is no such file or folder, or it lowers capitals that shall be kept.
-    """
-    from minibert.tokenization.tokenizer import BertTokenizer
-
-    path = Path(vocabulary)
-    if path.is_file():
-        return BertTokenizer(path, do_lower_case=not cased)
-    if path.suffix == ".txt" and not path.exists():
-        raise MiniBertError(
-            f"there is no file {path}; give the vocab.txt of a model, or make one of your text "
-            "with minibert train-vocab."
-        )
-    try:
-        tokenizer = BertTokenizer.from_pretrained(vocabulary)
-    except MiniBertError:
-        if not cased:
-            raise
-        return BertTokenizer.from_pretrained(vocabulary, do_lower_case=False)
-    if cased and tokenizer.do_lower_case:
-        raise MiniBertError(
-            f"{vocabulary} lowers capitals, so --cased does not fit; leave that out, or give "
-            "another vocabulary."
-        )
-    return tokenizer
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    Example:
-        >>> counted(1, "word"), counted(2000, "word")
-        ('1 word', '2,000 words')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def warnings_as_notes() -> Iterator[None]:
-    """Say each different warning of the block as a line, `note: ...`, once the block is done."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"note: {message}", file=sys.stderr)
-
-
-def check_output(path: Path, *, endings: tuple[str, ...] = (), replace: bool = False) -> None:
-    """Refuse a file to be written, before any work is done for it.
-
-    Args:
-        path: the file.
-        endings: what its name may end in; anything if empty.
-        replace: whether a file that is there may be replaced.
-
-    Raises:
-        MiniBertError: another ending, no such folder to write to, or the file is there already.
-    """
-    if endings and path.suffix.lower() not in endings:
-        raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(endings)}.")
-    check_folder(path.parent)
-    if not path.parent.is_dir():
-        raise MiniBertError(f"cannot write {path}: there is no folder {path.parent}; make it.")
-    if path.is_dir():
-        raise MiniBertError(f"cannot write {path}: it is a folder; name a file in it.")
-    if path.exists() and not replace:
-        raise MiniBertError(f"{path} is there already; delete it, or name another file.")
-
-
-# Raw text for commands that only look at its words: what `minibert prepare` would read.
-
-
-def documents_of(paths: Sequence[Path], *, text_field: str = "text") -> Iterator[str]:
-    """The text of each document, one in memory at a time.
+def read_documents_as_text(paths: Sequence[Path], *, text_field: str) -> Iterator[str]:
+    """Yield the text of each document in files and folders, as `minibert prepare` reads them.
 
     Args:
         paths: .txt, .md and .jsonl files, and folders of them.
         text_field: the field of a JSONL object that holds the text.
 
     Raises:
-        MiniBertError: there is no such file, it cannot be read, or most of its lines are no text.
+        MiniBertError: if a file does not exist or cannot be read.
     """
-    from minibert.data.corpus.documents import (
-        FormatOptions,
-        ReadStats,
-        find_text_files,
-        read_documents,
-    )
+    from minibert.data.corpus import documents
 
-    stats = ReadStats()
-    files = find_text_files(paths, stats.folders)
-    for document in read_documents(files, FormatOptions(text_field=text_field), stats):
+    stats = documents.ReadStats()
+    files = documents.find_text_files(paths, stats.folders)
+    options = documents.FormatOptions(text_field=text_field)
+    for document in documents.read_documents(files, options, stats):
         yield document.text
     for warning in stats.warnings():
         print(f"note: {warning}", file=sys.stderr)
+
+
+def open_tokenizer(vocab: str, *, cased: bool) -> "BertTokenizer":
+    """Return the tokenizer of a vocab.txt, or of a folder or hub name.
+
+    Args:
+        vocab: the path or name.
+        cased: keep capitals and accents, in a vocab.txt or a folder that does not say.
+
+    Raises:
+        MiniBertError: if there is no such file or folder, or it lowercases and `cased` is set.
+    """
+    from minibert.tokenization.tokenizer import BertTokenizer
+
+    path = Path(vocab)
+    if path.is_file():
+        return BertTokenizer(path, do_lower_case=not cased)
+    if path.suffix == ".txt" and not path.exists():
+        raise MiniBertError(
+            f"there is no file {path}; give the vocab.txt of a model, or create one with minibert "
+            "train-vocab."
+        )
+    try:
+        tokenizer = BertTokenizer.from_pretrained(vocab)
+    except MiniBertError:
+        if not cased:
+            raise
+        return BertTokenizer.from_pretrained(vocab, do_lower_case=False)
+    if cased and tokenizer.do_lower_case:
+        raise MiniBertError(
+            f"{vocab} lowercases text, which contradicts --cased; remove --cased, or give another "
+            "vocabulary."
+        )
+    return tokenizer
+
+
+def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:
+    """Print a note if most tokens of the texts are unknown, because results mean nothing then."""
+    from minibert.tokenization.vocab import MOSTLY_UNKNOWN, unknown_rate
+
+    if unknown_rate(tokenizer, texts) > MOSTLY_UNKNOWN:
+        print(
+            "note: most of this text is unknown to the model's vocabulary, so the result is "
+            "meaningless; use a model for this language.",
+            file=sys.stderr,
+        )

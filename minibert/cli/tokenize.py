@@ -1,4 +1,4 @@
-"""Show how texts are cut into pieces.
+"""Split texts into WordPiece tokens.
 
 minibert tokenize weights/tiny "A puppeteer sleeps." --ids --special
 minibert tokenize vocab.txt "那只猫" --cased
@@ -6,27 +6,25 @@ minibert tokenize vocab.txt "那只猫" --cased
 
 import argparse
 
-from minibert.cli.shared import open_tokenizer, warnings_as_notes
+from minibert.cli.shared import open_tokenizer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("vocabulary", help="a vocab.txt, or a folder that holds one")
-    parser.add_argument("texts", nargs="+", metavar="TEXT")
-    parser.add_argument(
-        "--cased", action="store_true", help="keep capitals and accents; a folder knows by itself"
-    )
-    parser.add_argument("--special", action="store_true", help="show [CLS] and [SEP], too")
-    parser.add_argument("--ids", action="store_true", help="show ids beside the pieces")
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("vocab", metavar="VOCAB", help="a vocab.txt, or a folder or hub name that has one")
+    add("texts", nargs="+", metavar="TEXT", help="the texts")
+    add("--cased", action="store_true", help="keep capitals and accents, if VOCAB does not say")
+    add("--special", action="store_true", help="add [CLS] and [SEP]")
+    add("--ids", action="store_true", help="show the id of each token")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it."""
-    tokenizer = open_tokenizer(options.vocabulary, cased=options.cased)
+    """Print the tokens of each text on one line."""
+    tokenizer = open_tokenizer(options.vocab, cased=options.cased)
     for text in options.texts:
-        with warnings_as_notes():
-            pieces = tokenizer.tokenize(text, add_special_tokens=options.special)
+        tokens = tokenizer.tokenize(text, add_special_tokens=options.special)
         if options.ids:
-            ids = tokenizer.convert_tokens_to_ids(pieces)
-            pieces = [f"{piece}={index}" for piece, index in zip(pieces, ids, strict=True)]
-        print(" ".join(pieces))
+            ids = tokenizer.convert_tokens_to_ids(tokens)
+            tokens = [f"{token}={index}" for token, index in zip(tokens, ids, strict=True)]
+        print(" ".join(tokens))

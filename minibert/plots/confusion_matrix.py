@@ -16,7 +16,7 @@ LONGEST_NAME = 24  # characters
 
 
 def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str]) -> "Figure":
-    """Return a figure with correct predictions in blue and errors in orange.
+    r"""Return a figure with correct predictions in blue and errors in orange.
 
     The color is deeper for a larger share of the row. Class ids replace the names if no installed
     font has their characters.
@@ -27,6 +27,11 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str]) -> "Figure"
 
     Raises:
         MiniBertError: if the names do not fit the matrix.
+
+    Example:
+        >>> figure = confusion_matrix_figure([[3, 1], [0, 4]], ["no", "yes"])
+        >>> [cell.get_text() for cell in figure.axes[0].texts]
+        ['3\n75%', '1\n25%', '0\n0%', '4\n100%']
     """
     counts = np.asarray(matrix, dtype=np.int64)
     size = len(names)

@@ -154,7 +154,7 @@ def _model_class(next_sentence: bool) -> type[BertForPreTraining] | type[BertFor
 def _check_vocabulary(name: str | Path, theirs: BertTokenizer, corpus: Corpus) -> None:
     """Raise unless the corpus has the vocabulary and the normalization of the model."""
     ours = corpus.tokenizer
-    again = f"prepare it again: minibert prepare TEXTS --vocabulary {name} --output NEW_FOLDER"
+    again = f"prepare it again: minibert prepare TEXTS --vocab {name} --output NEW_FOLDER"
     rows = (t.convert_ids_to_tokens(range(t.vocab_size)) for t in (ours, theirs))
     for index, (piece, other) in enumerate(zip_longest(*rows, fillvalue="(nothing)")):
         if piece != other:
