@@ -1,4 +1,4 @@
-"""Measure how far minibert is from Google's BERT and from `transformers`; write docs/parity.md.
+"""Measure how far minibert is from Google's BERT and `transformers`; write docs/parity.md.
 
 python examples/parity_report.py
 

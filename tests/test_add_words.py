@@ -155,9 +155,17 @@ def test_a_new_words_logit_is_the_mean_of_its_tokens_and_the_old_ones_stay(start
         assert torch.equal(model(**batch).logits, before)
 
 
-@pytest.mark.parametrize("starts", [{60: [1]}, {50: [50]}, {3: []}, {-1: [2]}])
-def test_impossible_ids_are_refused(starts):
-    with pytest.raises(MiniBertError, match="that exist"):
+@pytest.mark.parametrize(
+    ("starts", "message"),
+    [
+        ({60: [1]}, "must continue from 50 without a gap"),
+        ({-1: [2]}, "must continue from 50 without a gap"),
+        ({50: [50]}, "needs pieces with ids from 0 to 49"),
+        ({3: []}, "needs pieces with ids from 0 to 49"),
+    ],
+)
+def test_impossible_ids_are_refused(starts, message):
+    with pytest.raises(MiniBertError, match=message):
         with_new_words(small_model("BertForMaskedLM"), starts)
 
 

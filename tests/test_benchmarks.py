@@ -74,7 +74,7 @@ def test_options_with_which_a_run_has_failed_bind_nobody(benchmark):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read there")
 def test_preparing_is_timed_and_its_memory_seen(benchmark):
-    code, out, err = benchmark("preparing.py --megabytes 1 --workers 1 --size 300")
+    code, out, err = benchmark("preparing.py --megabytes 1 --workers 1 --vocab-size 300")
     assert code == 0, err
     (vocabulary, corpus) = (line.split() for line in out.splitlines()[1:])
     assert (vocabulary[:3], corpus[:3]) == (["1", "MB", "train-vocab"], ["1", "MB", "prepare"])

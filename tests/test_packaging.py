@@ -70,5 +70,5 @@ def test_the_command_trains_from_the_weights_of_the_wheel(installed: Path):
     command = ("-m", "minibert", "finetune", "--train", "train.tsv", "--epochs", "1")
     done = python(installed, *command)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"start: {installed / 'minibert/weights/tiny'}" in done.stdout
+    assert f"initial weights: {installed / 'minibert/weights/tiny'}" in done.stdout
     assert (installed.parent / "runs/finetune_cls/model.safetensors").exists()

@@ -1,4 +1,4 @@
-"""Time `minibert train-vocab` and `minibert prepare`, and watch their memory as the text grows.
+"""Measure the time and memory of `minibert train-vocab` and `prepare` as the text grows.
 
     python examples/benchmarks/preparing.py --megabytes 100 1000
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", nargs="+", type=int_range(1), default=[10, 100])
     parser.add_argument("--workers", type=int_range(1), default=os.cpu_count())
-    parser.add_argument("--size", type=int_range(300), default=8192, help="of the vocabulary")
+    parser.add_argument("--vocab-size", type=int_range(300), default=8192, metavar="N")
     arguments = parser.parse_args()
     if not Path("/proc/self/smaps_rollup").exists():
         raise MiniBertError("memory is read from /proc/PID/smaps_rollup, which only Linux has.")
@@ -41,9 +41,9 @@ def main() -> None:
             texts, vocabulary = folder / "texts.txt", folder / "vocab.txt"
             write_text(texts, megabytes)
             steps = {
-                "train-vocab": {"size": arguments.size, "output": vocabulary},
+                "train-vocab": {"vocab-size": arguments.vocab_size, "output": vocabulary},
                 "prepare": {
-                    "vocabulary": vocabulary,
+                    "vocab": vocabulary,
                     "workers": arguments.workers,
                     "output": folder / "corpus",
                 },

@@ -1,4 +1,4 @@
-"""Add words of your own to a model's vocabulary, in place of its unused tokens ([unused0], ...).
+"""Add words of your own to a vocabulary, in place of its unused tokens ([unused0], ...).
 
 minibert add-words weights/tiny --text letters --count 50 --output with-words
 minibert add-words bert-base-uncased --words words.txt --output with-words

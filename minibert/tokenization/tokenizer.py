@@ -1,4 +1,4 @@
-"""Turn texts into the input of a model: the ids of [CLS] a [SEP] b [SEP], truncated and padded.
+"""Turn texts into model input: the ids of [CLS] a [SEP] b [SEP], truncated and padded.
 
     text --normalize.py--> words --wordpiece.py--> tokens --this file--> ids, token types, mask
 

@@ -7,14 +7,12 @@
             clip the gradients, update the weights
         evaluate, save
 
-There are no callbacks and no trainer class. What a run writes is in `run_folder.py`.
-
 A loss is a sum, divided by the label count of the whole global batch. So the gradients of its
-micro-batches, in all processes, add up to the gradient of one big batch. (A mean of their means
-would differ from it: micro-batches hold different numbers of labels.)
+micro-batches, in all processes, add up to the gradient of one big batch, whatever number of labels
+each micro-batch holds.
 
 A resumed run continues exactly: the order of the data is a function of the seed and the epoch, and
-dropout is a function of the seed, the step and the micro-batch.
+dropout is a function of the seed, the step and the micro-batch. `run_folder.py` writes the files.
 """
 
 import math
