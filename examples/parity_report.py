@@ -51,7 +51,7 @@ The tolerances are in the column headings.
 
 
 def google_rows(folder: Path) -> Iterator[tuple[str, ...]]:
-    """What is compared, how many numbers, and the largest difference with each attention."""
+    """Yield what is compared, how many numbers, and the largest difference with each attention."""
     reference, found = google.read_reference(folder), {}
     for attention in google.ATTENTIONS:
         for compare in (google.compare_forward, google.compare_gradients, google.compare_training):
