@@ -172,7 +172,7 @@ class BertTokenizer(PretrainedTokenizer):
         # [CLS] a [SEP] has token type 0, and b [SEP] has 1.
         cls = [self.cls_token_id] if add_special_tokens else []
         sep = [self.sep_token_id] if add_special_tokens else []
-        rows = [join_sequences(first, second, cls=cls, sep=sep) for first, second in pairs]
+        rows = [join_sequences(first, second, cls, sep) for first, second in pairs]
         columns: dict[str, Any] = {"input_ids": [row for row, _ in rows]}
         if return_token_type_ids:
             columns["token_type_ids"] = [token_type_ids for _, token_type_ids in rows]

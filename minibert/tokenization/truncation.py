@@ -11,11 +11,7 @@ from minibert.tokenization.call_options import CallOptions, Item, Pair
 
 
 def join_sequences(
-    first: Sequence[Item],
-    second: Sequence[Item] | None,
-    *,
-    cls: Sequence[Item],
-    sep: Sequence[Item],
+    first: Sequence[Item], second: Sequence[Item] | None, cls: Sequence[Item], sep: Sequence[Item]
 ) -> tuple[list[Item], list[int]]:
     """Return [CLS] a [SEP], or [CLS] a [SEP] b [SEP], and the token type of each item.
 
