@@ -132,7 +132,7 @@ def test_a_new_model_and_all_that_a_run_leaves(minibert, corpus):
     assert len(MaskFiller.from_pretrained("out")("the [MASK] sleeps .")[0]) == 5
     code, _, err = minibert("pretrain corpus --output out")
     assert (code, err.count("\n")) == (2, 1)
-    assert "out holds a run; go on with it (--resume)" in err
+    assert "out holds a run; continue it with --resume" in err
     code, out, err = minibert(f"{line} --resume")
     assert code == 0, err
     again = json.loads(Path("out/metrics.json").read_text(encoding="utf-8"))
@@ -178,7 +178,7 @@ BAD = [
     ("pretrain corpus --output corpus.txt", "corpus.txt is a file, not a folder; choose another"),
     ("pretrain corpus --output corpus.txt/out", "corpus.txt is a file, not a folder; choose"),
     ("pretrain corpus", "arguments are required: --output"),
-    ("pretrain corpus --output model", "model holds a model; choose another --output"),
+    ("pretrain corpus --output model", "model has a model.safetensors, which would be overwritten"),
     ("pretrain corpus --output out --preset huge", "choose one of tiny, mini, small"),
     ("pretrain corpus --output out --preset tiny --model model", "is for a new model"),
     ("pretrain corpus --output out --dropout 1", "at least 0 and below 1"),
