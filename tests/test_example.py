@@ -248,7 +248,7 @@ def test_a_folder_with_a_model_is_never_written_over(tmp_path: Path):
     train = write(tmp_path / "train.tsv", weather(40, 1))
     done = finetune("--train", train, "--model", folder, "--output", folder)
     assert done.returncode == 2
-    assert "holds a model" in done.stderr
+    assert "has a model.safetensors, which would be overwritten" in done.stderr
     assert (folder / "model.safetensors").read_bytes() == before
 
 

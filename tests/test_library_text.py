@@ -40,7 +40,7 @@ def test_the_example_that_writes_it_spares_what_is_there(
 ):
     file = tmp_path / "docs.txt"
     monkeypatch.setattr(sys, "argv", ["library_text.py", "--output", str(file)])
-    for code, told in ((0, f"are in {file}"), (2, f"{file} is there already")):
+    for code, told in ((0, f"to {file}"), (2, f"{file} exists already")):
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(EXAMPLE), run_name="__main__")
         assert ended.value.code == code
