@@ -1,4 +1,4 @@
-"""Pretrain on a corpus: fill in masked words, and tell whether one sentence follows another.
+r"""Pretrain on a corpus: fill in masked words, and tell whether one sentence follows another.
 
 minibert pretrain corpus --output mine --preset tiny --epochs 4
 minibert pretrain corpus --output adapted --model weights/tiny --epochs 2
