@@ -72,7 +72,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     given, path = path, Path(path).resolve()  # "." has no name, and a link must not be replaced
     if path.is_mount():
-        raise MiniBertError(f"{given} is the root of a disk; give a new folder in it.")
+        raise MiniBertError(f"{given} is the root folder of a disk; give a new folder in it.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explain_os_errors("write", given):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -116,10 +116,12 @@ def read_json_object(path: Path) -> dict[str, Any]:
         content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise MiniBertError(
-            f"{path} is not a JSON file ({error}); copy it again from where it came."
+            f"{path} is not a JSON file ({error}); copy it again from its source."
         ) from error
     if not isinstance(content, dict):
-        raise MiniBertError(f"{path} must hold a JSON object, {{...}}, and holds something else.")
+        raise MiniBertError(
+            f"{path} is not a JSON object ({{...}}); copy it again from its source."
+        )
     return content
 
 

@@ -28,7 +28,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str]) -> Path:
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
         raise MiniBertError(
-            f"there is no folder {folder}; make it and copy {listed} there, or give a hub name."
+            f"the folder {folder} does not exist; make it and copy {listed} there, or give a hub "
+            "name."
         )
     from huggingface_hub import snapshot_download
 
@@ -37,7 +38,7 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str]) -> Path:
     except Exception as error:  # no network, no such name, no permission: a class for each
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MiniBertError(
-            f"there is no folder {name!r}, and it could not be downloaded from the hub ({reason}); "
-            f"copy {listed} of that model into a folder named {name}, or set HF_ENDPOINT to a "
-            "mirror that you can reach."
+            f"the folder {name!r} does not exist and could not be downloaded from the hub "
+            f"({reason}); copy {listed} of that model into a folder named {name}, or set "
+            "HF_ENDPOINT to a mirror that you can reach."
         ) from error

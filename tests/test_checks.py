@@ -119,7 +119,7 @@ def test_choices_need_three_dimensions():
 
 
 def test_no_tokens_are_refused():
-    with pytest.raises(MiniBertError, match="holds no tokens"):
+    with pytest.raises(MiniBertError, match="input_ids is empty"):
         check_inputs(small_config(), torch.ones(2, 0, dtype=torch.long))
 
 

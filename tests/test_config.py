@@ -207,8 +207,8 @@ def test_labels_without_names_are_numbered():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"num_labels": 3, "id2label": {0: "a", 1: "b"}}, "num_labels is 3 but id2label names"),
-        ({"id2label": {1: "a", 2: "b"}}, "must name 0 to 1"),
+        ({"num_labels": 3, "id2label": {0: "a", 1: "b"}}, "num_labels is 3, but id2label has"),
+        ({"id2label": {1: "a", 2: "b"}}, "must have the ids 0 to 1"),
         ({"id2label": {0: "a", 1: "a"}}, "two ids the same label"),
         ({"label2id": {"a": 0, "b": 0, "c": 1}}, "label2id names an id twice"),
         ({"id2label": {"0": "a", 0: "b", 1: "c"}}, "id2label names an id twice"),
@@ -326,12 +326,12 @@ def test_googles_file_is_understood(tmp_path: Path):
     ("content", "words"),
     [
         ("{", "is not a JSON file"),
-        ("[1, 2]", "must hold a JSON object"),
+        ("[1, 2]", "is not a JSON object"),
         ("[" * 100_000, "is not a JSON file"),
         ('{"vocab_size": -1}', "vocab_size is -1"),
         ('{"layer_norm_eps": NaN}', "layer_norm_eps is nan"),
-        ('{"id2label": {"x": "y"}}', "id2label must pair whole numbers"),
-        ('{"label2id": {"x": "y"}}', "label2id must pair whole numbers"),
+        ('{"id2label": {"x": "y"}}', "id2label is .* must be a dictionary of whole numbers"),
+        ('{"label2id": {"x": "y"}}', "label2id is .* must be a dictionary of whole numbers"),
         ('{"model_type": "gpt2"}', "model_type 'gpt2'"),
     ],
 )

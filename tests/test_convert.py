@@ -145,7 +145,7 @@ def test_what_no_bert_has_is_left_out_and_named(source, tmp_path):
     (source / "model.safetensors").unlink()
     torch.save(tensors, source / "pytorch_model.bin")
     said = convert(source, tmp_path / "new")
-    assert r"left out, no part of a BERT: 1 ('crf\x1b.start', ...)" in said
+    assert r"not copied, as no BERT has them: 1 ('crf\x1b.start', ...)" in said
     assert "note: stored as float16, loaded as float32" in said
 
 
@@ -269,6 +269,6 @@ def test_what_float16_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
     with torch.no_grad():
         model.masked_lm.bias[3] = 1e6
     model.save_pretrained(tmp_path / "whole")
-    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*omit --float16"):
+    with pytest.raises(MiniBertError, match=r"masked_lm\.bias.*remove --float16"):
         convert(tmp_path / "whole", tmp_path / "half", float16=True)
     assert not (tmp_path / "half").exists()

@@ -248,7 +248,7 @@ def test_an_existing_folder_is_not_touched(build, tmp_path):
 
 
 def test_no_text_leaves_no_corpus(build, tmp_path):
-    with pytest.raises(MiniBertError, match="no text in these files"):
+    with pytest.raises(MiniBertError, match="these files contain no text"):
         build("\n \n")
     with pytest.raises(MiniBertError, match="at least 1"):
         build("one", workers=0)
@@ -264,7 +264,7 @@ def test_no_text_leaves_no_corpus(build, tmp_path):
 )
 def test_the_refusal_of_unreadable_text_says_why(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(MiniBertError, match=rf"no text .* lines skipped: 1 \(.*{reason}\)"):
+    with pytest.raises(MiniBertError, match=rf"no text; lines skipped: 1 \(.*{reason}\)"):
         build_corpus([tmp_path / name], TOKENIZER, tmp_path / "corpus")
 
 

@@ -89,7 +89,10 @@ def test_a_folder_may_be_the_present_one_or_behind_a_link(tmp_path: Path, monkey
 
 
 def test_the_root_of_a_disk_is_refused_before_any_work(tmp_path: Path):
-    with pytest.raises(MiniBertError, match="/ is the root of a disk"), atomic_folder(Path("/")):
+    with (
+        pytest.raises(MiniBertError, match="/ is the root folder of a disk"),
+        atomic_folder(Path("/")),
+    ):
         raise AssertionError("never reached")
 
 
@@ -353,8 +356,8 @@ def test_json_in_a_place_that_cannot_be_made_is_refused_with_a_sentence(tmp_path
         (b"\xef\xbb\xbf{}", "is not a JSON file"),
         (b"[" * 100_000, "is not a JSON file"),
         (b'{"a": ' + b"1" * 5000 + b"}", "is not a JSON file"),
-        (b"[]", "must hold a JSON object"),
-        (b"null", "must hold a JSON object"),
+        (b"[]", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
     ],
 )
 def test_what_is_no_json_object_is_refused_by_its_name(content, words, tmp_path: Path):

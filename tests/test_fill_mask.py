@@ -100,7 +100,7 @@ def test_masks_of_both_texts_are_filled_where_they_stand(filler):
 
 @pytest.mark.parametrize("text", [["a [MASK]", "b [MASK]"], None, 7])
 def test_what_is_no_text_is_named(folder, text):
-    with pytest.raises(MiniBertError, match=r"text must be one str and is a (list|NoneType|int)"):
+    with pytest.raises(MiniBertError, match=r"text must be a str, not (list|NoneType|int)"):
         MaskFiller.from_pretrained(folder)(text)
 
 
@@ -143,7 +143,7 @@ def test_a_long_text_is_truncated_with_a_warning(filler):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (("the cat",), r"has no \[MASK\]; write \[MASK\] in the place"),
+        (("the cat",), r"has no \[MASK\]; write \[MASK\] where a word is hidden"),
         (("the [mask]",), r"in capitals, not \[mask\]"),
         (("the ___", "a cat"), r"has no \[MASK\]"),
         (("cat " * 5000 + "[MASK]",), r"1 of 1 \[MASK\] are beyond the 16 tokens"),
@@ -164,7 +164,7 @@ def test_no_candidates_cannot_be_asked_for(filler):
 def test_a_folder_without_the_head_is_refused(tmp_path):
     with pytest.raises(
         MiniBertError,
-        match=r"no trained BertForMaskedLM: .* masked_lm.*; fine-tuning drops .* give a pretrained",
+        match=r"not a trained BertForMaskedLM: .* masked_lm.*; fine-tuning drops .* give a pretr",
     ):
         MaskFiller.from_pretrained(classifier_folder(tmp_path))
 

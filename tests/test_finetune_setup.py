@@ -43,7 +43,7 @@ def test_weights_are_random_if_the_default_vocabulary_does_not_know_the_texts(de
     setup = setup_finetuning(LABELS, CHINESE, default=default)
     assert not setup.pretrained
     assert "are unknown to" in setup.note
-    assert "pieces from the training texts" in setup.note
+    assert "tokens from the training texts" in setup.note
     assert setup.tokenizer.unk_token_id not in setup.tokenizer("今天下雨了")["input_ids"]
 
 
@@ -68,7 +68,7 @@ def test_asking_for_random_weights_excludes_a_model(default: Path, asked: dict):
     setup = setup_finetuning(LABELS, ENGLISH, default=default, **asked)
     assert not setup.pretrained
     assert setup.note.startswith(f"initial weights: random, preset {asked.get('preset', 'tiny')};")
-    with pytest.raises(MiniBertError, match="or --model"):
+    with pytest.raises(MiniBertError, match="or remove --model"):
         setup_finetuning(LABELS, ENGLISH, default=default, model=default, **asked)
 
 

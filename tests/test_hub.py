@@ -40,7 +40,9 @@ def test_the_hub_is_asked_for_the_named_files_only(asked, tmp_path):
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c"])
 def test_what_looks_like_a_path_is_never_asked_for_on_the_hub(asked, name):
-    with pytest.raises(MiniBertError, match=r"no folder .*copy vocab.txt, \*.safetensors there"):
+    with pytest.raises(
+        MiniBertError, match=r"does not exist; .*copy vocab.txt, \*.safetensors there"
+    ):
         local_folder(name, files=FILES)
     assert asked == []
 

@@ -81,8 +81,8 @@ def test_all_unknown_labels_are_told_together():
 @pytest.mark.parametrize(
     ("labels", "label", "reason"),
     [
-        (LabelSet(("a", "b")), None, "there is no label"),
-        (LabelSet(("a", "b")), ("a",), "a list of labels"),
+        (LabelSet(("a", "b")), None, "the label is missing"),
+        (LabelSet(("a", "b")), ("a",), "the label is a list"),
         (LabelSet((), "regression"), "good", "not a number"),
         (LabelSet((), "regression"), "nan", "not a number"),
         (LabelSet((), "regression"), "inf", "not a number"),

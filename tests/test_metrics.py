@@ -101,8 +101,8 @@ def test_multi_label_scores_by_hand():
 @pytest.mark.parametrize(
     ("predictions", "labels", "sentence"),
     [
-        ([], [], "at least one"),
-        ([1], [1, 0], "as many predictions as labels"),
+        ([], [], "at least 1"),
+        ([1], [1, 0], "of the same length"),
         ([0, 1], [0, -100], "label -100 at position 1"),
         ([0, 2], [0, 1], "prediction 2 at position 1"),
         ([0, 0.5], [0, 1], r"prediction 0\.5 at position 1"),
@@ -117,9 +117,9 @@ def test_impossible_classes_are_refused_in_one_sentence(predictions, labels, sen
 @pytest.mark.parametrize(
     ("predictions", "labels", "sentence"),
     [
-        ([], [], "at least one"),
-        ([1.5], [1.5, 2.5], "as many predictions as labels"),
-        ([[1.5]], [[1.5]], "one number each"),
+        ([], [], "at least 1"),
+        ([1.5], [1.5, 2.5], "of the same length"),
+        ([[1.5]], [[1.5]], "two lists of numbers"),
         ([1.5, math.inf], [0, 1], "not a finite number"),
     ],
 )

@@ -44,9 +44,11 @@ def test_the_first_field_of_the_bare_model_is_the_last_hidden_state():
 @pytest.mark.parametrize("head", ANSWERS)
 def test_an_output_refuses_to_be_unpacked_and_names_its_fields(head):
     outputs = small_model(head)(**small_batch(head))
-    with pytest.raises(TypeError, match=rf"read by name, not unpacked.*\.{ANSWERS[head][0]}"):
+    with pytest.raises(
+        TypeError, match=rf"cannot be unpacked; read its fields by name.*\.{ANSWERS[head][0]}"
+    ):
         _first, _second = outputs
-    with pytest.raises(TypeError, match="read by name"):
+    with pytest.raises(TypeError, match="read its fields by name"):
         tuple(outputs)
 
 

@@ -172,7 +172,7 @@ def test_the_example_trains_the_same_weights_as_the_command(minibert, corpus, mo
 BAD = [
     ("pretrain corpus.txt --output out", "corpus.txt is a file; make a corpus:"),
     ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
-    ("pretrain nothing --output out", "there is no folder nothing; make a corpus:"),
+    ("pretrain nothing --output out", "the folder nothing does not exist; make a corpus:"),
     ("pretrain model --output out", "model is not a tokenized corpus"),
     ("pretrain corpus --output out --model corpus", "corpus is a corpus, made by minibert prep"),
     ("pretrain corpus --output corpus.txt", "corpus.txt is a file, not a folder; choose another"),
@@ -182,7 +182,7 @@ BAD = [
     ("pretrain corpus --output out --preset huge", "choose one of tiny, mini, small"),
     ("pretrain corpus --output out --preset tiny --model model", "is for a new model"),
     ("pretrain corpus --output out --dropout 1", "at least 0 and below 1"),
-    ("pretrain corpus --output out --model ./none", "there is no folder none"),
+    ("pretrain corpus --output out --model ./none", "the folder none does not exist"),
     ("pretrain corpus --output out --model model --max-length 33", "use --max-length 32 or less"),
     ("pretrain corpus --output out --max-length 513", "use --max-length 512 or less"),
     (f"pretrain corpus --output out --max-length {10**20}", "out of range; give 1 to 1000000"),

@@ -291,7 +291,7 @@ def test_a_corpus_without_two_documents_of_two_sentences_gives_no_pairs(tmp_path
     corpus = toy_corpus(tmp_path, documents)
     have = sum(count > 1 for count in documents)
     with pytest.raises(
-        MiniBertError, match=f"only {have} of {len(documents)} documents have a sec"
+        MiniBertError, match=f"only {have} of {len(documents)} documents have two sentences"
     ):
         batches(corpus)
     assert list(batches(corpus, next_sentence=False).epoch(0))

@@ -257,7 +257,7 @@ BAD = {
     "a missing key": (
         "a.jsonl",
         '{"text": "x", "label": 1}\n{"text": "z"}\n',
-        "a.jsonl:2: no 'label' here, only 'text'",
+        "a.jsonl:2: column 'label' is missing; found 'text'",
     ),
     "JSON null": (
         "a.jsonl",
@@ -278,7 +278,7 @@ BAD = {
     "0 and 1 for labels": (
         "a.jsonl",
         '{"text": "x", "label": [0, 1, 0]}\n',
-        "list names, not 0 and 1",
+        "must list label names, each once, not 0s and 1s",
     ),
     "brackets without end": ("a.jsonl", '{"text": ' + "[" * 100_000, "a.jsonl:1"),
     "two columns of one name": (
@@ -303,7 +303,7 @@ BAD = {
         "3 columns without names (a | b | 1). Pass its name or its number",
     ),
     "one nameless column": ("a.txt", "hello\nworld\n", "cannot tell which column is the label"),
-    "semicolons": ("a.csv", "text;label\nx;1\n", "separated as the name of the file says"),
+    "semicolons": ("a.csv", "text;label\nx;1\n", "Check the separators"),
     "a header of unknown names": (
         "a.csv",
         "utterance_en,kind\nx,a\ny,b\nz,a\nw,b\n",
@@ -351,8 +351,8 @@ def test_what_is_no_file_is_said_so(tmp_path):
     (tmp_path / "folder.tsv").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.tsv")
     assert f"Did you mean '{tmp_path / 'train.tsv'}'?" in refusal(tmp_path / "trian.tsv")
-    assert "no such file" in refusal(tmp_path / "nowhere" / "x.csv")
-    assert "could not be read" in refusal(tmp_path / f"{'x' * 300}.csv")
+    assert "does not exist; check the path" in refusal(tmp_path / "nowhere" / "x.csv")
+    assert "cannot read" in refusal(tmp_path / f"{'x' * 300}.csv")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -367,7 +367,7 @@ def test_a_file_that_may_not_be_read_is_one_sentence(write):
     path.chmod(0)
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
-    assert "could not be read" in refusal(path)
+    assert "cannot read" in refusal(path)
 
 
 def test_whatever_bytes_a_file_holds_it_is_read_or_refused_in_words(tmp_path):
@@ -434,5 +434,7 @@ def test_a_multiple_choice_file_is_read_once_its_columns_are_named():
 def test_a_vector_of_0_and_1_is_not_taken_for_names(tmp_path, label):
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"text": "x", "label": {label}}}\n', encoding="utf-8")
-    with pytest.raises(MiniBertError, match=r"a\.jsonl:1: .*list names, not 0 and 1"):
+    with pytest.raises(
+        MiniBertError, match=r"a\.jsonl:1: .*must list label names, each once, not 0s and 1s"
+    ):
         examples_of(path)

@@ -188,7 +188,7 @@ def test_tokens_that_are_added_to_a_vocabulary_are_refused_in_every_file(
     tmp_path, token, index, found
 ):
     """In silence, ids would differ from those of transformers, for which the model was trained."""
-    message = rf"adds the token '{token}' as id {index} \(in the vocabulary: {found}\)"
+    message = rf"adds the token '{token}' with id {index}; its id in the vocabulary: {found}"
     message = message.replace("[NEW]", r"\[NEW\]")
     fill(tmp_path, added_tokens={"[SEP]": SEP, token: index})
     refused(tmp_path, rf"added_tokens\.json {message}")
@@ -233,7 +233,7 @@ def test_added_tokens_are_fetched_from_a_hub_too(monkeypatch, tmp_path):
         ({}, "no vocab.txt and no tokenizer.json"),
         ({"tokenizer_config.json": "{"}, "not a JSON file"),
         ({"tokenizer_config.json": "[" * 100_000}, "not a JSON file"),
-        ({"tokenizer_config.json": "[]"}, "must hold a JSON object"),
+        ({"tokenizer_config.json": "[]"}, "is not a JSON object"),
         ({"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}, "RobertaTokenizer"),
         ({"tokenizer.json": '{"model": {"type": "BPE", "vocab": {}}}'}, "describes BPE"),
         ({"tokenizer.json": '{"model": {"type": "Unigram", "vocab": []}}'}, "describes Unigram"),

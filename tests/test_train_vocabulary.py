@@ -306,11 +306,11 @@ def test_words_are_counted_the_same_when_memory_must_be_freed(
 @pytest.mark.parametrize(
     ("texts", "options", "message"),
     [
-        ([], {}, "not one word"),
-        ([" ", "\n"], {}, "not one word"),
+        ([], {}, "contain no words"),
+        ([" ", "\n"], {}, "contain no words"),
         ("one text", {}, "list of texts"),
         (["one", None], {}, "item 1 .* NoneType"),
-        (NAPS, {"size": 16}, "7 characters make 17 tokens .* give a greater size"),
+        (NAPS, {"size": 16}, "7 characters already need 17.* larger size"),
         (NAPS, {"size": 0}, "size is 0; give 1 to 16,777,216"),
         (NAPS, {"size": 2**64}, f"size is {2**64}; give 1 to 16,777,216"),
         (NAPS, {"min_frequency": 0}, "min_frequency is 0"),

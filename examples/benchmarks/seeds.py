@@ -71,7 +71,7 @@ def parse_options() -> argparse.Namespace:
     check_folder(options.output)
     for word in options.rest:
         if word.split("=")[0] in OURS:
-            parser.error(f"{word} is set here for each run; leave it out.")
+            parser.error(f"{word} is set here for each run; remove it.")
     return options
 
 

@@ -41,7 +41,7 @@ def main() -> None:
 
     texts = read_texts(arguments.files, arguments.characters)
     if not texts:
-        raise MiniBertError("there is no text in these files; use others, or more --characters.")
+        raise MiniBertError("these files contain no text; use others, or more --characters.")
     peer = rust_tokenizer(arguments.vocab, lower=not arguments.cased)
 
     def new() -> BertTokenizer:

@@ -75,7 +75,7 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
         tensors = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
             if not tensor.isfinite().all():
-                raise MiniBertError(f"{name} has values too large for float16; omit --float16.")
+                raise MiniBertError(f"{name} has values too large for float16; remove --float16.")
     files = [name for name in copied if (folder / name).is_file()]
     with atomic_folder(destination) as temporary:
         write_folder(temporary, tensors, config)
@@ -90,5 +90,7 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     ]
     if checkpoint.unknown:
         listed = ", ".join(repr(name[:100]) for name in list(checkpoint.unknown)[:5])
-        lines.append(f"  left out, no part of a BERT: {len(checkpoint.unknown)} ({listed}, ...)")
+        lines.append(
+            f"  not copied, as no BERT has them: {len(checkpoint.unknown)} ({listed}, ...)"
+        )
     return "\n".join(lines)

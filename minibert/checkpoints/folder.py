@@ -55,16 +55,16 @@ def read_config(folder: Path) -> dict[str, Any]:
             return read_json_object(folder / name)
     if (folder / CORPUS_FILE).is_file():
         raise MiniBertError(
-            f"{folder} is a corpus, made by minibert prepare, not a model; give a model folder."
+            f"{folder} is a corpus made by minibert prepare, not a model; give a model folder."
         )
     if any(folder.glob("training/step-*")):
         raise MiniBertError(
-            f"{folder} holds a training run that is not finished; finish it: run the same command "
-            "with --resume."
+            f"{folder} holds an unfinished training run; run the same command with --resume to "
+            "finish it."
         )
     raise MiniBertError(
-        f"{folder} has no config.json (or Google's bert_config.json); copy it there from where the "
-        "weights came, or give the folder of a finished training."
+        f"{folder} has no config.json (or Google's bert_config.json); copy it there from the "
+        "source of the weights, or give the folder of a finished training run."
     )
 
 
@@ -127,11 +127,16 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:
     if (path := folder / "model.safetensors.index.json").is_file():
         files = read_json_object(path).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
-            raise MiniBertError(f"{path} has no weight_map of names to files; copy it again.")
+            raise MiniBertError(
+                f"{path} has no weight_map of names to files; copy it again from its source."
+            )
         tensors: dict[str, Tensor] = {}
         for file in sorted(set(files.values())):
             if Path(file).name != file:
-                raise MiniBertError(f"{path} points outside of its folder, to {file!r}; refused.")
+                raise MiniBertError(
+                    f"{path} names the file {file!r} outside its folder; for safety it is not "
+                    "loaded."
+                )
             tensors |= read_safetensors(folder / file)
         return tensors, str(path), False
     if any(folder.glob("*.index")):
@@ -142,8 +147,8 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:
         return read_torch_bin(path), str(path), False
     raise MiniBertError(
         f"{folder} holds no weights: it has no model.safetensors, no TensorFlow checkpoint "
-        "(*.ckpt.index) and no pytorch_model.bin. If a training run should have written them, let "
-        "it finish (--resume)."
+        "(*.ckpt.index) and no pytorch_model.bin. Copy them there, or finish the training run that "
+        "writes them (--resume)."
     )
 
 
@@ -183,8 +188,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
                 f"{path} is a Git LFS pointer, not the weights; download them: git lfs pull."
             ) from error
         raise MiniBertError(
-            f"{path} is damaged or not a safetensors file ({error}); copy it again from where it "
-            "came."
+            f"{path} is damaged or not a safetensors file ({error}); copy it again from its source."
         ) from error
 
 

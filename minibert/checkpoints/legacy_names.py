@@ -67,7 +67,10 @@ def to_current_names(
             continue
         name = current_name(old_name) if current_name(old_name) in table else old_name
         if name in current and not torch.equal(current[name], tensor):
-            raise MiniBertError(f"the file holds two different tensors for {name}; it is damaged.")
+            raise MiniBertError(
+                f"the file holds two different tensors for {name}, so it is damaged; copy it again "
+                "from its source."
+            )
         current[name] = tensor
     decoder, embeddings = tensors.get(TIED_DECODER), current.get(WORD_EMBEDDINGS)
     # NaN is not equal to itself; folder.py refuses it with a better reason.
@@ -79,6 +82,7 @@ def to_current_names(
     ):
         raise MiniBertError(
             f"{TIED_DECODER} differs from the word embeddings, so this model was trained with "
-            "untied weights; minibert ties them, as Google's BERT does, and would predict wrongly."
+            "untied weights. minibert ties them, as Google's BERT does, so its predictions would "
+            "be wrong; load this model with transformers."
         )
     return current, notes

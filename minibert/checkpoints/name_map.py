@@ -133,8 +133,8 @@ def to_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Ten
     taken = [name for name in own if current_name(name) in table]
     if taken:
         raise MiniBertError(
-            f"{min(taken)} is what Hugging Face calls another part of a BERT, so it could not be "
-            "read back; give that part of your model another name."
+            f"your model has a tensor {min(taken)}, which is Hugging Face's name for another one, "
+            "so the file could not be loaded again; rename that part of your model."
         )
     return theirs | own
 
@@ -156,13 +156,15 @@ def _to_ours(
             continue
         if missing:
             raise MiniBertError(
-                f"{row.ours} is made of {len(names)} tensors; {missing} is missing."
+                f"the file has only some of the {len(names)} tensors that make up {row.ours}; it "
+                f"lacks {', '.join(missing)}. Copy it again from its source."
             )
         pieces = [tensors.pop(name) for name in names]
         if len(pieces) > 1 and (pieces[0].dim() == 0 or len({piece.shape for piece in pieces}) > 1):
             shapes = ", ".join(f"{n} {tuple(p.shape)}" for n, p in zip(names, pieces, strict=True))
             raise MiniBertError(
-                f"{row.ours} needs tensors of one shape, but the file has {shapes}."
+                f"the tensors that make up {row.ours} must have one shape, but the file has "
+                f"{shapes}; copy it again from its source."
             )
         if names[0].endswith("/kernel"):
             pieces = [piece.transpose(0, -1) for piece in pieces]  # (in, out) -> (out, in)

@@ -55,10 +55,10 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # neither zip files nor the unpickler have one error class
         raise MiniBertError(
             f"{path} is damaged or was not written by PyTorch ({type(error).__name__}); nothing in "
-            "it was run. Copy it again from where it came."
+            "it was run. Copy it again from its source."
         ) from error
     if not isinstance(content, dict):
-        raise MiniBertError(f"{path} holds no dictionary of tensors; save model.state_dict().")
+        raise MiniBertError(f"{path} is not a dictionary of tensors; save model.state_dict().")
     for name, value in content.items():
         if (
             not isinstance(value, Tensor)
@@ -72,17 +72,20 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
             )
     # A tied decoder is stored once and counted twice.
     if sum(tensor.nbytes for tensor in content.values()) > 2 * path.stat().st_size:
-        raise MiniBertError(f"{path} describes more numbers than it has bytes; it is not loaded.")
+        raise MiniBertError(
+            f"{path} describes more numbers than it has bytes, so it is not loaded; download it "
+            "again or ask for model.safetensors."
+        )
     # Cloned, so that no two parameters share memory, whatever the file says.
     return {str(name): tensor.detach().clone() for name, tensor in content.items()}
 
 
 def _check_zip(path: Path, archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
-        if member.compress_type != zipfile.ZIP_STORED:
+        if member.compress_type != zipfile.ZIP_STORED:  # a small file could fill any memory
             raise MiniBertError(
-                f"{path} is compressed, which PyTorch never does; it is not loaded, as a small "
-                "compressed file could fill any memory."
+                f"{path} is compressed, which PyTorch never does, so it is not loaded; download it "
+                "again or ask for model.safetensors."
             )
         if member.filename.endswith("data.pkl"):
             with archive.open(member) as file:
@@ -94,7 +97,10 @@ def _check_pickle(path: Path, file: IO[bytes]) -> None:
     start = file.tell()
     for opcode, argument, position in pickletools.genops(file):
         if position is not None and position - start > MAX_PICKLE_BYTES:
-            raise MiniBertError(f"{path} describes far more than the tensors of a BERT.")
+            raise MiniBertError(
+                f"{path} describes far more than the tensors of a BERT; download it again or ask "
+                "for model.safetensors."
+            )
         if opcode.name == "GLOBAL" and argument not in ALLOWED:
             name = str(argument).replace(" ", ".")[:100]
         elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):

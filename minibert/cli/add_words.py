@@ -30,7 +30,7 @@ DEFAULT_COUNT = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a folder or hub name")
+    add("model", metavar="MODEL", help="a model's folder or hub name")
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--words", type=Path, metavar="FILE", help="one word per line")
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = f"words to take from --text; default: {DEFAULT_COUNT}, or one per unused token"
     add("--count", type=int_range(1), metavar="N", help=help_text)
     add("--append", action="store_true", help="append words if no unused token is left")
-    add("--text-field", default="text", metavar="NAME", help="of JSONL objects; default: text")
+    help_text = "the field of a JSONL object that holds the text; default: text"
+    add("--text-field", default="text", metavar="NAME", help=help_text)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -27,9 +27,15 @@ LARGE_TEXT = 10_000_000  # bytes; less is tokenized before worker processes have
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    add(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help=".txt, .md and .jsonl files, and folders of them",
+    )
     add("--vocab", required=True, metavar="PATH", help="a vocab.txt, or a folder or hub name")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="the corpus, a new folder")
     add("--cased", action="store_true", help="keep capitals and accents, if --vocab does not say")
     add(
         "--lines",
@@ -37,13 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("paragraphs", "sentences", "documents", "wrapped"),
         help="what a line of text is; default: paragraphs",
     )
-    help_text = "a Markdown file is one document; default: a document per chapter"
+    help_text = "make each Markdown file one document; default: one per chapter"
     add("--whole-books", action="store_true", help=help_text)
-    add("--text-field", default="text", metavar="NAME", help="of JSONL objects; default: text")
-    add("--keep-duplicates", action="store_true", help="keep exact copies of a document")
-    help_text = "text -> words, for whole-word masking in Chinese; for example jieba:lcut"
+    help_text = "the field of a JSONL object that holds the text; default: text"
+    add("--text-field", default="text", metavar="NAME", help=help_text)
+    help_text = "keep exact copies of documents and paragraphs; default: keep one"
+    add("--keep-duplicates", action="store_true", help=help_text)
+    help_text = "a function from text to words, to mask whole Chinese words; example: jieba:lcut"
     add("--segmenter", metavar="MODULE:FUNCTION", help=help_text)
-    help_text = "processes; default: 1, or one per CPU for large texts"
+    help_text = "processes that tokenize; default: 1, or one per CPU for large texts"
     add("--workers", type=int, metavar="N", help=help_text)
 
 

@@ -30,42 +30,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add("corpus", type=Path, metavar="CORPUS", help="a folder made by minibert prepare")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="for the model")
-    add("--model", metavar="FOLDER_OR_NAME", help="continue from these weights")
-    add("--preset", metavar="SIZE", help="of a new model: tiny (default), mini, small, ..., large")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the folder to save the model in",
+    )
+    add("--model", metavar="FOLDER_OR_NAME", help="continue from the weights of a model")
+    help_text = "size of a new model: tiny, mini, small, medium, base or large; default: tiny"
+    add("--preset", metavar="SIZE", help=help_text)
     add(
         "--dropout",
         type=float,
         metavar="P",
-        help="while pretraining; default: 0 for a new model, that of config.json with --model",
+        help="dropout in this run; default: 0 for a new model, that of config.json with --model",
     )
-    add("--epochs", type=int, default=4, metavar="N", help="passes over the text; default 4")
-    add("--batch-size", type=int, default=32, metavar="N", help="sequences per batch; default 32")
-    steps_help = "batches per update, over all processes; default 1"
+    add("--epochs", type=int, default=4, metavar="N", help="passes over the corpus; default: 4")
+    add("--batch-size", type=int, default=32, metavar="N", help="sequences per batch; default: 32")
+    steps_help = "batches per update, over all processes; default: 1"
     add("--gradient-accumulation-steps", type=int, default=1, metavar="N", help=steps_help)
     add(
         "--learning-rate",
         type=float,
         metavar="RATE",
-        help="default: for a new model 2e-3 (tiny), 1e-3 (mini), 5e-4 (small, medium), 1e-4 (base, "
-        "large); with --model 5e-4 (tiny, mini), 1e-4 (small, medium), 5e-5 (base), 2e-5 (large)",
+        help="the highest; default: for a new model 2e-3 (tiny), 1e-3 (mini), 5e-4 (small, "
+        "medium), 1e-4 (base, large); with --model 5e-4 (tiny, mini), 1e-4 (small, medium), "
+        "5e-5 (base), 2e-5 (large)",
     )
-    add(
-        "--warmup-ratio", type=float, default=0.05, metavar="X", help="of the updates; default 0.05"
-    )
-    length = int_range(1, 1_000_000)
-    add(
-        "--max-length", type=length, default=64, metavar="N", help="tokens per sequence; default 64"
-    )
-    add("--no-next-sentence", action="store_true", help="masked words only, in full sequences")
-    add("--whole-word", action="store_true", help="mask whole words")
-    add("--mask-rate", type=float, default=0.15, metavar="X", help="of the tokens; default 0.15")
-    add("--held-out", type=float, metavar="X", help="documents for evaluation; default 0.02")
-    add("--eval-steps", type=int, default=2000, metavar="N", help="updates; default 2000")
-    add("--save-steps", type=int, default=500, metavar="N", help="updates; default 500")
-    add("--seed", type=int, default=0, metavar="N", help="of all randomness; default 0")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--precision", default="auto", help="auto, float32, bfloat16, float16")
+    help_text = "share of the updates in which the learning rate rises; default: 0.05"
+    add("--warmup-ratio", type=float, default=0.05, metavar="X", help=help_text)
+    help_text = "tokens per sequence; default: 64"
+    add("--max-length", type=int_range(1, 1_000_000), default=64, metavar="N", help=help_text)
+    help_text = "predict masked words only, in full sequences"
+    add("--no-next-sentence", action="store_true", help=help_text)
+    add("--whole-word", action="store_true", help="mask whole words, not single tokens")
+    help_text = "share of the tokens that are masked; default: 0.15"
+    add("--mask-rate", type=float, default=0.15, metavar="X", help=help_text)
+    help_text = "share of the documents kept for evaluation; default: 0.02"
+    add("--held-out", type=float, metavar="X", help=help_text)
+    help_text = "updates between evaluations; default: 2000"
+    add("--eval-steps", type=int, default=2000, metavar="N", help=help_text)
+    help_text = "updates between checkpoints; default: 500"
+    add("--save-steps", type=int, default=500, metavar="N", help=help_text)
+    help_text = "seed of the random numbers of this run; default: 0"
+    add("--seed", type=int, default=0, metavar="N", help=help_text)
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps; default: auto")
+    add("--precision", default="auto", help="auto, float32, bfloat16 or float16; default: auto")
     add("--resume", action="store_true", help="continue an interrupted run")
 
 
@@ -100,9 +111,11 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
 
     new = options.model is None
     if not new and options.preset is not None:
-        raise MiniBertError("--preset is for a new model; leave it out, or --model.")
+        raise MiniBertError(
+            "--preset is for a new model and cannot be used with --model; remove one of them."
+        )
     if not options.corpus.is_dir():
-        found, texts, output = ("there is no folder {}", "TEXTS", options.corpus)
+        found, texts, output = ("the folder {} does not exist", "TEXTS", options.corpus)
         if options.corpus.is_file():
             found, texts, output = ("{} is a file", options.corpus, "corpus")
         raise MiniBertError(

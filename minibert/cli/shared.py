@@ -190,7 +190,9 @@ def check_output(path: Path, *, suffixes: tuple[str, ...] = (), replace: bool = 
         raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(suffixes)}.")
     check_folder(path.parent)
     if not path.parent.is_dir():
-        raise MiniBertError(f"cannot write {path}: there is no folder {path.parent}; create it.")
+        raise MiniBertError(
+            f"cannot write {path}: the folder {path.parent} does not exist; create it."
+        )
     if path.is_dir():
         raise MiniBertError(f"cannot write {path}: it is a folder; name a file in it.")
     if path.exists() and not replace:
@@ -276,7 +278,7 @@ def open_tokenizer(vocab: str, *, cased: bool) -> "BertTokenizer":
         return BertTokenizer(path, do_lower_case=not cased)
     if path.suffix == ".txt" and not path.exists():
         raise MiniBertError(
-            f"there is no file {path}; give the vocab.txt of a model, or create one with minibert "
+            f"{path} does not exist; give the vocab.txt of a model, or create one with minibert "
             "train-vocab."
         )
     try:

@@ -16,25 +16,34 @@ from minibert.cli.shared import check_output, read_documents_as_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
-    add("--output", type=Path, required=True, metavar="FILE", help="a new file")
-    add("--vocab-size", type=int, default=8192, metavar="N", help="tokens; default: 8192")
+    add(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help=".txt, .md and .jsonl files, and folders of them",
+    )
+    add("--output", type=Path, required=True, metavar="FILE", help="the vocabulary, a new file")
+    add("--vocab-size", type=int, default=8192, metavar="N", help="tokens to learn; default: 8192")
     add("--cased", action="store_true", help="keep capitals and accents")
     add(
         "--min-frequency",
         type=int,
         default=2,
         metavar="N",
-        help="merge only pairs that occur N times; default: 2",
+        help="merge only pairs that occur at least N times; default: 2",
     )
-    add("--limit-alphabet", type=int, metavar="N", help="keep the N most frequent characters only")
-    add("--unused", type=int, default=0, metavar="N", help="lines [unused0] ... for later words")
-    add("--text-field", default="text", metavar="NAME", help="of JSONL objects; default: text")
+    help_text = "keep only the N most frequent characters; default: all"
+    add("--limit-alphabet", type=int, metavar="N", help=help_text)
+    help_text = "add N tokens [unused0] ..., to be replaced by words later; default: 0"
+    add("--unused", type=int, default=0, metavar="N", help=help_text)
+    help_text = "the field of a JSONL object that holds the text; default: text"
+    add("--text-field", default="text", metavar="NAME", help=help_text)
     add(
         "--score",
         default="frequency",
         choices=("frequency", "likelihood"),
-        help="what decides the next merge; likelihood is slow, and meant for comparison",
+        help="what decides the next merge; default: frequency (likelihood is slow)",
     )
 
 

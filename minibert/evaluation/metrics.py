@@ -253,8 +253,8 @@ def _checked(predictions: ArrayLike, labels: ArrayLike) -> tuple[FloatArray, Flo
     true = np.asarray(labels, dtype=np.float64)
     if predicted.ndim != 1 or predicted.shape != true.shape or not predicted.size:
         raise MiniBertError(
-            f"scores need as many predictions as labels, one number each and at least one; found "
-            f"shapes {predicted.shape} and {true.shape}."
+            "predictions and labels must be two lists of numbers of the same length, at least 1; "
+            f"found the shapes {predicted.shape} and {true.shape}."
         )
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
         raise MiniBertError("a prediction or label is not a finite number; did training diverge?")

@@ -130,13 +130,13 @@ class MaskFiller:
         texts = [text] if text_pair is None else [text, text_pair]
         for one in texts:
             if not isinstance(one, str):
-                raise MiniBertError(f"text must be one str and is a {type(one).__name__}.")
+                raise MiniBertError(f"a text must be a str, not {type(one).__name__}.")
         expected = sum(one.count(mask) for one in texts)
         if not expected:
             lower = any(mask.lower() in one.lower() for one in texts)
             capitals = f" in capitals, not {mask.lower()}," if lower else ""
             raise MiniBertError(
-                f"the text has no {mask}; write {mask}{capitals} in the place of a hidden word: "
+                f"the text has no {mask}; write {mask}{capitals} where a word is hidden: "
                 f'"Paris is the {mask} of France."'
             )
         sequences: list[list[int]] = []

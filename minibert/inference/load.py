@@ -38,7 +38,7 @@ def load_for_inference(
     model = model_class.from_pretrained(name_or_path, quiet=True)
     if if_untrained and model.load_report and model.load_report.new:
         raise MiniBertError(
-            f"{name_or_path} is no trained {model_class.__name__}: it has no weights for "
+            f"{name_or_path} is not a trained {model_class.__name__}: it has no weights for "
             f"{', '.join(model.load_report.new)}; {if_untrained}."
         )
     tokenizer = BertTokenizer.from_pretrained(name_or_path)

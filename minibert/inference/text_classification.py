@@ -138,7 +138,7 @@ class TextClassifier:
         for text in (*texts, *(text_pairs or ())):
             if not isinstance(text, str):
                 raise MiniBertError(
-                    f"a text must be a str and is a {type(text).__name__}; call classifier(text) "
+                    f"a text must be a str, not {type(text).__name__}; call classifier(text) "
                     "or classifier(text, text_pair) for one prediction, and "
                     "classifier.predict(texts, text_pairs) with two lists for many."
                 )
@@ -148,7 +148,7 @@ class TextClassifier:
             )
         if self.pairs is not None and self.pairs != (text_pairs is not None):
             raise MiniBertError(
-                "this classifier was trained on pairs; give the second text, too (--pair)."
+                "this classifier was trained on pairs of texts; add the second text (--pair)."
                 if self.pairs
-                else "this classifier was trained on single texts; leave out the second text."
+                else "this classifier was trained on single texts; remove the second text."
             )

@@ -103,7 +103,7 @@ def settle_labels(
     names = _names_by_id("id2label", id2label)
     inverse = _names_by_id("label2id", label2id)
     if names is not None and inverse is not None and names != inverse:
-        raise MiniBertError("label2id contradicts id2label; leave one of them out.")
+        raise MiniBertError("label2id contradicts id2label; remove one of them.")
     names = names if names is not None else inverse
     count = num_labels if num_labels is not None else 2 if names is None else len(names)
     if type(count) is not int or not 1 <= count <= MOST_LABELS:
@@ -114,12 +114,15 @@ def settle_labels(
         names = {index: f"LABEL_{index}" for index in range(count)}
     if sorted(names) != list(range(count)):
         raise MiniBertError(
-            f"num_labels is {count} but id2label names the ids {sorted(names)[:20]}; it must name "
-            f"0 to {count - 1}."
+            f"num_labels is {count}, but id2label has the ids {sorted(names)[:20]}; it must have "
+            f"the ids 0 to {count - 1}."
         )
     ids = {label: index for index, label in names.items()}
     if len(ids) != count:
-        raise MiniBertError(f"id2label gives two ids the same label: {list(names.values())[:20]}.")
+        raise MiniBertError(
+            f"id2label gives two ids the same label: {list(names.values())[:20]}; give each id its "
+            "own label."
+        )
     return count, names, ids
 
 
@@ -164,8 +167,8 @@ def _names_by_id(field: str, mapping: Any) -> dict[int, str] | None:
         named = dict(sorted((int(index), str(name)) for index, name in pairs))
     except (AttributeError, TypeError, ValueError) as error:
         raise MiniBertError(
-            f"{field} must pair whole numbers with names; it is {str(mapping)[:200]}."
+            f"{field} is {str(mapping)[:200]}; it must be a dictionary of whole numbers and labels."
         ) from error
     if len(named) < len(mapping):
-        raise MiniBertError(f"{field} names an id twice: {str(mapping)[:200]}.")
+        raise MiniBertError(f"{field} names an id twice: {str(mapping)[:200]}; remove one.")
     return named

@@ -38,7 +38,7 @@ def check_inputs(config: BertConfig, input_ids: Tensor, **inputs: Any) -> None:
     _check("input_ids", input_ids, dims=2)
     shape, positions = tuple(input_ids.shape), config.max_position_embeddings
     if shape[1] == 0:
-        raise MiniBertError("input_ids holds no tokens; even an empty text has [CLS] and [SEP].")
+        raise MiniBertError("input_ids is empty; an empty text still has [CLS] and [SEP].")
     if inputs.get("position_ids") is None and shape[1] > positions:
         raise MiniBertError(
             f"the batch is {shape[1]} tokens long but the model has {positions} positions; "

@@ -51,7 +51,9 @@ class ModelOutput:
     def __iter__(self) -> Iterator[NoReturn]:
         # Code for old versions of transformers expects a tuple: `sequence, pooled = bert(ids)`.
         names = ", ".join(f".{item.name}" for item in fields(self))  # type: ignore[arg-type]
-        raise TypeError(f"a {type(self).__name__} is read by name, not unpacked; it has {names}")
+        raise TypeError(
+            f"{type(self).__name__} cannot be unpacked; read its fields by name: {names}"
+        )
 
 
 @dataclass(kw_only=True)

@@ -54,16 +54,19 @@ class LoadReport:
         lines = [f"{self.model}: {len(self.loaded)} tensors loaded from {self.source}"]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  new, at random: {part}: not in the file, so train it before use"
+            f"  newly initialized: {part}: not in the file, so train it before use"
             for part in _by_part(self.new)
         ]
-        lines += [f"  did not fit, new at random: {text}" for text in self.wrong_shape.values()]
+        lines += [
+            f"  newly initialized, as the shape differs: {text}"
+            for text in self.wrong_shape.values()
+        ]
         lines += [f"  not used here: {part}" for part in _by_part(self.unused)]
         if self.unknown:
             # A foreign file may contain any name, so names are quoted and truncated.
             names = [repr(name[:100]) for name in self.unknown[:5]]
             names += [f"and {len(self.unknown) - 5} more"] * (len(self.unknown) > 5)
-            lines.append(f"  no part of a BERT of this config, left out: {', '.join(names)}")
+            lines.append(f"  not loaded, as no BERT of this config has it: {', '.join(names)}")
         return "\n".join(lines)
 
 
@@ -90,8 +93,8 @@ class PretrainedModel(nn.Module):
         super().__init__()
         if not isinstance(config, BertConfig):
             raise MiniBertError(
-                f"{type(self).__name__} is made from a BertConfig and got {config!r}; for a folder "
-                f"or a hub name use {type(self).__name__}.from_pretrained(...)."
+                f"{type(self).__name__} takes a BertConfig, not {config!r}; for a folder or a hub "
+                f"name use {type(self).__name__}.from_pretrained(...)."
             )
         self.config = config
         self.load_report: LoadReport | None = None

@@ -58,7 +58,7 @@ def attention_heatmap(
         ("layer", "head"), (rows, columns), attention.shape, strict=False
     ):
         if not chosen or not all(0 <= i < count for i in chosen):
-            raise MiniBertError(f"there are {name}s 0 to {count - 1}, not {[*chosen]}.")
+            raise MiniBertError(f"{name}s is {[*chosen]}; choose from 0 to {count - 1}.")
     size = len(tokens)
     if style.fonts_for([*tokens, title]) is None:
         tokens, title = [str(position) for position in range(size)], ""

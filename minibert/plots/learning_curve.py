@@ -126,7 +126,7 @@ def read_log(path: Path) -> list[Record]:
         MiniBertError: if there is no such file, or one of its lines is not JSON.
     """
     if not path.is_file():
-        raise MiniBertError(f"there is no training log {path}; train first.")
+        raise MiniBertError(f"the training log {path} does not exist; train first.")
     # A last line without an end is still being written.
     *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
     records = []

@@ -91,11 +91,11 @@ def text_map(
     groups = [""] * len(texts) if groups is None else groups
     if vectors.ndim != 2 or not len(vectors) == len(texts) == len(groups) or not vectors.size:
         raise MiniBertError(
-            f"{len(texts)} texts and {len(groups)} groups do not fit vectors of shape "
-            f"{vectors.shape}; give one vector, one text and one group each."
+            f"found {len(texts)} texts, {len(groups)} groups and vectors of shape "
+            f"{vectors.shape}; give one vector and one group for each text."
         )
     if not np.isfinite(vectors).all():
-        raise MiniBertError("a vector has NaN or infinite values; find their cause first.")
+        raise MiniBertError("a vector has NaN or infinite values; check the model that made it.")
     points, shares = principal_components(vectors)  # (N, E) -> (N, 2)
     drawable = style.fonts_for([*texts, *groups, title]) is not None
     if not drawable:

@@ -65,7 +65,8 @@ class CallOptions:
         if multiple and self.max_length and truncates and pads and self.max_length % multiple:
             raise MiniBertError(
                 f"max_length {self.max_length} is not a multiple of pad_to_multiple_of {multiple}, "
-                "so rows would be padded beyond the length they are truncated to; make it one."
+                "so padded rows would be longer than max_length; choose max_length="
+                f"{-(-self.max_length // multiple) * multiple}, for example."
             )
 
 

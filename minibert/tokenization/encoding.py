@@ -148,7 +148,9 @@ class BatchEncoding(dict[str, Any]):
     def _row(self, index: int) -> list[Token]:
         rows = self._find().rows
         if not -len(rows) <= index < len(rows):
-            raise MiniBertError(f"there is no row {index} in an encoding of {len(rows)} rows.")
+            raise MiniBertError(
+                f"row {index} does not exist; this encoding has the rows 0 to {len(rows) - 1}."
+            )
         return rows[index]
 
     def _find(self) -> LocatedTokens:

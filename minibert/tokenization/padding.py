@@ -79,8 +79,8 @@ def pad_encodings(
         columns = {name: [_as_list(item[name]) for item in encodings] for name in names}
     if "input_ids" not in columns:
         raise MiniBertError(
-            f"there are no input_ids to pad, only {', '.join(columns)}; give what the tokenizer "
-            "returned."
+            f"cannot pad without input_ids (found: {', '.join(columns) or 'nothing'}); give the "
+            "output of the tokenizer."
         )
     is_one_text = bool(columns["input_ids"]) and isinstance(columns["input_ids"][0], int)
     if is_one_text:
@@ -121,12 +121,12 @@ def _as_array(name: str, rows: Any) -> Any:
     for value in _values(rows):
         if not isinstance(value, int | float) or abs(value) >= 2**63:
             raise MiniBertError(
-                f"the column {name} holds {value!r:.60}, which no tensor can hold; remove the "
-                "column, or turn it into numbers."
+                f"the column {name} holds {value!r:.60}, which cannot be a number of a tensor; "
+                "remove the column, or convert it."
             )
     raise MiniBertError(
-        f"the rows of {name} have different lengths and do not make a tensor; "
-        "use padding=True, and truncation=True if some are too long."
+        f"the rows of {name} have different lengths, so they cannot become one tensor; pass "
+        "padding=True, and truncation=True if some are too long."
     )
 
 

@@ -183,9 +183,9 @@ def _check_added_token(path: Path, token: str, index: Any, vocabulary: Mapping[s
     found = vocabulary.get(token, "none")
     if str(found) != str(index):  # compared as strings, like all keys of JSON
         raise MiniBertError(
-            f"{path} adds the token {token!r:.60} as id {index} (in the vocabulary: {found}); "
-            "minibert has no added tokens, so give a plain word its own line of vocab.txt, or "
-            "load that model with transformers."
+            f"{path} adds the token {token!r:.60} with id {index}; its id in the vocabulary: "
+            f"{found}. minibert reads tokens from vocab.txt only: write the token on its line "
+            "there, or load that model with transformers."
         )
 
 
@@ -202,8 +202,8 @@ def _checked(path: Path, name: str, value: Any, kind: type[Value]) -> Value:
         value = int(value)  # some programs write 1e30 for "no limit"
     if type(value) is not kind:  # to isinstance, `true` would be an integer
         raise MiniBertError(
-            f"{path}: {name} is {value!r:.60}, not {_TYPE_NAMES[kind]}; correct it, or copy the "
-            "file again from its source."
+            f"{path}: {name} is {value!r:.60}, not {_TYPE_NAMES[kind]}; correct it, or "
+            "copy the file again from its source."
         )
     return value
 

@@ -50,8 +50,8 @@ def truncate_batch(
         special = 0 if not options.add_special_tokens else 2 if second is None else 3
         if options.max_length < special:
             raise MiniBertError(
-                f"max_length {options.max_length} has no room for the {special} special tokens; "
-                "give a greater one."
+                f"max_length is {options.max_length}, but a row has {special} special tokens; give "
+                "a larger max_length."
             )
         windows = truncate(
             first,
@@ -108,7 +108,7 @@ def truncate(
         shortened = 0 if strategy == "only_first" else 1
         if surplus >= lengths[shortened]:
             raise MiniBertError(
-                f'truncation="{strategy}" would have to take {surplus} tokens from a sequence of '
+                f'truncation="{strategy}" would have to remove {surplus} tokens of a text that has '
                 f'{lengths[shortened]}; raise max_length or use truncation="longest_first".'
             )
         sizes = lengths[0] - surplus * (1 - shortened), lengths[1] - surplus * shortened

@@ -35,7 +35,7 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise MiniBertError(
-            f"could not read the vocabulary {path}: {error.strerror}; give the path of a vocab.txt."
+            f"cannot read the vocabulary {path}: {error.strerror}; give the path of a vocab.txt."
         ) from error
     except UnicodeDecodeError as error:
         raise MiniBertError(
@@ -45,8 +45,8 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
         raise MiniBertError(f"{path} is empty; a vocab.txt has one token per line.")
     if text.startswith("\ufeff"):
         raise MiniBertError(
-            f"{path}, line 1 begins with a byte order mark, which would become part of the first "
-            "token; save the file as UTF-8 without BOM."
+            f"{path} begins with a byte order mark, which would become part of the first token; "
+            "save the file as UTF-8 without BOM."
         )
     vocabulary: dict[str, int] = {}
     # Only "\n" ends a line: Google's Chinese vocabulary has U+2028, a "line separator", as a token.
@@ -54,8 +54,8 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
         line = f"{path}, line {index + 1}"
         if token.endswith("\r"):
             raise MiniBertError(
-                f"{line} ends with a carriage return, so no token would match; save the file with "
-                "line ends LF, not CRLF."
+                f"{line} ends with a carriage return, so its token would match no text; save the "
+                "file with the line ending LF, not CRLF."
             )
         if not token:
             raise MiniBertError(f"{line} is empty; every line must hold one token.")
@@ -102,8 +102,8 @@ class Vocabulary:
         for token in self.all_special_tokens:
             if token not in self._ids:
                 raise MiniBertError(
-                    f"{source} has no {token!r}, which every text needs; give the vocab.txt of a "
-                    "BERT model, or the names that it has: unk_token=..., sep_token=..."
+                    f"{source} does not have the special token {token!r}; give the vocab.txt of a "
+                    "BERT model, or name its own special tokens: unk_token=..., sep_token=..."
                 )
         self.unk_token_id, self.sep_token_id = self._ids[unk_token], self._ids[sep_token]
         self.pad_token_id, self.cls_token_id = self._ids[pad_token], self._ids[cls_token]
@@ -266,8 +266,8 @@ class Vocabulary:
             return join_sequences([0 for _ in token_ids_0], others, cls=[1], sep=[1])[0]
         if token_ids_1 is not None:
             raise MiniBertError(
-                "already_has_special_tokens=True means one complete row, but a second list was "
-                "given; leave it out."
+                "with already_has_special_tokens=True, token_ids_0 is a complete row; remove "
+                "token_ids_1."
             )
         special = set(self.all_special_ids)
         return [int(int(index) in special) for index in token_ids_0]

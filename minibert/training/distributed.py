@@ -165,11 +165,14 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
 def _join(device: torch.device) -> Processes:
     if device.type not in ("cpu", "cuda"):
-        raise MiniBertError(f"several processes cannot use {device.type}; use --device cpu.")
+        raise MiniBertError(
+            f"several processes can train on cpu or cuda, not on {device.type}; use --device cpu."
+        )
     if device.type == "cuda":
         if str(device.index) != os.environ.get("LOCAL_RANK"):
             raise MiniBertError(
-                f"all processes would use {device}; use --device cuda for a GPU each."
+                f"--device {device} gives all processes the same GPU; --device cuda gives each "
+                "process its own."
             )
         torch.cuda.set_device(device)
     # The optimizer imports this module, and its functions hold on to the process group that exists

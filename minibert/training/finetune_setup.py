@@ -68,7 +68,8 @@ def setup_finetuning(
     random = bool(preset or vocab or cased)
     if model is not None and random:
         raise MiniBertError(
-            "--preset, --vocab and --cased are for random weights; leave them out, or --model."
+            "--preset, --vocab and --cased are for random weights and cannot be used with --model; "
+            "remove them, or remove --model."
         )
     note = ""
     if not random:
@@ -78,7 +79,7 @@ def setup_finetuning(
         if model is not None or unknown <= MAX_UNKNOWN_RATE:
             return _from_pretrained(source, tokenizer, labels, unknown, seed)
         note = (
-            f"{unknown:.0%} of the pieces of your texts are unknown to {default}, so training "
+            f"{unknown:.0%} of the tokens of your texts are unknown to {default}, so training "
             "starts from random weights; a --model for their language would do better.\n"
         )
     pieces = vocab or _learn_vocabulary(examples, cased=cased)
@@ -86,7 +87,7 @@ def setup_finetuning(
     config = preset_config(preset or "tiny", tokenizer, **_task(labels))
     torch.manual_seed(seed)
     note += (
-        f"initial weights: random, preset {preset or 'tiny'}; {len(tokenizer):,} pieces from "
+        f"initial weights: random, preset {preset or 'tiny'}; {len(tokenizer):,} tokens from "
         f"{vocab or 'the training texts'}."
     )
     return FinetuneSetup(BertForSequenceClassification(config), tokenizer, False, note)
@@ -141,7 +142,7 @@ def _from_pretrained(
     note = f"initial weights: {source}, {len(report.loaded) if report else 0} tensors loaded"
     if unknown > MAX_UNKNOWN_RATE:
         note += (
-            f"; {unknown:.0%} of the pieces of your texts are unknown to its vocabulary, which is "
+            f"; {unknown:.0%} of the tokens of your texts are unknown to its vocabulary, which is "
             "for another language. Use another --model, or --preset tiny for random weights"
         )
     return FinetuneSetup(model.train(), tokenizer, True, f"{note}.")

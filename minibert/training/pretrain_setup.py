@@ -98,8 +98,9 @@ def continue_from(
         set_dropout(model, dropout)
     if len(corpus.tokenizer) > model.config.vocab_size:
         raise MiniBertError(
-            f"the vocabulary of {name_or_path} has {len(corpus.tokenizer):,} pieces, but its model "
-            f"has {model.config.vocab_size:,}; copy the vocab.txt there that it was trained with."
+            f"the vocabulary of {name_or_path} has {len(corpus.tokenizer):,} tokens, but its model "
+            f"has embeddings for {model.config.vocab_size:,}; copy the vocab.txt that the model "
+            "was trained with into the folder."
         )
     _check_positions(model, max_length)
     return model
@@ -159,8 +160,8 @@ def _check_vocabulary(name: str | Path, theirs: BertTokenizer, corpus: Corpus) -
     for index, (piece, other) in enumerate(zip_longest(*rows, fillvalue="(nothing)")):
         if piece != other:
             raise MiniBertError(
-                f"{corpus.folder} was tokenized with another vocabulary than that of {name}: id "
-                f"{index} is {piece} in one and {other} in the other; {again}"
+                f"{corpus.folder} and {name} have different vocabularies: id {index} is {piece} in "
+                f"the corpus and {other} in the model; {again}"
             )
     for option, sentence in NORMALIZATION_OPTIONS.items():
         in_corpus, in_model = (getattr(t.normalization, option) for t in (ours, theirs))
@@ -173,6 +174,6 @@ def _check_positions(model: PretrainingModel, max_length: int) -> None:
     positions = model.config.max_position_embeddings
     if max_length > positions:
         raise MiniBertError(
-            f"the model has {positions} positions, too few for sequences of {max_length} tokens; "
-            f"use --max-length {positions} or less."
+            f"the model has only {positions} positions, but --max-length is {max_length}; use "
+            f"--max-length {positions} or less."
         )

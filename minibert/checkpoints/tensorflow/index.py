@@ -118,7 +118,7 @@ def read_table(data: bytes) -> list[tuple[bytes, bytes]]:
         number, position = varint(footer, position)
         handles.append(number)
     if any(footer[position:]):
-        raise damaged("its footer is not filled up with zeros")
+        raise damaged("its footer is not padded with zeros")
     _block(data, handles[0], handles[1])  # the metaindex is not needed, but must be intact
 
     pairs: list[tuple[bytes, bytes]] = []
@@ -178,8 +178,8 @@ def _block(data: bytes, offset: int, size: int) -> bytes:
         raise damaged(f"the checksum of the block at byte {offset} is wrong")
     if data[end] != 0:
         raise MiniBertError(
-            "the index is compressed, which minibert does not read and TensorFlow does not write; "
-            "save the checkpoint again with TensorFlow's own Saver."
+            "the index is compressed, which TensorFlow never does and minibert cannot read; save "
+            "the checkpoint again with TensorFlow's own Saver."
         )
     return data[offset:end]
 
@@ -196,7 +196,7 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         unshared, position = varint(block, position)
         length, position = varint(block, position)
         if shared > len(key):
-            raise damaged(f"a name shares {shared} bytes with a name of {len(key)}")
+            raise damaged(f"a name repeats {shared} bytes of a name that has {len(key)}")
         if unshared + length > end - position:
             raise damaged("a name and its value run past the end of their block")
         if shared + unshared > MAX_KEY_BYTES:
@@ -235,7 +235,7 @@ def _entry(name: str, message: bytes, shards: int) -> Entry:
         raise damaged(f"the tensor {name!r} has the impossible shape {shape}")
     shard, offset, size = (numbers.get(number, 0) for number in (3, 4, 5))
     if shard >= shards:
-        raise damaged(f"the tensor {name!r} lies in data file {shard}, but there are {shards}")
+        raise damaged(f"the tensor {name!r} is in data file {shard} of only {shards} (from 0)")
     entry = Entry(DTYPES[code], shape, shard, offset, size, numbers.get(6, 0))
     expected = math.prod(shape) * entry.stored_dtype.itemsize
     if size != expected:

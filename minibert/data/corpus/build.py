@@ -160,7 +160,7 @@ def build_corpus(
                 if on_progress is not None:
                     on_progress(stats)
         if not stats.tokens:
-            reasons = ["there is no text in these files to learn from", *stats.findings.warnings()]
+            reasons = ["these files contain no text", *stats.findings.warnings()]
             raise MiniBertError("; ".join(reasons) + ".")
         description = {
             "format": FORMAT,

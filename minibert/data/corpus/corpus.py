@@ -149,8 +149,8 @@ class Corpus:
                     replace(self, chosen=self.chosen[held_out], part="held-out"),
                 )
         raise MiniBertError(
-            f"{self.folder} has {len(self)} documents; holding out a fraction of {fraction:g}, and "
-            "at least two, leaves none to train on; add documents. (A blank line ends one, unless "
+            f"{self.folder} has {len(self)} documents. Holding out {fraction:g} of them, at least "
+            "two, leaves none to train on; add documents. (A blank line ends a document, unless "
             "minibert prepare --lines says otherwise.)"
         )
 
@@ -161,7 +161,7 @@ def _map_array(path: Path, dtype: str, length: int) -> Array:
         array = np.memmap(path, dtype=dtype, mode="r")
     except (OSError, ValueError) as error:  # ValueError: an empty or truncated file
         raise MiniBertError(
-            f"could not read {path}: {error}; copy the corpus again, or rebuild it from its text."
+            f"cannot read {path}: {error}; copy the corpus again, or rebuild it from its text."
         ) from error
     if len(array) != length:
         raise MiniBertError(

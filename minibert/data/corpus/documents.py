@@ -98,7 +98,7 @@ class ReadStats:
         if self.bad_lines:
             warnings.append(f"lines skipped: {self.bad_lines:,} ({'; '.join(self.bad_examples)})")
         if self.cut_documents:
-            warnings.append(f"splits of documents that are too long: {self.cut_documents:,}")
+            warnings.append(f"long documents split: {self.cut_documents:,} times")
         return warnings
 
 
@@ -117,7 +117,7 @@ def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Pat
     try:
         for path in map(Path, paths):
             if not path.is_file() and not path.is_dir():
-                raise MiniBertError(f"{path}: there is no such file or folder.")
+                raise MiniBertError(f"{path} does not exist; check the path.")
             if (path / CORPUS_FILE).is_file() and (path / "tokens.bin").is_file():
                 raise MiniBertError(f"{path} is a tokenized corpus; give the text itself.")
             here: list[str] = []
@@ -133,7 +133,7 @@ def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Pat
             skipped += here
     except OSError as error:
         raise MiniBertError(
-            f"could not read {error.filename}: {error.strerror}; give another file or folder."
+            f"cannot read {error.filename}: {error.strerror}; check its permissions."
         ) from error
     if not files:
         raise MiniBertError("there are no text files to read; give at least one.")
@@ -178,7 +178,9 @@ def read_documents(
                     document.append(paragraph)
                     length += len(paragraph)
         except OSError as error:
-            raise MiniBertError(f"could not read {path}: {error.strerror or error}.") from error
+            raise MiniBertError(
+                f"cannot read {path}: {error.strerror or error}; check its permissions."
+            ) from error
         stats.files += 1
         bad, total = stats.bad_lines - bad_before, stats.lines - lines_before
         if bad > 2 and bad * 2 > total:
@@ -186,7 +188,7 @@ def read_documents(
                 has_nul = b"\0" in file.read(1000)
             remedy = "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
             if has_nul:
-                remedy = "if it is UTF-16: iconv -f UTF-16 -t UTF-8 OLD > NEW; else leave it out"
+                remedy = "if it is UTF-16: iconv -f UTF-16 -t UTF-8 OLD > NEW; else remove it"
             elif path.suffix.lower() in JSONL:
                 remedy = "each line must be a JSON object in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
             raise MiniBertError(
@@ -252,7 +254,7 @@ def _read_lines(path: Path, stats: ReadStats) -> Iterator[tuple[int, str]]:
                 while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
                     pass
             elif b"\0" in data:
-                stats.skip_line(path, number, "a NUL character, which no text has")
+                stats.skip_line(path, number, "a NUL character, which does not occur in text")
             else:
                 try:
                     yield number, data.decode("utf-8").strip()

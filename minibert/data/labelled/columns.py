@@ -87,7 +87,8 @@ def choose_columns(
     chosen = {role: name for role, name in roles if name is not None}
     if len(set(chosen.values())) < len(chosen):
         raise MiniBertError(
-            f"{table.path}: the text, its pair and the label must be different columns."
+            f"{table.path}: the text, its pair and the label must be different columns; name them "
+            "with --text-column, --pair-column and --label-column."
         )
     quote = "'" if table.has_header else ""
     read = ", ".join(f"{role} = column {quote}{name}{quote}" for role, name in chosen.items())
@@ -137,5 +138,5 @@ def _describe(table: Table) -> str:
         cells = " | ".join(str(cell)[:30] for cell in list(first_row.values())[:20])
         told = f"it has {len(names)} column{'s' * (len(names) > 1)} without names ({cells}{more})."
     if len(names) == 1 and any(mark in f"{names}{first_row}" for mark in (";", "\\t")):
-        told += " Are the cells separated as the name of the file says (.tsv tabs, .csv commas)?"
+        told += " Check the separators: tabs in a .tsv file, commas in a .csv file."
     return told

@@ -83,11 +83,11 @@ def _cell(
         return value.strip() if label else value
     if label and isinstance(value, tuple):
         if len(set(value)) < len(value) or set(value) == {"0", "1"}:
-            reason = f"column '{column}' names a label twice; list names, not 0 and 1"
+            reason = f"column '{column}' must list label names, each once, not 0s and 1s"
             errors.append((line, reason))
         return value
     if column not in row:
-        reason = f"no '{column}' here, only {', '.join(map(repr, row)) or 'nothing'}"
+        reason = f"column '{column}' is missing; found {', '.join(map(repr, row)) or 'nothing'}"
     elif value is None or isinstance(value, str):
         reason = f"column '{column}' is empty"
     else:

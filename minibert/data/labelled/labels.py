@@ -93,10 +93,12 @@ class LabelSet:
 
     def _target(self, label: str | tuple[str, ...] | None) -> Target:
         if label is None:
-            raise MiniBertError("there is no label.")
+            raise MiniBertError("the label is missing; add one or delete the line.")
         labels = (label,) if isinstance(label, str) else label
         if self.problem_type != MULTI_LABEL and label is labels:
-            raise MiniBertError(f"a list of labels, but the task is {self.problem_type}.")
+            raise MiniBertError(
+                "the label is a list, but the task takes one label per text; give one."
+            )
         if self.problem_type == REGRESSION:
             with suppress(ValueError):
                 if math.isfinite(number := float(labels[0])):

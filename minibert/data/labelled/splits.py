@@ -100,7 +100,9 @@ def read_task(
         if test is not None:
             splits["test"], _ = read_examples(test, columns)
         if repeated := len(training) - len(remove_overlap(*splits.values())):
-            notes.append(f"{repeated:,} training texts are also in dev or test: scores mislead.")
+            notes.append(
+                f"{repeated:,} training texts are also in dev or test, so scores will be too high."
+            )
     labels = LabelSet.from_examples(splits["train"])
     targets = {name: labels.targets(examples) for name, examples in splits.items()}
     return TaskData(splits, targets, labels, notes)
@@ -169,8 +171,9 @@ def stratified_split(
         held_out.update(random.permutation(indices)[:count].tolist())
     if not held_out:
         raise MiniBertError(
-            f"{len(examples)} examples are too few to hold any out, since each has a label of its "
-            "own; name the column of the labels (--label-column), or give a file for evaluation."
+            f"each of the {len(examples)} examples has a label of its own, so none can be held out "
+            "for evaluation; name the column of the labels (--label-column), or give a file for "
+            "evaluation (--dev)."
         )
     kept = [example for index, example in enumerate(examples) if index not in held_out]
     return kept, [examples[index] for index in sorted(held_out)]
@@ -205,7 +208,7 @@ def warn_if_sorted(examples: Sequence[Example]) -> str | None:
         return None
     where = examples[0].where.rpartition(":")[0] or "the data"
     return (
-        f"{where} is sorted by label: it changes {changes:,} times in {n:,} lines, about "
-        f"{expected:,.0f} in random order. Training shuffles all of it before each epoch, but do "
-        "not use the first or last lines as a sample or for evaluation."
+        f"{where} is sorted by label: the label changes {changes:,} times in {n:,} lines; in "
+        f"random order it would change about {expected:,.0f} times. Training shuffles the lines, "
+        "but do not use the first or last lines as a sample or for evaluation."
     )

@@ -157,11 +157,11 @@ def _read_text(path: Path) -> str:
         close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
         hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
         if not path.parent.is_dir():
-            hint = f" There is no folder {path.parent} either."
-        raise MiniBertError(f"{path}: there is no such file.{hint}") from None
+            hint = f" The folder {path.parent} does not exist either."
+        raise MiniBertError(f"{path} does not exist; check the path.{hint}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MiniBertError(f"{path} could not be read: {reason}.") from error
+        raise MiniBertError(f"cannot read {path}: {reason}; check its permissions.") from error
     if not stat.S_ISREG(mode):
         folder = "a folder; name one of the files in it."
         pipe = "a pipe or a device; write its content to a file first."

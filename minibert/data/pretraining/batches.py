@@ -206,12 +206,15 @@ class PretrainingBatches:
         shares = (rates.to_mask, rates.to_random, rates.unchanged)
         if not 0 < rates.picked <= 1 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
             raise MiniBertError(
-                f"the masking rates are picked={rates.picked} and, of the picked tokens, to_mask="
-                f"{rates.to_mask}, to_random={rates.to_random}, unchanged={rates.unchanged}; the "
-                "first must be above 0 and at most 1, and the other three must add up to 1."
+                f"the rate of picked tokens (--mask-rate) is {rates.picked}; it must be above 0 "
+                f"and at most 1. Of these tokens, to_mask={rates.to_mask}, to_random="
+                f"{rates.to_random} and unchanged={rates.unchanged} must add up to 1."
             )
         if not len(self.vocabulary.words):
-            raise MiniBertError("the vocabulary has only special tokens, so nothing can be masked.")
+            raise MiniBertError(
+                "the vocabulary has only special tokens, so nothing can be masked; learn a "
+                "vocabulary with minibert train-vocab."
+            )
         shortest = 5 if self.next_sentence else 3  # [CLS] A [SEP] B [SEP], or [CLS] text [SEP]
         if self.max_length < shortest:
             raise MiniBertError(f"max_length is {self.max_length}; it must be at least {shortest}.")
@@ -220,9 +223,9 @@ class PretrainingBatches:
         if self.next_sentence and (sentences > 1).sum() < 2:
             raise MiniBertError(
                 f"{self.corpus.folder}: only {(sentences > 1).sum()} of {len(sentences):,} {part} "
-                "have a second sentence, and sentence pairs need two such documents; add text, "
-                "hold out another fraction, prepare the corpus with another --lines, or train "
-                "without next-sentence prediction."
+                "have two sentences, and next-sentence prediction needs two such documents. Add "
+                "text, change --held-out, prepare the corpus with another --lines, or pass "
+                "--no-next-sentence."
             )
         if self.whole_word and self.corpus.word_starts is None:
             sample = self.corpus.tokens[:: max(1, len(self.corpus.tokens) // CHINESE_SAMPLE)]

@@ -107,13 +107,13 @@ def find_new_words(words: Iterable[str], tokenizer: BertTokenizer) -> list[str]:
         parts = split_words(given, tokenizer.normalization)
         if len(parts) != 1:
             raise MiniBertError(
-                f"{given!r} is {len(parts)} words to the tokenizer ({' '.join(parts)}), which "
-                "splits at spaces, punctuation and every Chinese character; leave it out."
+                f"{given!r} is {len(parts)} words ({' '.join(parts)}), not one: the tokenizer "
+                "splits at spaces, punctuation and every Chinese character; remove it."
             )
         if len(parts[0]) > tokenizer.max_characters_per_word:
             raise MiniBertError(
                 f"{given[:20]!r}... has more than {tokenizer.max_characters_per_word} characters, "
-                "and such words are never looked up; leave it out."
+                "and the tokenizer does not look up such long words; remove it."
             )
         if parts[0] not in known:
             new[parts[0]] = None

@@ -106,7 +106,7 @@ def count_words(texts: Iterable[str], options: NormalizeOptions | None = None) -
         [('the', 2), ('猫', 2)]
     """
     if isinstance(texts, str):
-        raise MiniBertError("texts is one str; give a list of texts, or [text] for a single one.")
+        raise MiniBertError("texts is a str; give a list of texts, or [text] for a single text.")
     split_words = FastNormalizer(options or NormalizeOptions()).split_words
     words: Counter[str] = Counter()
     # Splitting a chunk between spaces into words is slow, so each different chunk is split once.
@@ -121,7 +121,7 @@ def count_words(texts: Iterable[str], options: NormalizeOptions | None = None) -
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise MiniBertError(
-                f"item {index} of texts is {type(text).__name__}, not str; clean the data first."
+                f"item {index} of texts must be a str, not {type(text).__name__}; convert it."
             )
         for line in text.split("\n"):
             # Not `str.split`, which splits at characters that BERT drops.
@@ -160,7 +160,7 @@ def first_tokens(
         ['[UNK]', '!', 'n', 'o', '##n', '##o']
     """
     if not words:
-        raise MiniBertError("there is not one word in these texts; give texts with words in them.")
+        raise MiniBertError("these texts contain no words; give other texts.")
     for token, count in Counter(reserved).items():
         if token.split() != [token] or count > 1:
             raise MiniBertError(
@@ -179,9 +179,9 @@ def first_tokens(
     tokens = list(dict.fromkeys([*reserved, *alphabet, *(SUBWORD_PREFIX + c for c in inside)]))
     if len(tokens) > size:
         raise MiniBertError(
-            f"size={size} is too small: {len(reserved)} special or unused tokens and "
-            f"{len(alphabet)} characters make {len(tokens)} tokens before the first merge; "
-            f"give a greater size, or an alphabet_limit far below {len(alphabet)}."
+            f"a vocabulary size of {size} is too small: {len(reserved)} special or unused tokens "
+            f"and {len(alphabet)} characters already need {len(tokens)} tokens. Choose a larger size "
+            "(--vocab-size), or keep fewer characters (--limit-alphabet)."
         )
     return tokens
 
