@@ -86,7 +86,7 @@ BAD_FOLDERS = {
     "nothing": "the folder ../made/nothing does not exist",
     "no_config": "no_config has no config.json",
     "damaged": "model.safetensors is damaged",
-    "corpus": "corpus is a corpus, made by minibert prepare",
+    "corpus": "corpus is a corpus made by minibert prepare",
 }
 BAD = [
     *(
@@ -95,8 +95,8 @@ BAD = [
         for folder, words in BAD_FOLDERS.items()
     ),
     ("finetune --epoch 3", "did you mean --epochs?"),
-    ("finetune --train ../made/nothing.tsv", "no such file"),
-    ("predict ../made/pretrained text", "no trained BertForSequenceClassification"),
+    ("finetune --train ../made/nothing.tsv", "does not exist"),
+    ("predict ../made/pretrained text", "not a trained BertForSequenceClassification"),
     ("predict ../made/long_classifier dog", "vocabulary"),
     ("predict ../made/classifier", "give at least one text: minibert predict FOLDER"),
     ("predict ../made/classifier text --pair other", "trained on single texts"),
@@ -105,7 +105,7 @@ BAD = [
     ("predict ../made/classifier --file ../made/latin.txt", "latin.txt:1:8: byte 0xe9 is not UTF"),
     (f"predict {LONG_NAME} text", "File name too long; choose another file or folder"),
     ("fill-mask ../made/long_vocabulary dog[MASK]", "has 25 tokens, but its model has"),
-    ("fill-mask ../made/classifier [MASK]", "no trained BertForMaskedLM"),
+    ("fill-mask ../made/classifier [MASK]", "not a trained BertForMaskedLM"),
     ("fill-mask ../made/pretrained paris", "has no [MASK]"),
     ("fill-mask ../made/pretrained [MASK] --top-k 0", "top_k is 0"),
     ("embed ../made/no_vocabulary text", "no_vocabulary has no vocab.txt"),
@@ -126,19 +126,19 @@ BAD = [
     ("attention ../made/pretrained text --output a.pdf", "must end in .html"),
     ("attention ../made/pretrained text --output ../made", "must end in .html"),
     ("attention ../made/pretrained text --figure a.bmp", "must end in .png"),
-    ("attention ../made/pretrained text --max-length 1", "no room for the 2 special tokens"),
+    ("attention ../made/pretrained text --max-length 1", "a row has 2 special tokens"),
     ("tokenize ../made/nothing text", "the folder ../made/nothing does not exist"),
     ("tokenize v.txt text", "v.txt does not exist; give the vocab.txt of a model"),
     ("tokenize ../made/pretrained The --cased", "lowercases text, which contradicts --cased"),
     ("convert ../made/nothing new", "the folder ../made/nothing does not exist"),
     ("convert ../made/damaged new", "model.safetensors is damaged"),
-    ("convert ../made/corpus new", "is a corpus, made by minibert prepare"),
+    ("convert ../made/corpus new", "is a corpus made by minibert prepare"),
     (f"convert ../made/pretrained {LONG_NAME}", "File name too long; choose another"),
     ("train-vocab ../made/no.txt --output v.txt", "no.txt does not exist"),
     ("train-vocab ../made/latin.txt --output v.txt", "latin.txt:3: byte 0xe9 at 8 is not UTF-8"),
     ("train-vocab ../made/pretrained/config.json --output v.txt", "rename plain text to .txt"),
     ("train-vocab ../made/empty.txt --output v.txt", "contain no words"),
-    ("train-vocab ../made/texts.txt --output v.txt --vocab-size 9", "size=9 is too small"),
+    ("train-vocab ../made/texts.txt --output v.txt --vocab-size 9", "size of 9 is too small"),
     ("train-vocab ../made/texts.txt --output v.txt --vocab-size 0", "size is 0; give 1 to 16,777"),
     (f"train-vocab ../made/texts.txt --output v.txt --vocab-size {10**20}", "give 1 to 16,777,216"),
     (f"train-vocab ../made/texts.txt --output v.txt --min-frequency {10**20}", "give 1 to 2,147,4"),
@@ -510,7 +510,7 @@ def test_an_unfinished_training_is_named_with_the_way_to_resume_it(minibert):
     Path("run/training/step-00000010-epoch-0").mkdir(parents=True)
     code, _, err = minibert("predict", "run", "the cat")
     assert code == 2
-    assert "holds a training run that is not finished" in err and "--resume" in err
+    assert "holds an unfinished training run" in err and "--resume" in err
 
 
 def test_a_git_lfs_pointer_is_told_from_a_damaged_file(minibert):
@@ -530,5 +530,5 @@ def test_a_list_of_texts_is_never_taken_for_a_pair(made):
         ):
             classifier(texts)
     for texts in ([["the cat", "paris"]], [("the cat", None)], [7]):
-        with pytest.raises(MiniBertError, match=r"a text must be a str and is a (list|tuple|int)"):
+        with pytest.raises(MiniBertError, match=r"a text must be a str, not (list|tuple|int)"):
             classifier.predict(texts)

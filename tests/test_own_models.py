@@ -130,7 +130,7 @@ def test_a_part_with_a_name_that_means_something_else_to_hugging_face_is_refused
     model = BertForPreTraining(CONFIG)
     model.cls = nn.ModuleDict({"seq_relationship": nn.Linear(16, 2)})
     with pytest.raises(
-        MiniBertError, match=r"cls\.seq_relationship\.bias is Hugging Face's name for another one"
+        MiniBertError, match=r"cls\.seq_relationship\.bias, which is Hugging Face's name for"
     ):
         model.save_pretrained(tmp_path)
     assert not (tmp_path / "model.safetensors").exists()

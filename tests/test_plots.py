@@ -174,7 +174,7 @@ def test_a_broken_log_is_named_by_file_and_line(line, tmp_path):
 
 
 def test_a_missing_log_is_named(tmp_path):
-    with pytest.raises(MiniBertError, match=r"no training log .*none\.jsonl"):
+    with pytest.raises(MiniBertError, match=r"training log .*none\.jsonl"):
         read_log(tmp_path / "none.jsonl")
 
 
@@ -412,7 +412,10 @@ def test_attentions_that_do_not_fit_the_tokens_are_refused(attentions, sentence)
 
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
-    [({"layers": [2]}, r"layers 0 to 1, not \[2\]"), ({"heads": []}, r"heads 0 to 0, not \[\]")],
+    [
+        ({"layers": [2]}, r"layers is \[2\]; choose from 0 to 1"),
+        ({"heads": []}, r"heads is \[\]; choose from 0 to 0"),
+    ],
 )
 def test_layers_and_heads_that_do_not_exist_are_refused(chosen, sentence):
     with pytest.raises(MiniBertError, match=sentence):
@@ -496,10 +499,10 @@ def test_numbers_replace_texts_where_no_font_has_them():
 @pytest.mark.parametrize(
     ("vectors", "texts", "groups", "message"),
     [
-        (VECTORS, ["a"], None, "1 texts and 1 groups do not fit"),
-        (VECTORS, ["a"] * 12, ["g"], "12 texts and 1 groups do not fit"),
-        (np.zeros((0, 4)), [], None, "do not fit"),
-        (np.zeros(3), ["a"] * 3, None, "do not fit"),
+        (VECTORS, ["a"], None, "found 1 texts, 1 groups and vectors"),
+        (VECTORS, ["a"] * 12, ["g"], "found 12 texts, 1 groups"),
+        (np.zeros((0, 4)), [], None, "for each text"),
+        (np.zeros(3), ["a"] * 3, None, "for each text"),
         (VECTORS * np.nan, ["a"] * 12, None, "NaN or infinite"),
     ],
 )

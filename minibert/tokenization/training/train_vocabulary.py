@@ -180,8 +180,8 @@ def first_tokens(
     if len(tokens) > size:
         raise MiniBertError(
             f"a vocabulary size of {size} is too small: {len(reserved)} special or unused tokens "
-            f"and {len(alphabet)} characters already need {len(tokens)} tokens. Choose a larger size "
-            "(--vocab-size), or keep fewer characters (--limit-alphabet)."
+            f"and {len(alphabet)} characters already need {len(tokens)} tokens. Choose a larger "
+            "size (--vocab-size), or keep fewer characters (--limit-alphabet)."
         )
     return tokens
 
