@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchrun_task as task
-from test_training import new_batches as classification_batches
+from test_training_loop import new_batches as classification_batches
 from toy_corpus import toy_corpus
 
 from minibert import MiniBertError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_models import HEADS, answers_of, small_batch, small_labels, small_model
-from test_training import new_batches, new_model
+from test_training_loop import new_batches, new_model
 from toy_corpus import toy_corpus
 
 from minibert import BertConfig, BertForPreTraining, BertForSequenceClassification, MiniBertError

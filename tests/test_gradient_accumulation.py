@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 import torch
 from small_models import HEADS, small_batch, small_labels, small_model
-from test_training import new_batches
+from test_training_loop import new_batches
 
 from minibert import BertModel, MiniBertError
 from minibert.model.pretrained import PretrainedModel
