@@ -9,7 +9,15 @@ from pathlib import Path
 from shlex import quote
 
 from minibert import MiniBertError
-from minibert.cli.shared import Parser, choose_output, int_range, resume_command, run
+from minibert.cli.shared import (
+    Parser,
+    add_column_arguments,
+    choose_output,
+    int_range,
+    requested_columns,
+    resume_command,
+    run,
+)
 from minibert.files import bundled
 
 
@@ -19,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
 
     from minibert import BertForSequenceClassification
     from minibert.data.labelled.batches import describe_lengths
-    from minibert.data.labelled.columns import Columns
+    from minibert.data.labelled.labels import TASKS
     from minibert.data.labelled.splits import make_batches, read_task
     from minibert.evaluation.baselines import baseline_accuracies
     from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
@@ -33,9 +41,9 @@ def main(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
 
     # Data: labelled texts, and the scores of simple baselines on them.
-    columns = Columns(options.text_column, options.pair_column, options.label_column)
-    files = (options.train, options.dev, options.test)
-    task = read_task(*files, columns=columns, limit=options.limit, seed=options.seed)
+    how = {name: getattr(options, name) for name in ("encoding", "dev_share", "limit", "seed")}
+    how |= {"columns": requested_columns(options), "problem_type": TASKS.get(options.task)}
+    task = read_task(options.train, options.dev, options.test, **how)
     print(task.describe())
     baselines = baseline_accuracies(task)
 
@@ -99,11 +107,13 @@ def main(options: argparse.Namespace) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--train", type=Path, metavar="FILE", help=".tsv, .csv or .jsonl; default: built-in data")
-    add("--dev", type=Path, metavar="FILE", help="for evaluation; default: a tenth of --train")
+    files = ".tsv, .txt, .csv, .jsonl or .json"
+    add("--train", type=Path, metavar="FILE", help=f"{files}; default: built-in data")
+    add("--dev", type=Path, metavar="FILE", help="for evaluation; default: a part of --train")
+    add("--dev-share", type=float, default=0.1, help="of --train, without --dev; default: 0.1")
     add("--test", type=Path, metavar="FILE", help="for the final scores; default: none")
-    for name in ("text", "pair", "label"):
-        add(f"--{name}-column", metavar="NAME", help=f"the {name} in the files; default: guessed")
+    add("--task", choices=("classification", "multi-label", "regression"), help="default: guessed")
+    add_column_arguments(parser, ("text", "pair", "label"))
     add("--limit", type=int, metavar="N", help="use only the first N training examples")
     add("--model", metavar="FOLDER_OR_NAME", help="pretrained weights; default: weights/tiny")
     add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")

@@ -12,8 +12,8 @@ import sys
 import pytest
 from conftest import shared
 
-from minibert.data.labelled.columns import Columns
 from minibert.data.labelled.examples import Example, read_examples
+from minibert.data.labelled.header import Columns
 from minibert.errors import MiniBertError
 
 
@@ -28,8 +28,7 @@ def write(tmp_path):
 
 
 def examples_of(path, **columns):
-    examples, _ = read_examples(path, Columns(**columns))
-    return examples
+    return read_examples(path, Columns(**columns)).examples
 
 
 def refusal(path, **columns):
@@ -225,7 +224,7 @@ BAD = {
     "text after a quote": ("a.csv", 'text,label\n"x"y,1\n', 'a.csv:2: a " in the wrong place'),
     "a NUL": ("a.tsv", "text\tlabel\nx\0y\t1\n", "a.tsv:2: a NUL character"),
     "a NUL in csv": ("a.csv", "text,label\nx\0y,1\n", "a.csv:2: a NUL character"),
-    "UTF-16": ("a.csv", "text,label\nx,1\n".encode("utf-16"), "UTF-16 text; convert it: iconv"),
+    "half of UTF-16": ("a.csv", "text,label\nx,1\n".encode("utf-16")[:-1], "is not UTF-16 (is the"),
     "UTF-16 without a mark": ("a.csv", "text,label\nx,1\n".encode("utf-16-le"), "NUL"),
     "Latin-1": (
         "a.tsv",
@@ -253,7 +252,11 @@ BAD = {
         "is the file cut short?",
     ),
     "a JSON number": ("a.jsonl", "7\n", "a.jsonl:1: not an object"),
-    "a JSON list": ("a.jsonl", '[{"text": "x"}]', "one JSON list; write one object per line"),
+    "half a JSON list": (
+        "a.json",
+        '[{"text": "x", "label": "y"},\n{"text": "z"',
+        "a.json:2: not JSON (Expecting ',' delimiter, character 13); is the file cut short?",
+    ),
     "a missing key": (
         "a.jsonl",
         '{"text": "x", "label": 1}\n{"text": "z"}\n',
@@ -303,7 +306,7 @@ BAD = {
         "3 columns without names (a | b | 1). Pass its name or its number",
     ),
     "one nameless column": ("a.txt", "hello\nworld\n", "cannot tell which column is the label"),
-    "semicolons": ("a.csv", "text;label\nx;1\n", "Check the separators"),
+    "semicolons": ("a.tsv", "text;label\nx;1\n", "separated as the name of the file says"),
     "a header of unknown names": (
         "a.csv",
         "utterance_en,kind\nx,a\ny,b\nz,a\nw,b\n",

@@ -18,6 +18,7 @@ from minibert.errors import Interrupted, MiniBertError
 from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, TOKENIZER_FILES, check_folder
 
 if TYPE_CHECKING:
+    from minibert.data.labelled.header import Columns
     from minibert.tokenization.tokenizer import BertTokenizer
 
 # What is not to be overwritten in a folder that holds no run.
@@ -205,11 +206,28 @@ def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     parser.add_argument(
         "--file", type=Path, help="a .txt (one text per line), .tsv, .csv or .jsonl"
     )
-    parser.add_argument("--text-column", metavar="NAME", help="the column of the text in --file")
     if pairs:
         help_text = "the second text; repeat it for several texts"
         parser.add_argument("--pair", action="append", metavar="TEXT", help=help_text)
-        parser.add_argument("--pair-column", metavar="NAME", help="the column of the second text")
+    add_column_arguments(parser, ("text", "pair") if pairs else ("text",))
+
+
+def add_column_arguments(parser: argparse.ArgumentParser, roles: Sequence[str]) -> None:
+    """Add the arguments that say how to read a labelled file, of which roles are columns."""
+    for role in roles:
+        help_text = f"column of the {role}; default: guessed and printed"
+        parser.add_argument(f"--{role}-column", metavar="NAME_OR_NUMBER", help=help_text)
+    header = "whether line 1 holds the column names; default: guessed and printed"
+    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help=header)
+    parser.add_argument("--encoding", help="of a file that is not UTF-8, such as cp1252, gb18030")
+
+
+def requested_columns(options: argparse.Namespace) -> "Columns":
+    """Return what the user says about the columns of a labelled file."""
+    from minibert.data.labelled.header import Columns
+
+    names = (getattr(options, f"{role}_column", None) for role in ("text", "pair", "label"))
+    return Columns(*names)._replace(header=options.header)
 
 
 def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None]:
@@ -218,22 +236,22 @@ def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None
     Raises:
         MiniBertError: if there are no texts or both kinds, or the file cannot be read.
     """
-    from minibert.data.labelled.columns import Columns
     from minibert.data.labelled.examples import read_examples
 
-    pair, pair_column = getattr(options, "pair", None), getattr(options, "pair_column", None)
+    columns, pair = requested_columns(options), getattr(options, "pair", None)
     if options.file is None:
         if not options.texts:
             raise MiniBertError(
                 f'give at least one text: minibert {options.command} FOLDER "text", or --file.'
             )
-        if options.text_column or pair_column:
+        if columns.text or columns.pair:
             raise MiniBertError("--text-column and --pair-column need --file.")
         return options.texts, pair
     if options.texts or pair:
         raise MiniBertError("give texts or --file, not both.")
-    columns = Columns(options.text_column, pair_column)
-    examples, note = read_examples(options.file, columns, labelled=False)
+    examples, note, _ = read_examples(
+        options.file, columns, labelled=False, encoding=options.encoding
+    )
     if options.file.suffix.lower() != ".txt":
         print(f"note: {note}", file=sys.stderr)
     seconds = [example.text_pair for example in examples if example.text_pair is not None]

@@ -4,52 +4,42 @@
 2.  With column names, well-known ones are taken. Text: a known pair ("sentence1", "sentence2"),
     or "text" or "sentence", or the only other known name for a text, or the only column beside
     the label. Label: the first known name.
-3.  Without names, a single column is the text. Of two, the one with more distinct values is the
-    text, and the other one is the label.
+3.  Of two columns without known names, the one with more distinct values is the text, and the
+    other one is the label. A single column is the text. Columns of row numbers are passed over.
 4.  Anything else is an error that lists the columns and says which option to pass.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from minibert.data.labelled.tables import MAX_NAME_LENGTH, Column, Table
+from minibert.data.labelled.header import (
+    LABELS,
+    MAX_NAME_LENGTH,
+    OTHER_TEXTS,
+    PAIRS,
+    TEXTS,
+    Column,
+    Columns,
+    is_column_number,
+    is_number,
+)
+from minibert.data.labelled.tables import Table
 from minibert.errors import MiniBertError
 
-PAIRS = (
-    ("sentence1", "sentence2"),
-    ("sentence_a", "sentence_b"),
-    ("text_a", "text_b"),
-    ("text1", "text2"),
-    ("text", "text_pair"),
-    ("premise", "hypothesis"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-    ("query", "passage"),
-    ("#1 string", "#2 string"),
+# Not a text and not a label, unless nothing else is there.
+_ROW_NUMBERS = re.compile(r"id|idx|index|no\.?|#|序号|编号|unnamed: \d+| \(column \d+\)")
+_TAG = re.compile(r"[BIEMOSLU]|[BIEMSLU]-\S+")
+TAGGING = (
+    "This looks like a file for tagging, with a tag such as O or B-PER for each word, and "
+    "classification wants one label for each text; the model for tagging is "
+    "BertForTokenClassification."
 )
-TEXTS = ("text", "sentence", "文本", "句子")  # taken even if other known names are there
-OTHER_TEXTS = (  # taken if only one of them is there
-    *("review", "review_body", "review_text", "comment", "comment_text", "content", "tweet"),
-    *("title", "headline", "document", "body", "message", "utterance", "description"),
-    *("question", "query", "premise", "内容", "标题", "评论"),
+_OTHER_TASKS = (  # names of columns, the task of such a file, and the model for it
+    (("tokens", "words", "tags", "ner_tags", "pos_tags"), "tagging", "BertForTokenClassification"),
+    (("context", "answers", "paragraphs"), "question answering", "BertForQuestionAnswering"),
+    (("choices", "choice", "choice1", "ending0"), "multiple choice", "BertForMultipleChoice"),
 )
-LABELS = (
-    *("label", "labels", "gold_label", "class", "category", "target", "is_duplicate", "quality"),
-    *("sentiment", "intent", "polarity", "score", "similarity", "标签", "类别"),
-)
-KNOWN_NAMES = frozenset((*(name for pair in PAIRS for name in pair), *TEXTS, *OTHER_TEXTS, *LABELS))
-
-
-class Columns(NamedTuple):
-    """The columns that the user asks for as the text, the second text and the label."""
-
-    text: Column = None
-    pair: Column = None
-    label: Column = None
-
-
-GUESS = Columns()  # asks for none
 
 
 def choose_columns(
@@ -64,17 +54,17 @@ def choose_columns(
     Raises:
         MiniBertError: a requested column is missing, or the text or label cannot be guessed.
     """
-    text, pair, label = (_find(column, table) for column in requested)
+    text, pair, label = (_find(column, table) for column in requested[:3])
     guessed = []
     if text is None:
-        text, second = _guess_text(table, [n for n in table.names if n not in (pair, label)])
+        free = [name for name in table.names if name not in (pair, label)]
+        text, second = _guess_text(table, free, undecided=label is None)
         pair = pair or second
         guessed.append("text")
     if labelled and label is None:
         free = [name for name in table.names if name not in (text, pair)]
-        if table.has_header:
-            known = {name.strip().casefold(): name for name in free}
-            free = [known[name] for name in LABELS if name in known][:1]
+        known = {name.strip().casefold(): name for name in free if table.has_header}
+        free = [known[name] for name in LABELS if name in known][:1] or _without_row_numbers(free)
         label = free[0] if len(free) == 1 else None
         guessed.append("label")
     if text is None or (labelled and label is None):
@@ -94,28 +84,40 @@ def choose_columns(
     read = ", ".join(f"{role} = column {quote}{name}{quote}" for role, name in chosen.items())
     header = "names from the file" if table.has_header else "no header"
     how = f"{' and '.join(guessed)} guessed" if guessed else "as requested"
-    return text, pair, label, f"{table.path}: {read} ({header}, {how})."
+    form = "".join(f"; {note}" for note in table.notes)
+    return text, pair, label, f"{table.path}: {read} ({header}, {how}{form})."
 
 
 def _find(column: Column, table: Table) -> str | None:
     """Return the name of a requested column; None if there is no request."""
     if column is None or (isinstance(column, str) and column in table.names):
         return column
-    number = int(column) if isinstance(column, int) or column.isdecimal() else 0
+    for name in table.names:
+        if table.has_header and name.strip().casefold() == str(column).strip().casefold():
+            return name
+    number = int(column) if is_column_number(column) else 0
     if 1 <= number <= len(table.names):
         return table.names[number - 1]
-    close = difflib.get_close_matches(str(column), table.names, n=1)
+    close = difflib.get_close_matches(str(column)[:MAX_NAME_LENGTH], table.names[:100], n=1)
     hint = f" Did you mean '{close[0]}'?" if close and len(table.names) > 1 else ""
     raise MiniBertError(f"{table.path} has no column '{column}'; {_describe(table)}{hint}")
 
 
-def _guess_text(table: Table, free: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the names of the text and of the second text, each None if it is not found."""
+def _without_row_numbers(names: Sequence[str]) -> list[str]:
+    return [name for name in names if not _ROW_NUMBERS.fullmatch(name.casefold())]
+
+
+def _guess_text(
+    table: Table, free: Sequence[str], *, undecided: bool
+) -> tuple[str | None, str | None]:
+    """Return the names of the text and of the second text, each None if it is not found.
+
+    Args:
+        table: the file.
+        free: the names of the columns that are not chosen yet.
+        undecided: whether the label is one of them.
+    """
     known = {name.strip().casefold(): name for name in free}
-    if not table.has_header and len(free) == 2:
-        # Labels repeat and are short.
-        cells = {name: [str(row[name]) for _, row in table.rows] for name in free}
-        return max(free, key=lambda n: (len(set(cells[n])), sum(map(len, cells[n])))), None
     for first, second in PAIRS:
         if first in known and second in known:
             return known[first], known[second]
@@ -123,12 +125,21 @@ def _guess_text(table: Table, free: Sequence[str]) -> tuple[str | None, str | No
         if name in known:
             return known[name], None
     others = [known[name] for name in OTHER_TEXTS if name in known]
-    candidates = others or [name for folded, name in known.items() if folded not in LABELS]
-    return (candidates[0] if len(candidates) == 1 else None), None
+    if not others:
+        cells = {name: [str(row.get(name, "")) for _, row in table.rows] for name in free}
+        others = [name for name in _without_row_numbers(free) if name.casefold() not in LABELS]
+        if table.has_header:
+            others = [name for name in others if not all(map(is_number, cells[name]))]
+            undecided = undecided and not any(name.casefold() in LABELS for name in free)
+        else:
+            undecided = len(free) == 2
+        if undecided and len(others) == 2:  # labels repeat and are short
+            others = [max(others, key=lambda n: (len(set(cells[n])), sum(map(len, cells[n]))))]
+    return (others[0] if len(others) == 1 else None), None
 
 
 def _describe(table: Table) -> str:
-    """Return a sentence that lists the columns, for error messages."""
+    """Return a sentence that lists the columns, for error messages, and the task if it is clear."""
     names, first_row = table.names, table.rows[0][1]
     more = " and more" if len(names) > 20 else ""
     if table.has_header:
@@ -139,4 +150,25 @@ def _describe(table: Table) -> str:
         told = f"it has {len(names)} column{'s' * (len(names) > 1)} without names ({cells}{more})."
     if len(names) == 1 and any(mark in f"{names}{first_row}" for mark in (";", "\\t")):
         told += " Check the separators: tabs in a .tsv file, commas in a .csv file."
+    if repeated := sorted({m[1] for n in names if (m := re.fullmatch(r"(.+) \(column \d+\)", n))}):
+        told += f" There are two columns named '{repeated[0]}'."
+    for columns, task, model in _OTHER_TASKS:
+        if any(name.casefold() in columns for name in names):
+            told += f" This looks like a file for {task}; the model for that is {model}."
+    if len(names) == 1 and holds_tags([str(row[names[0]]) for _, row in table.rows[:1000]]):
+        told += f" {TAGGING}"
     return told
+
+
+def holds_tags(lines: Sequence[str]) -> bool:
+    """Return whether lines are tags, or words with a tag in the same place, as in CoNLL files.
+
+    Example:
+        >>> holds_tags(["O B-PER I-PER", "O O"]), holds_tags(["EU NNP B-ORG", "rejects VBZ O"])
+        (True, True)
+    """
+    rows = [line.split() for line in lines]
+    if all(_TAG.fullmatch(word) for row in rows for word in row):
+        return any(len(row) > 1 for row in rows) or ({"O"} < {row[0] for row in rows if row})
+    columns = zip(*(row[1:] for row in rows), strict=False)  # no longer than the shortest line
+    return any("O" in words and all(map(_TAG.fullmatch, words)) for words in columns)

@@ -1,23 +1,35 @@
 """Read the labelled examples of a file: one text or pair of texts per row, and its label.
 
-    examples, note = read_examples("train.tsv")
+    examples, note, _ = read_examples("train.tsv")
     examples[0]    Example(text='no wit , only labored gags', label='0', where='train.tsv:3')
     note           "train.tsv: text = column 'sentence', label = column 'label' (names from ..."
 
-`tables.py` splits the file into cells, `columns.py` chooses the columns. Labels stay text here;
-`labels.py` turns them into numbers.
+`tables.py` splits the file into cells, `header.py` decides whether it has column names, and
+`columns.py` chooses the columns. Labels stay text here; `labels.py` turns them into numbers.
 """
 
-import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from minibert.data.labelled.columns import GUESS, KNOWN_NAMES, Columns, choose_columns
-from minibert.data.labelled.tables import Errors, bad_lines, read_table
+from minibert.data.labelled.columns import TAGGING, choose_columns, holds_tags
+from minibert.data.labelled.header import GUESS, Columns, is_number
+from minibert.data.labelled.tables import read_table
+from minibert.data.labelled.text_file import Errors, bad_lines
 from minibert.errors import MiniBertError
+
+_ZERO_AND_ONE = frozenset(("0", "1", "0.0", "1.0", "true", "false"))
+_HOW_TO_LIST = (
+    "must list label names, each once, not 0s and 1s: those of the classes that hold, as in "
+    '{"text": "...", "labels": ["sports", "health"]}'
+)
+_NO_CONSENSUS = ("gold_label", "-")  # SNLI and MultiNLI: their authors leave these pairs out
+
+Label = str | tuple[str, ...] | None
+"""A label as written; a tuple if there can be several; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +46,57 @@ class Example:
 
     text: str
     text_pair: str | None = None
-    label: str | tuple[str, ...] | None = None
+    label: Label = None
     where: str = field(default="", compare=False)
 
 
+class FileExamples(NamedTuple):
+    """What a file holds, and what was decided while it was read.
+
+    Attributes:
+        examples: in the order of the file.
+        note: a sentence that says which columns were read, for the user.
+        columns: those columns, by name, or by number if the file has no header.
+    """
+
+    examples: list[Example]
+    note: str
+    columns: Columns
+
+
 def read_examples(
-    path: Path | str, columns: Columns = GUESS, *, labelled: bool = True
-) -> tuple[list[Example], str]:
-    """Read a .tsv, .txt, .csv or .jsonl file.
+    path: Path | str,
+    columns: Columns = GUESS,
+    *,
+    labelled: bool = True,
+    encoding: str | None = None,
+    known_labels: Collection[Label] = (),
+) -> FileExamples:
+    """Read a .tsv, .txt, .csv, .jsonl or .json file.
 
     Args:
         path: the file.
         columns: those of the text, the second text and the label; None is guessed.
         labelled: False reads texts only, from a file with or without labels.
-
-    Returns:
-        The examples, in the order of the file, and a sentence that says which columns were read.
+        encoding: that of a file that is not UTF-8.
+        known_labels: those of the training file. None of them is a column name.
 
     Raises:
         MiniBertError: the file cannot be read, a column is missing, or lines are bad; the first
             ten of them are listed.
     """
     path = Path(path)
-    table = read_table(path, columns, KNOWN_NAMES)
+    table = read_table(path, columns, encoding=encoding)
     text_column, pair_column, label_column, note = choose_columns(table, columns, labelled=labelled)
+    rows = [
+        (line, row)
+        for line, row in table.rows
+        if label_column is None or (label_column, row.get(label_column)) != _NO_CONSENSUS
+    ]
+    if undecided := len(table.rows) - len(rows):
+        note += f" {undecided:,} lines whose gold_label is '-' are left out (annotators disagree)."
     examples = []
-    for line, row in table.rows:
+    for line, row in rows:
         text = _cell(row, text_column, line, table.errors)
         pair = label = None
         if pair_column is not None:
@@ -69,9 +106,14 @@ def read_examples(
         examples.append(Example(text, pair, label, f"{path.name}:{line}"))
     if table.errors:
         raise bad_lines(path, table.errors)
-    if columns.label is None and not table.has_header:
-        _refuse_unknown_header(examples, path)
-    return examples, note
+    labels = [example.label for example in examples[:1000] if isinstance(example.label, str)]
+    if labels and holds_tags(labels):
+        raise MiniBertError(f"{path}: {TAGGING}")
+    if columns.label is None and columns.header is None and not table.has_header:
+        _refuse_unknown_header([example.label for example in examples], known_labels, path)
+    # Names such as "1" are numbers where the file has no header.
+    found = Columns(text_column, pair_column, label_column, columns.header)
+    return FileExamples(examples, note, found)
 
 
 def _cell(
@@ -80,11 +122,14 @@ def _cell(
     """Return a cell that must not be empty: a str or, for a label, also a tuple of str."""
     value = row.get(column)
     if isinstance(value, str) and value and not value.isspace():
+        if label and value.strip().startswith("[") and value.strip().endswith("]"):
+            errors.append((line, f"column '{column}' holds a list; a .jsonl file {_HOW_TO_LIST}"))
         return value.strip() if label else value
     if label and isinstance(value, tuple):
-        if len(set(value)) < len(value) or set(value) == {"0", "1"}:
-            reason = f"column '{column}' must list label names, each once, not 0s and 1s"
-            errors.append((line, reason))
+        value = tuple(map(str.strip, value))
+        zero_and_one = set(value) <= _ZERO_AND_ONE and (len(value) > 1 or "." in "".join(value))
+        if zero_and_one or len(set(value)) < len(value):
+            errors.append((line, f"column '{column}' {_HOW_TO_LIST}"))
         return value
     if column not in row:
         reason = f"column '{column}' is missing; found {', '.join(map(repr, row)) or 'nothing'}"
@@ -97,26 +142,31 @@ def _cell(
     return ""
 
 
-def _refuse_unknown_header(examples: list[Example], path: Path) -> None:
+def _refuse_unknown_header(labels: Sequence[Label], known: Collection[Label], path: Path) -> None:
     """Raise if the first row looks like a header of unknown names: its label is like no other."""
-    first, *others = (example.label for example in examples)
-    counts = Counter(others)
-    if not isinstance(first, str) or not counts or first in counts or min(counts.values()) == 1:
-        return
-    if not first.replace(".", "").lstrip("-").isdecimal():
+    first, counts = labels[0], Counter(labels[1:])
+    alone = bool(counts) and first not in counts and min(counts.values()) > 1
+    if alone and isinstance(first, str) and not is_number(first) and first not in known:
         raise MiniBertError(
-            f"{path}:1: no other line has the label '{first}', so this seems to be a header; name "
-            "the columns (--text-column, --label-column), or give their numbers if it is not one."
+            f"{path}:1: no other line has the label '{first}', so this seems to be a header; say "
+            "so (--header), or that it is an example (--no-header)."
         )
 
 
 def normalize_text(text: str) -> str:
     """Return the words of a text in lower case, by which copies of it are found.
 
-    A text of signs only ("?!") stands for itself.
+    Vowel signs and tone marks are part of a word. A text of signs only ("?!") stands for itself.
 
     Example:
-        >>> normalize_text("A  Film, twice!")
-        'a film twice'
+        >>> normalize_text("A  Film, twice!"), normalize_text("कुल!") == normalize_text("कल!")
+        ('a film twice', False)
     """
-    return " ".join(re.findall(r"\w+", text.casefold())) or text
+    text = text.casefold()
+    signs = {ord(c): " " for c in set(text) if not (c.isalnum() or c == "_" or _is_mark(c))}
+    return " ".join(text.translate(signs).split()) or text
+
+
+def _is_mark(character: str) -> bool:
+    selects_variant = "\ufe00" <= character <= "\ufe0f"  # of an emoji
+    return unicodedata.category(character).startswith("M") and not selects_variant

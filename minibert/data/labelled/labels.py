@@ -8,17 +8,21 @@ The three names are those of `config.json` (`problem_type`), as are `id2label` a
 """
 
 import difflib
-import math
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from minibert.data.labelled.examples import Example
-from minibert.data.labelled.tables import join_messages
+from minibert.data.labelled.examples import Example, Label
+from minibert.data.labelled.header import MAX_NAME_LENGTH, is_number
+from minibert.data.labelled.text_file import MAX_SHOWN, join_messages
 from minibert.errors import MiniBertError
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+
+TASKS = {"classification": SINGLE_LABEL, "multi-label": MULTI_LABEL, "regression": REGRESSION}
+"""The problem types by the names of the command line."""
+MAX_NUMBER = 1e15  # the square of a larger one soon leaves the range of float32
+MAX_LISTED = 20  # classes that are named in a sentence
 
 Target = int | float | list[float]
 """What a model is trained to predict: a class id, a number, or a 0 or 1 for each class."""
@@ -42,13 +46,19 @@ class LabelSet:
     problem_type: str = SINGLE_LABEL
 
     @classmethod
-    def from_examples(cls, examples: Sequence[Example]) -> "LabelSet":
+    def from_examples(
+        cls, examples: Sequence[Example], problem_type: str | None = None
+    ) -> "LabelSet":
         """Collect the labels of the training examples, in an order that their order cannot change.
+
+        Args:
+            examples: labelled examples.
+            problem_type: one of the three names above; None guesses it.
 
         Raises:
             MiniBertError: there is only one class.
         """
-        problem_type = guess_problem_type(examples)
+        problem_type = problem_type or guess_problem_type(examples)
         if problem_type == REGRESSION:
             return cls((), REGRESSION)
         names = tuple(class_counts(examples))
@@ -84,14 +94,14 @@ class LabelSet:
         errors: list[str] = []
         for example in examples:
             try:
-                targets.append(self._target(example.label))
+                targets.append(self._target(example.label, hint=len(errors) < MAX_SHOWN))
             except MiniBertError as error:
                 errors.append(f"{example.where or repr(example.text[:40])}: {error}")
         if errors:
             raise MiniBertError(join_messages(errors))
         return targets
 
-    def _target(self, label: str | tuple[str, ...] | None) -> Target:
+    def _target(self, label: Label, *, hint: bool) -> Target:
         if label is None:
             raise MiniBertError("the label is missing; add one or delete the line.")
         labels = (label,) if isinstance(label, str) else label
@@ -100,17 +110,23 @@ class LabelSet:
                 "the label is a list, but the task takes one label per text; give one."
             )
         if self.problem_type == REGRESSION:
-            with suppress(ValueError):
-                if math.isfinite(number := float(labels[0])):
-                    return number
-            raise MiniBertError(f"the label '{label}' is not a number, as regression needs.")
+            if not is_number(labels[0]):
+                raise MiniBertError(f"the label '{label}' is not a number, as regression needs.")
+            if abs(number := float(labels[0])) > MAX_NUMBER:
+                raise MiniBertError(
+                    f"the label '{label}' is too large a number for float32 (at most "
+                    f"{MAX_NUMBER:g}); divide all labels by a constant or take their logarithm."
+                )
+            return number
         for name in labels:
             if name not in self.label2id:
-                close = difflib.get_close_matches(name, self.names, n=1)
-                hint = f" Did you mean '{close[0]}'?" if close else ""
+                # The comparison takes the product of both lengths, so long names are left out.
+                near = [n for n in self.names[:1000] if hint and len(name) + len(n) <= 200]
+                close = difflib.get_close_matches(name, near, n=1)
+                meant = f" Did you mean '{close[0]}'?" if close else ""
                 raise MiniBertError(
-                    f"the label '{name}' is not among the training labels "
-                    f"{_listed(self.names)}.{hint}"
+                    f"the label '{name[:MAX_NAME_LENGTH]}' is not among the training labels "
+                    f"{_listed(self.names)}.{meant}"
                 )
         if self.problem_type == MULTI_LABEL:
             return [float(name in labels) for name in self.names]
@@ -120,18 +136,16 @@ class LabelSet:
 def guess_problem_type(examples: Sequence[Example]) -> str:
     """Return the problem type that fits the labels.
 
-    Lists of names mean multi-label. Numbers of which at least one has a fraction (3.8) mean
-    regression. Anything else, whole numbers included, means one class per text.
+    Lists of names mean multi-label. If nine of ten different labels are numbers, and at least one
+    has a fraction (3.8), it is regression. Anything else, whole numbers included, means one class
+    per text.
     """
     labels = {example.label for example in examples}
     if any(isinstance(label, tuple) for label in labels):
         return MULTI_LABEL
-    try:
-        numbers = [float(label) for label in labels if isinstance(label, str)]
-    except ValueError:
-        return SINGLE_LABEL
-    fractions = [number for number in numbers if math.isfinite(number) and number % 1 != 0]
-    return REGRESSION if fractions else SINGLE_LABEL
+    numbers = [float(label) for label in labels if isinstance(label, str) and is_number(label)]
+    mostly = len(numbers) >= 0.9 * len(labels)  # "nan" and typing errors are refused later
+    return REGRESSION if mostly and any(number % 1 for number in numbers) else SINGLE_LABEL
 
 
 def class_counts(examples: Sequence[Example]) -> dict[str, int]:
@@ -146,4 +160,5 @@ def class_counts(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:20]) + (" and more" if len(names) > 20 else "")
+    more = " and more" if len(names) > MAX_LISTED else ""
+    return ", ".join(f"'{name[:MAX_NAME_LENGTH]}'" for name in names[:MAX_LISTED]) + more

@@ -6,19 +6,28 @@ are sorted by label are pointed out, too: their first or last lines are no sampl
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minibert.data.builtin.library_docs import library_sentences
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
-from minibert.data.labelled.columns import GUESS, Columns
 from minibert.data.labelled.examples import Example, normalize_text, read_examples
-from minibert.data.labelled.labels import LabelSet, Target, class_counts, guess_problem_type
+from minibert.data.labelled.header import GUESS, MAX_NAME_LENGTH, Columns
+from minibert.data.labelled.labels import (
+    MAX_LISTED,
+    TASKS,
+    LabelSet,
+    Target,
+    class_counts,
+    guess_problem_type,
+)
 from minibert.errors import MiniBertError
-from minibert.problem_types import REGRESSION
+from minibert.problem_types import MULTI_LABEL, REGRESSION
 from minibert.tokenization.tokenizer import BertTokenizer
 
 DEV_SHARE = 0.1  # of the training examples, if there is no dev file
@@ -49,8 +58,10 @@ class TaskData:
         """Return the notes, and the number of examples in each split by class."""
         lines = list(self.notes)
         for name, examples in self.splits.items():
-            counts = class_counts(examples) if self.labels.names else {}
-            by_class = "  ".join(f"{label} {count:,}" for label, count in counts.items())
+            counts = list(class_counts(examples).items()) if self.labels.names else []
+            by_class = "  ".join(f"{label} {count:,}" for label, count in counts[:MAX_LISTED])
+            if len(counts) > MAX_LISTED:
+                by_class += f"  and {len(counts) - MAX_LISTED:,} more classes"
             lines.append(f"{name:5} {len(examples):7,} examples  {by_class}".rstrip())
         return "\n".join(lines)
 
@@ -61,6 +72,9 @@ def read_task(
     test: Path | str | None = None,
     *,
     columns: Columns = GUESS,
+    problem_type: str | None = None,
+    encoding: str | None = None,
+    dev_share: float = DEV_SHARE,
     limit: int | None = None,
     seed: int = 0,
 ) -> TaskData:
@@ -68,9 +82,13 @@ def read_task(
 
     Args:
         train: a file as `read_examples` reads it.
-        dev: another one; None holds out a tenth of the training examples.
-        test: another one.
+        dev: another one, with the columns of the training file if it has them; None holds out
+            `dev_share` of the training examples.
+        test: another one, likewise.
         columns: those of the text, the second text and the label; None is guessed.
+        problem_type: one of the three in `labels.py`; None is guessed.
+        encoding: that of files that are not UTF-8.
+        dev_share: between 0 and 1.
         limit: use only the first so many training examples.
         seed: of what is held out of a training file.
 
@@ -87,23 +105,59 @@ def read_task(
         splits["train"] = splits["train"][:limit]
         notes = ["data: which library's documentation does a sentence come from?"]
     else:
-        training, note = read_examples(train, columns)
+        training, note, found = read_examples(train, columns, encoding=encoding)
         training, notes = training[:limit], [note]
-        if sorted_note := warn_if_sorted(training):
+
+        options: dict[str, Any] = {
+            "encoding": encoding,
+            "known_labels": {e.label for e in training},
+        }
+
+        def read_more(path: Path | str) -> list[Example]:
+            """Read a file by the columns of the training file, or by itself if it lacks them."""
+            more = None
+            if Path(path).suffix.lower() == Path(train).suffix.lower():
+                with suppress(MiniBertError):
+                    more = read_examples(path, found, **options)
+            more = more or read_examples(path, columns, **options)
+            if (more.columns.pair is None) != (found.pair is None):
+                raise MiniBertError(
+                    f"only one of {train} and {path} has a second text; name the columns "
+                    "(--pair-column)."
+                )
+            notes.append(more.note)
+            return more.examples
+
+        asked = problem_type
+        problem_type = problem_type or guess_problem_type(training)
+        if sorted_note := warn_if_sorted(training, problem_type):
             notes.append(sorted_note)
         if dev is not None:
-            held_out, _ = read_examples(dev, columns)
+            held_out = read_more(dev)
         else:
-            training, held_out = stratified_split(training, fraction=DEV_SHARE, seed=seed)
-            notes.append(f"no dev file: {DEV_SHARE:.0%} of the training examples are held out.")
+            training, held_out = stratified_split(
+                training, fraction=dev_share, seed=seed, problem_type=problem_type
+            )
+            share = len(held_out) / (len(training) + len(held_out))
+            note = f"no dev file: {share:.0%} of the training examples are held out."
+            absent = sorted(class_counts(training).keys() - class_counts(held_out).keys())
+            if absent and problem_type != REGRESSION:
+                some = ", ".join(f"'{name[:MAX_NAME_LENGTH]}'" for name in absent[:3])
+                note += f" Dev has no example of {len(absent):,} classes, such as {some}."
+            notes.append(note)
         splits = {"train": training, "dev": held_out}
         if test is not None:
-            splits["test"], _ = read_examples(test, columns)
+            splits["test"] = read_more(test)
         if repeated := len(training) - len(remove_overlap(*splits.values())):
             notes.append(
                 f"{repeated:,} training texts are also in dev or test, so scores will be too high."
             )
-    labels = LabelSet.from_examples(splits["train"])
+    labels = LabelSet.from_examples(splits["train"], problem_type)
+    if train is not None:
+        task = next(name for name, kind in TASKS.items() if kind == labels.problem_type)
+        classes = f" with {len(labels):,} classes" if labels.names else ""
+        how = "as requested" if asked else "guessed from the labels; --task decides"
+        notes.append(f"task: {task}{classes} ({how}).")
     targets = {name: labels.targets(examples) for name, examples in splits.items()}
     return TaskData(splits, targets, labels, notes)
 
@@ -141,34 +195,43 @@ def make_batches(
 
 
 def stratified_split(
-    examples: Sequence[Example], *, fraction: float, seed: int
+    examples: Sequence[Example], *, fraction: float, seed: int, problem_type: str | None = None
 ) -> tuple[list[Example], list[Example]]:
-    """Hold out a fraction of every class.
+    """Hold out a fraction of the examples, and as far as possible of every class.
 
     Args:
         examples: labelled examples.
         fraction: between 0 and 1.
         seed: the same seed gives the same split on any machine.
+        problem_type: that of the labels; None guesses it.
 
     Returns:
-        (kept, held out), both in the order of `examples`. A class with one example is kept; a
-        larger one has at least one example on either side. Regression counts as one class.
+        (kept, held out), both in the order of `examples`. At least one example of each class is
+        kept, and one is held out if the class has two and the fraction is large enough for all
+        classes. Regression counts as one class, and so do sets of labels that occur once.
 
     Raises:
         MiniBertError: `fraction` is not between 0 and 1, or nothing can be held out.
     """
     if not 0 < fraction < 1:
         raise MiniBertError(f"the share to hold out is {fraction}; it must be between 0 and 1.")
-    numbers = guess_problem_type(examples) == REGRESSION
+    problem_type = problem_type or guess_problem_type(examples)
+    counts = Counter(example.label for example in examples)
     members: dict[str, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
-        members["" if numbers else str(example.label)].append(index)
+        rare = problem_type == MULTI_LABEL and counts[example.label] == 1
+        members["" if rare or problem_type == REGRESSION else str(example.label)].append(index)
     random = np.random.Generator(np.random.PCG64(seed))
-    held_out: set[int] = set()
-    for label in sorted(members):  # sorted, so that the order of the file plays no part
-        indices = members[label]
-        count = min(max(round(len(indices) * fraction), 1), len(indices) - 1)
-        held_out.update(random.permutation(indices)[:count].tolist())
+    # Sorted, so that the order of the file plays no part.
+    groups = [random.permutation(members[label]).tolist() for label in sorted(members)]
+    ties = random.permutation(len(groups)).tolist()
+    # The first of each class, then each class by its size (Webster's method of apportionment).
+    order = sorted(
+        (k > 0, (2 * k + 1) / len(group), tie, group[k])
+        for group, tie in zip(groups, ties, strict=True)
+        for k in range(min(len(group) - 1, int(len(group) * fraction) + 2))
+    )
+    held_out = {index for *_, index in order[: max(1, round(len(examples) * fraction))]}
     if not held_out:
         raise MiniBertError(
             f"each of the {len(examples)} examples has a label of its own, so none can be held out "
@@ -192,13 +255,13 @@ def remove_overlap(examples: Sequence[Example], *held_out: Sequence[Example]) ->
     return [example for example, key in zip(examples, own, strict=True) if key not in taken]
 
 
-def warn_if_sorted(examples: Sequence[Example]) -> str | None:
+def warn_if_sorted(examples: Sequence[Example], problem_type: str | None = None) -> str | None:
     """Return a warning if the examples are sorted by label or lie in blocks; otherwise None.
 
     In random order, the label changes n (1 - sum of the squared class shares) times from one
     line to the next. Fewer than a third of that is no accident, unless that number is below 50.
     """
-    if guess_problem_type(examples) == REGRESSION:
+    if (problem_type or guess_problem_type(examples)) == REGRESSION:
         return None
     n = len(examples)
     labels = [example.label for example in examples]

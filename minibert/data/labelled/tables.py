@@ -1,61 +1,43 @@
-r"""Read a TSV, CSV or JSONL file into rows of named cells.
+r"""Read a TSV, CSV or JSON file into rows of named cells.
 
-- TSV (.tsv, .txt): one row per line, cells separated by tabs. Quotes are text, as in GLUE.
-- CSV (.csv): cells separated by commas. A quoted cell may hold commas and line ends (RFC 4180).
-- JSONL (.jsonl, .ndjson): one JSON object per line. Numbers keep the text they are written with.
+- TSV (.tsv, .txt): one row per line, cells separated by tabs. Quotes are text, as in GLUE, except
+  around every cell of a column. A line of fastText, "__label__x some text", is a label and a text.
+- CSV (.csv): cells separated by commas, or by semicolons or tabs if those give equally long rows.
+  A quoted cell may hold separators and line ends (RFC 4180).
+- JSON (.jsonl, .ndjson, .json): one object per line, a list of objects, an object that holds one
+  such list, or an object of columns. Numbers keep the text they are written with.
 
-Files are UTF-8, with or without a byte order mark. Lines end in LF or CRLF, or in CR if the file
-has no LF. Blank lines are skipped. Every other line that cannot be read is an error.
+Files are UTF-8, with or without a byte order mark, or UTF-16 and UTF-32 with one. Lines end in LF
+or CRLF, or in CR if the file has no LF. Blank lines are skipped. Every other line that cannot be
+read is an error. `header.py` decides whether the first line holds the column names.
 """
 
-import codecs
 import csv
-import difflib
 import io
 import json
 import re
-import stat
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from minibert.data.labelled.header import GUESS, Columns, has_header
+from minibert.data.labelled.text_file import Errors, bad_lines, read_text, split_lines
 from minibert.errors import MiniBertError
 
-MAX_SHOWN = 10  # errors of a file that are shown one by one
-MAX_NAME_LENGTH = 40  # characters; a longer cell is not a column name
-
 _FORMATS = {
-    ".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".tsv": "tsv", ".txt": "tsv", ".csv": "csv",
+    ".jsonl": "json", ".ndjson": "json", ".json": "json",
 }  # fmt: skip
-_FOREIGN = {  # first bytes -> what the file is, what to do
-    b"\x1f\x8b": ("compressed with gzip", "unpack it first (gunzip)"),
-    b"BZh": ("compressed with bzip2", "unpack it first (bunzip2)"),
-    b"\xfd7zXZ": ("compressed with xz", "unpack it first (unxz)"),
-    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it first (unzstd)"),
-    b"PK\x03\x04": ("a zip archive or an Excel sheet", "unpack it, or save the sheet as CSV UTF-8"),
-    b"PAR1": ("a Parquet file", "save it as JSONL"),
-    b"\xff\xfe": ("UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
-    b"\xfe\xff": ("UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
-}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of CSV files, most likely first
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_BETWEEN = re.compile(r"[\s,]*")  # the items of a JSON list
+_TOO_DEEP = "not an example: the brackets are nested too deeply"
+_FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
 
-Column = str | int | None
-"""A column as the user gives it: a name, a number from 1, or None to guess."""
-Errors = list[tuple[int, str]]
-"""The bad lines of a file: (line number from 1, reason)."""
-
-
-def bad_lines(path: Path, errors: Errors) -> MiniBertError:
-    """Return one error that lists the bad lines of a file, in order."""
-    in_order = sorted(errors, key=lambda error: error[0])
-    return MiniBertError(join_messages([f"{path}:{line}: {reason}" for line, reason in in_order]))
-
-
-def join_messages(messages: Sequence[str]) -> str:
-    """Return the first ten messages, one per line, and the number of the others."""
-    more = [f"and {len(messages) - MAX_SHOWN:,} more"] if len(messages) > MAX_SHOWN else []
-    return "\n".join([*messages[:MAX_SHOWN], *more])
+Row = tuple[int, Mapping[str, object]]
+"""A row of a file: (line number from 1, column name -> cell)."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +46,33 @@ class Table:
 
     Attributes:
         path: the file.
-        names: the column names in order; "1", "2", ... if the file has no header.
+        names: the column names in order; "1", "2", ... if the file has no header. A name that is
+            empty or occurs twice gets the number of its column: "text (column 3)".
         has_header: whether the names come from the file.
-        rows: (line number from 1, column name -> cell). A cell is a str; in JSONL it can also be
+        rows: (line number from 1, column name -> cell). A cell is a str; in JSON it can also be
             a tuple of str, None, a list or a dict.
         errors: the bad lines so far. The reader of a task adds its own, and raises them together.
+        notes: what was decided about the form of the file, for the user.
     """
 
     path: Path
     names: Sequence[str]
     has_header: bool
-    rows: Sequence[tuple[int, Mapping[str, object]]]
+    rows: Sequence[Row]
     errors: Errors
+    notes: Sequence[str] = ()
 
 
-def read_table(path: Path, requested: Sequence[Column], known_names: Collection[str]) -> Table:
+def read_table(path: Path, requested: Columns = GUESS, *, encoding: str | None = None) -> Table:
     """Read a file.
 
     Args:
         path: the file.
-        requested: the columns that the user asks for. See `has_header`.
-        known_names: likewise.
+        requested: the columns that the user asks for, see `has_header`.
+        encoding: that of a file that is not UTF-8, such as "cp1252" or "gb18030".
 
     Raises:
-        MiniBertError: the file cannot be read, has no rows, or has two columns of one name.
+        MiniBertError: the file cannot be read or has no rows.
     """
     format_ = _FORMATS.get(path.suffix.lower())
     if format_ is None:
@@ -95,149 +80,255 @@ def read_table(path: Path, requested: Sequence[Column], known_names: Collection[
             f"{path}: cannot tell the format from the name, which should end in one of "
             f"{', '.join(_FORMATS)}; if the file is compressed, unpack it first."
         )
-    text = _read_text(path)
+    text, notes = read_text(path, encoding)
     errors: Errors = []
-    rows: list[tuple[int, Mapping[str, object]]] = []
-    if format_ == "jsonl":
-        header = True
-        rows += _jsonl_rows(text, path, errors)
-        names = list(dict.fromkeys(key for _, row in rows for key in row))
+    if format_ == "json":
+        rows = list(_json_rows(text, path, errors))
+        names, header = list(dict.fromkeys(key for _, row in rows for key in row)), True
+    elif fasttext := _fasttext_rows(text):
+        names, header, rows = ["label", "text"], True, fasttext
+        notes.append("fastText: __label__NAME, then the text")
     else:
         if format_ == "csv":
-            lines = list(_csv_rows(text, errors))
+            lines = _csv_lines(text, errors, notes)
         else:
-            numbered = enumerate(_split_lines(text), start=1)
+            numbered = enumerate(split_lines(text), start=1)
             lines = [(number, line.split("\t")) for number, line in numbered if line]
-        first = lines[0][1] if lines else []
-        header = has_header(first, requested, known_names)
-        names = first if header else [str(number + 1) for number in range(len(first))]
-        for number, cells in lines:
-            if "\0" in "".join(cells):
-                errors.append((number, "a NUL character; is the file UTF-16?"))
-            if len(cells) == len(names):
-                rows.append((number, dict(zip(names, cells, strict=True))))
-                continue
-            reason = f"{len(cells)} cells where the first line has {len(names)}"
-            if len(cells) > len(names):
-                in_text = "a comma in an unquoted text" if format_ == "csv" else "a tab in a text"
-                reason += f"; is there {in_text}?"
-            elif number == lines[-1][0]:
-                reason += "; is the file cut short?"
-            errors.append((number, reason))
-        del rows[:header]
+        too_long = "a comma in an unquoted text" if format_ == "csv" else "a tab in a text"
+        if "\n" in text and re.search(r"\r(?!\n)", text):
+            too_long = "a carriage return (CR) without a line feed (LF)"
+        names, header, rows = _name_cells(lines, requested, errors, notes, too_long=too_long)
     if not rows:
         empty = MiniBertError(f"{path} holds {'a header and ' * header}no examples.")
         raise bad_lines(path, errors) if errors else empty
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise MiniBertError(f"{path} has two columns named '{repeated[0]}'; rename one.")
-    return Table(path, names, header, rows, errors)
+    return Table(path, names, header, rows, errors, notes)
 
 
-def has_header(
-    first_row: Sequence[str], requested: Sequence[Column], known_names: Collection[str]
-) -> bool:
-    """Return whether the first row of a TSV or CSV file holds column names.
+def _name_cells(
+    lines: list[tuple[int, list[str]]],
+    requested: Columns,
+    errors: Errors,
+    notes: list[str],
+    *,
+    too_long: str,
+) -> tuple[list[str], bool, list[Row]]:
+    """Return the names of the columns, whether they come from the file, and the rows."""
+    has_row_names = _name_row_names(lines)
+    if unquoted := _unquote_columns(lines):
+        notes.append(f"the quotes around every cell of column {unquoted} are removed")
+    first = lines[0][1] if lines else []
+    complete = [cells for _, cells in lines if len(cells) == len(first)]
+    header = (has_row_names and requested.header is None) or has_header(complete, requested)
+    names = [str(number) for number in range(1, len(first) + 1)]
+    if header:
+        names = [
+            name if name and first.count(name) == 1 else f"{name} (column {number})"
+            for name, number in zip(first, names, strict=True)
+        ]
+    rows: list[Row] = []
+    for number, cells in lines:
+        if "\0" in "".join(cells):
+            errors.append((number, "a NUL character; is the file UTF-16?"))
+        if len(cells) != len(names):
+            reason = f"{len(cells)} cells where the first line has {len(names)}"
+            if len(cells) > len(names) or "CR" in too_long:
+                reason += f"; is there {too_long}?"
+            elif number == lines[-1][0]:
+                reason += "; is the file cut short?"
+            errors.append((number, reason))
+        elif header and rows and cells == first and len(cells) > 1:
+            errors.append((number, "repeats the header; delete this line"))
+        else:
+            rows.append((number, dict(zip(names, cells, strict=True))))
+    return names, header, rows[header:]
 
-    It does if the user asks for a column by name, or if one of its cells is among `known_names`
-    and none is longer than a name.
+
+def _name_row_names(lines: Sequence[tuple[int, list[str]]]) -> bool:
+    """Give the row names of R's `write.table`, the numbers of the rows, an empty name.
+
+    The header of such a file is one cell shorter than all other lines. Returns whether it is.
     """
-    if any(isinstance(column, str) and not column.isdecimal() for column in requested):
-        return True
-    folded = [cell.strip().casefold() for cell in first_row]
-    return any(cell in known_names for cell in folded) and max(map(len, folded)) <= MAX_NAME_LENGTH
+    first, others = lines[:1], lines[1:]
+    is_r = len(others) > 1 and all(
+        len(cells) == len(first[0][1]) + 1 and cells[0].strip('"').isdecimal()
+        for _, cells in others
+    )
+    if is_r:
+        first[0][1].insert(0, "")
+    return is_r
 
 
-def _read_text(path: Path) -> str:
-    """Return the whole file as text, without a byte order mark."""
-    try:
-        mode = path.stat().st_mode
-        data = path.read_bytes() if stat.S_ISREG(mode) else b""  # reading a pipe could block
-    except FileNotFoundError:
-        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
-        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
-        if not path.parent.is_dir():
-            hint = f" The folder {path.parent} does not exist either."
-        raise MiniBertError(f"{path} does not exist; check the path.{hint}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MiniBertError(f"cannot read {path}: {reason}; check its permissions.") from error
-    if not stat.S_ISREG(mode):
-        folder = "a folder; name one of the files in it."
-        pipe = "a pipe or a device; write its content to a file first."
-        raise MiniBertError(f"{path} is {folder if stat.S_ISDIR(mode) else pipe}")
-    for first_bytes, (what, advice) in _FOREIGN.items():
-        if data.startswith(first_bytes):
-            raise MiniBertError(f"{path} is {what}; {advice}.")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        cut = " (is the file cut short?)" if error.reason == "unexpected end of data" else ""
-        raise MiniBertError(
-            f"{path}:{line}:{column}: byte 0x{data[error.start]:02x} is not UTF-8{cut}; if the "
-            "file was saved as Windows-1252 (Western) or GB18030 (Chinese), convert it: "
-            "iconv -f GB18030 -t UTF-8 OLD > NEW"
-        ) from None
-    if not text or text.isspace():
-        raise MiniBertError(f"{path} is empty; it should hold one example per line.")
-    return text
+def _unquote_columns(lines: Sequence[tuple[int, list[str]]]) -> str:
+    """Remove the quotes of columns in which every cell below the first line is quoted.
+
+    Returns the numbers of these columns as text. Two quotes, or a backslash and a quote as R writes
+    them, stand for a quote in the text.
+    """
+
+    def is_quoted(cells: Sequence[str], index: int) -> bool:
+        cell = cells[index].strip() if index < len(cells) else '""'
+        return len(cell) > 1 and cell[0] == cell[-1] == '"'
+
+    quoted = []
+    for index in range(len(lines[0][1]) if len(lines) > 2 else 0):
+        if all(is_quoted(cells, index) for _, cells in lines[1:]):
+            quoted.append(str(index + 1))
+            for _, cells in lines:
+                if index < len(cells) and is_quoted(cells, index):
+                    inside = cells[index].strip()[1:-1]
+                    cells[index] = inside.replace('\\"', '"').replace('""', '"')
+    return ", ".join(quoted)
 
 
-def _split_lines(text: str) -> list[str]:
-    # Not str.splitlines, which also splits at characters such as U+0085, inside a text.
-    return text.replace("\r\n", "\n").split("\n") if "\n" in text else text.split("\r")
+def _fasttext_rows(text: str) -> list[Row]:
+    """Return the label, or the labels, and the text of each line; none if a line is different."""
+    if not text.startswith("__label__"):
+        return []
+    lines = [(n, line) for n, line in enumerate(split_lines(text), start=1) if line.strip()]
+    matches = [(number, match) for number, line in lines if (match := _FASTTEXT.fullmatch(line))]
+    labels = [tuple(match[1].replace("__label__", "").split()) for _, match in matches]
+    single = all(len(names) == 1 for names in labels)
+    return [
+        (number, {"label": names[0] if single else names, "text": match[2]})
+        for (number, match), names in zip(matches, labels, strict=True)
+        if len(matches) == len(lines)
+    ]
 
 
-def _csv_rows(text: str, errors: Errors) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(text: str, errors: Errors, notes: list[str]) -> list[tuple[int, list[str]]]:
+    """Return the number and the cells of each line that is not empty."""
+    if match := re.match(r"sep=(.)\r?\n", text):  # Excel's own way to name the separator
+        separator, text = match[1], text[match.end() :]
+    else:
+        separator = _find_separator(text)
+    if separator != ",":
+        notes.append(f"cells separated by {_SEPARATORS.get(separator, repr(separator))}")
     # The csv module allows 131,072 characters per cell. The limit is global, so it is restored.
     previous_limit = csv.field_size_limit(len(text) + 1)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    start = 1
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    lines = []
+    start = first_line = 2 if match else 1
     try:
         for cells in reader:
-            if cells:
-                yield start, cells
-            start = reader.line_num + 1
+            if any(cells):
+                lines.append((start, cells))
+            start = first_line + reader.line_num
     except csv.Error as error:
         # A stray quote shifts all following cells, so only the first error is reported.
+        line = first_line - 1 + reader.line_num
         reason = (
             'a " that opens a cell is never closed'
             if "unexpected end" in str(error)
-            else f'a " in the wrong place ({error}, line {reader.line_num})'
+            else f'a " in the wrong place ({error}, line {line})'
         )
         errors.append((start, f'{reason}; inside a quoted cell, write a quote as ""'))
     finally:
         csv.field_size_limit(previous_limit)
+    return lines
 
 
-def _jsonl_rows(
-    text: str, path: Path, errors: Errors
-) -> Iterator[tuple[int, Mapping[str, object]]]:
-    if text.lstrip().startswith("["):
-        raise MiniBertError(
-            f"{path} is one JSON list; write one object per line: jq -c '.[]' OLD > NEW.jsonl"
-        )
-    lines = _split_lines(text)
-    # parse_int=str: a label 1.50 or 007 stays as written.
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = decoder.decode(line)
-        except json.JSONDecodeError as error:
-            cut = "; is the file cut short?" if number == len(lines) else ""
-            errors.append((number, f"not JSON ({error.msg}, character {error.colno}){cut}"))
-        except RecursionError:
-            errors.append((number, "not an example: the brackets are nested too deeply"))
+def _find_separator(text: str) -> str:
+    """Return what separates the cells of a CSV file: what gives rows of equal length."""
+    sample = text[:100_000]
+    found, rows = [], 0
+    for separator in _SEPARATORS:
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator)
+        lengths = [len(cells) for cells, _ in zip(reader, range(50), strict=False) if cells]
+        if len(sample) < len(text) and len(lengths) < 50:
+            lengths.pop()  # the sample may end inside a row
+        if lengths and min(lengths) == max(lengths) > 1:
+            found.append(separator)
+            rows = len(lengths)
+    # A comma in every line can be part of its text or of a number; a semicolon hardly ever is.
+    return (found[-1] if rows > 2 else found[0]) if found else ","
+
+
+def _json_rows(text: str, path: Path, errors: Errors) -> Iterator[Row]:
+    """Yield (line, object), or (number, object) for objects inside another one."""
+    # parse_int=str: a label 1.50 or 007 stays as written. NaN is a missing value.
+    decoder = json.JSONDecoder(
+        parse_int=str, parse_float=str, parse_constant=lambda name: None if name == "NaN" else name
+    )
+    for number, value in _json_values(text, path, decoder, errors):
+        if isinstance(value, dict):
+            yield number, {key: _json_cell(cell) for key, cell in value.items()}
         else:
-            if isinstance(value, dict):
-                yield number, {key: _json_cell(cell) for key, cell in value.items()}
-            else:
-                errors.append((number, 'not an object such as {"text": "...", "label": "..."}'))
+            errors.append((number, 'not an object such as {"text": "...", "label": "..."}'))
+
+
+def _json_values(
+    text: str, path: Path, decoder: json.JSONDecoder, errors: Errors
+) -> Iterator[tuple[int, object]]:
+    if text.lstrip().startswith("["):
+        yield from _json_list(text, decoder, errors)
+        return
+    if path.suffix.lower() == ".json":
+        with suppress(json.JSONDecodeError, RecursionError):
+            yield from enumerate(_rows_inside(decoder.decode(text), path), start=1)
+            return
+    lines = split_lines(text)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield number, decoder.decode(line)
+            except json.JSONDecodeError as error:
+                errors.append((number, _explain_json(error, last=number == len(lines))))
+            except RecursionError:
+                errors.append((number, _TOO_DEEP))
+
+
+def _json_list(
+    text: str, decoder: json.JSONDecoder, errors: Errors
+) -> Iterator[tuple[int, object]]:
+    """Yield the items of a list, each with the number of its first line."""
+    position, counted, number = text.index("[") + 1, 0, 1
+    while True:
+        position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
+        if text.startswith("]", position):
+            return
+        number += text.count("\n", counted, position)
+        counted = position
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            last = error.pos >= len(text.rstrip())
+            errors.append((error.lineno, _explain_json(error, last=last)))
+            return
+        except RecursionError:
+            errors.append((number, _TOO_DEEP))
+            return
+        yield number, value
+
+
+def _rows_inside(value: object, path: Path) -> list[Any]:
+    """Return the rows of a file that is one JSON value.
+
+    They are the only list of objects inside it, as in {"data": [...]}; or the rows of columns, as
+    in {"text": ["x", "y"], "label": [0, 1]} or pandas' {"text": {"0": "x", "1": "y"}}; or itself.
+    """
+    if not isinstance(value, dict):
+        return [value]
+    lists = [
+        key
+        for key, items in value.items()
+        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items)
+    ]
+    if len(lists) > 1:
+        raise MiniBertError(
+            f"{path} holds several lists of objects, {', '.join(map(repr, lists))}; write each to "
+            "a file of its own."
+        )
+    if lists:
+        return list(value[lists[0]])
+    columns = [list(c.values()) if isinstance(c, dict) else c for c in value.values()]
+    if columns and all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return [value]
+
+
+def _explain_json(error: json.JSONDecodeError, *, last: bool) -> str:
+    cut = "; is the file cut short?" if last else ""
+    return f"not JSON ({error.msg}, character {error.colno}){cut}"
 
 
 def _json_cell(value: object) -> object:
@@ -246,6 +337,7 @@ def _json_cell(value: object) -> object:
     if isinstance(value, str):
         # An escape such as \ud83d alone is half a character, which UTF-8 cannot hold.
         return _LONE_SURROGATE.sub("\ufffd", value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(_LONE_SURROGATE.sub("\ufffd", item) for item in value)
+    if isinstance(value, list):
+        cells = tuple(map(_json_cell, value))
+        return cells if all(isinstance(cell, str) for cell in cells) else value
     return value

@@ -1,0 +1,95 @@
+"""Read a text file of any encoding that it names, and report its bad lines together."""
+
+import codecs
+import difflib
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from minibert.errors import MiniBertError
+
+MAX_SHOWN = 10  # errors of a file that are shown one by one
+
+_FOREIGN = {  # first bytes -> what the file is, what to do
+    b"\x1f\x8b": ("compressed with gzip", "unpack it first (gunzip)"),
+    b"BZh": ("compressed with bzip2", "unpack it first (bunzip2)"),
+    b"\xfd7zXZ": ("compressed with xz", "unpack it first (unxz)"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it first (unzstd)"),
+    b"PK\x03\x04": ("a zip archive or an Excel sheet", "unpack it, or save the sheet as CSV UTF-8"),
+    b"PAR1": ("a Parquet file", "save it as JSONL"),
+}
+_BYTE_ORDER_MARKS = {  # UTF-32 before UTF-16, whose mark is the beginning of the other
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+
+Errors = list[tuple[int, str]]
+"""The bad lines of a file: (line number from 1, reason)."""
+
+
+def bad_lines(path: Path, errors: Errors) -> MiniBertError:
+    """Return one error that lists the bad lines of a file, in order."""
+    in_order = sorted(errors, key=lambda error: error[0])
+    return MiniBertError(join_messages([f"{path}:{line}: {reason}" for line, reason in in_order]))
+
+
+def join_messages(messages: Sequence[str]) -> str:
+    """Return the first ten messages, one per line, and the number of the others."""
+    more = [f"and {len(messages) - MAX_SHOWN:,} more"] if len(messages) > MAX_SHOWN else []
+    return "\n".join([*messages[:MAX_SHOWN], *more])
+
+
+def read_text(path: Path, encoding: str | None) -> tuple[str, list[str]]:
+    """Return the whole file as text without a byte order mark, and a note if it is not UTF-8."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes() if stat.S_ISREG(mode) else b""  # reading a pipe could block
+    except FileNotFoundError:
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
+        if not path.parent.is_dir():
+            hint = f" The folder {path.parent} does not exist either."
+        raise MiniBertError(f"{path} does not exist; check the path.{hint}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MiniBertError(f"cannot read {path}: {reason}; check its permissions.") from error
+    if not stat.S_ISREG(mode):
+        folder = "a folder; name one of the files in it."
+        pipe = "a pipe or a device; write its content to a file first."
+        raise MiniBertError(f"{path} is {folder if stat.S_ISDIR(mode) else pipe}")
+    for first_bytes, (what, advice) in _FOREIGN.items():
+        if data.startswith(first_bytes):
+            raise MiniBertError(f"{path} is {what}; {advice}.")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    marked = (name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark))
+    used = next(marked, "utf-8")
+    try:
+        try:
+            text = data.decode(used)
+        except UnicodeDecodeError:
+            if encoding is None:
+                raise
+            text, used = data.decode(encoding), encoding
+    except LookupError:
+        raise MiniBertError(f"Python knows no encoding '{encoding}' (--encoding).") from None
+    except UnicodeDecodeError as error:
+        used = encoding or used
+        before = data[: error.start].decode(used, errors="replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        cut = "end of data" in error.reason or "truncated" in error.reason
+        advice = (
+            "; if the file was saved as Windows-1252 (Western) or GB18030 (Chinese), pass "
+            "--encoding cp1252 or gb18030, or convert it: iconv -f GB18030 -t UTF-8 OLD > NEW"
+        )
+        raise MiniBertError(
+            f"{path}:{line}:{column}: byte 0x{data[error.start]:02x} is not {used.upper()}"
+            f"{' (is the file cut short?)' * cut}{advice * (used == 'utf-8')}"
+        ) from None
+    if not text or text.isspace():
+        raise MiniBertError(f"{path} is empty; it should hold one example per line.")
+    return text, ([] if used == "utf-8" else [f"{used} text"])
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text, which can hold the other line ends of Unicode, such as U+0085."""
+    return text.replace("\r\n", "\n").split("\n") if "\n" in text else text.split("\r")
