@@ -306,7 +306,7 @@ BAD = {
         "3 columns without names (a | b | 1). Pass its name or its number",
     ),
     "one nameless column": ("a.txt", "hello\nworld\n", "cannot tell which column is the label"),
-    "semicolons": ("a.tsv", "text;label\nx;1\n", "separated as the name of the file says"),
+    "semicolons": ("a.tsv", "text;label\nx;1\n", "Check the separators: tabs in a .tsv"),
     "a header of unknown names": (
         "a.csv",
         "utterance_en,kind\nx,a\ny,b\nz,a\nw,b\n",
