@@ -1,14 +1,19 @@
 """Write files and folders atomically, and read JSON files.
 
 A reader, a crash or a full disk meets the old file or the new one, never a part. Content goes to a
-temporary file beside the target, is flushed to the disk, and is then renamed (`os.replace`).
+temporary file beside the target, is flushed to the disk, and is then renamed (`os.replace`). What a
+killed process leaves behind is removed by the next write to the same folder.
 """
 
+import errno
 import json
 import os
+import platform
+import re
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +28,15 @@ TOKENIZER_FILES = (
 TASK_FILE = "task.json"  # of a classifier: its maximum length, and whether it reads pairs
 CORPUS_FILE = "corpus.json"
 
+_TEMPORARY = re.compile(r"\.(?P<name>.+?)\.((?P<machine>[0-9a-f]{8})-)?(?P<pid>\d{1,9})\.tmp")
+
 
 @contextmanager
-def explain_os_errors(verb: str, path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a MiniBertError: "cannot {verb} {path}: ..."."""
+def explain_os_errors(verb: str, path: Path, *, size: int = 0) -> Iterator[None]:
+    """Turn an OSError of the block into a MiniBertError: "cannot {verb} {path}: ...".
+
+    If the disk is full, the message has the free space, and the `size` in bytes if it is given.
+    """
     try:
         yield
     except OSError as error:
@@ -35,21 +45,67 @@ def explain_os_errors(verb: str, path: Path) -> Iterator[None]:
             "write": "free some space or choose another place",
         }[verb]
         reason = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            with suppress(OSError):
+                needed = f"{size / 1e6:,.1f} MB" if size else "more"
+                free = shutil.disk_usage(Path(path).resolve().parent).free
+                reason += f" ({free / 1e6:,.1f} MB are free, {needed} are needed)"
         raise MiniBertError(f"cannot {verb} {path}: {reason}; {advice}.") from error
 
 
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove the temporary files in a folder whose process, of this machine, was killed.
+
+    Their names have a hash of the machine and the id of the process. Without the hash, as in
+    earlier versions, only temporary files of `name` are removed, or all if no name is given.
+    """
+    if os.name == "nt":
+        return  # where asking whether a process lives would end it
+    for leftover in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(leftover.name)
+        if match and (
+            match["machine"] == _machine()
+            or (match["machine"] is None and name in ("", match["name"]))
+        ):
+            with suppress(OSError):  # PermissionError: it lives, and belongs to another user
+                try:
+                    if match["machine"] or int(match["pid"]) != os.getpid():
+                        os.kill(int(match["pid"]), 0)
+                        continue
+                except ProcessLookupError:
+                    pass
+                shutil.rmtree(leftover, ignore_errors=True)
+                leftover.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """Return a hash of what process ids belong to: the machine, and on Linux the container."""
+    namespace = Path("/proc/self/ns/pid")
+    inside = namespace.readlink() if namespace.is_symlink() else ""
+    return f"{zlib.crc32(f'{platform.node()} {inside}'.encode()):08x}"
+
+
+def _temporary(path: Path) -> Path:
+    remove_leftovers(path.parent, path.name)
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.tmp")
+
+
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path to write to; when the block ends it becomes `path`.
 
     If the block fails, `path` stays as it was and the temporary file is deleted.
+
+    Args:
+        path: the file.
+        size: its size in bytes, if it is known, for the message when the disk is full.
 
     Raises:
         MiniBertError: the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with explain_os_errors("write", path):
+    temporary = _temporary(path)
+    with explain_os_errors("write", path, size=size):
         try:
             temporary.touch()
             default_mode = temporary.stat().st_mode
@@ -63,8 +119,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, size: int = 0) -> Iterator[Path]:
     """Yield a temporary folder to fill; when the block ends it becomes `path`.
+
+    Args:
+        path: the folder.
+        size: the size of its files in bytes, if it is known, for the message when the disk is full.
 
     Raises:
         MiniBertError: `path` exists and is not empty, is the root of a disk, which cannot be
@@ -73,8 +133,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     given, path = path, Path(path).resolve()  # "." has no name, and a link must not be replaced
     if path.is_mount():
         raise MiniBertError(f"{given} is the root folder of a disk; give a new folder in it.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with explain_os_errors("write", given):
+    temporary = _temporary(path)
+    with explain_os_errors("write", given, size=size):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
@@ -85,6 +145,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 path.rmdir()  # Windows does not rename onto an empty folder
             os.replace(temporary, path)
             _flush_to_disk(path.parent)
+        except MiniBertError as error:
+            # A file in the temporary folder could not be written: name the folder that it becomes.
+            if isinstance(error.__cause__, OSError) and str(temporary) in str(error):
+                raise error.__cause__ from None
+            raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -92,8 +157,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write `content` (text as UTF-8) to `path` atomically."""
     data = content.encode("utf-8") if isinstance(content, str) else content
-    with atomic_file(path) as temporary:
+    with atomic_file(path, size=len(data)) as temporary:
         temporary.write_bytes(data)
+
+
+def size_and_checksum(path: Path) -> dict[str, int]:
+    """Return size and CRC-32, which reveal bad disks and partial copies, but no manipulation."""
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+        return {"bytes": file.tell(), "crc32": checksum}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -165,7 +239,9 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         yield
         return
     make_folder(folder)
-    with (folder / ".lock").open("w", encoding="utf-8") as lock:
+    with explain_os_errors("write", folder):
+        lock = (folder / ".lock").open("w", encoding="utf-8")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,6 +1,8 @@
 """What every test can use: reference files that lie beside the project, a cache, one thread."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,13 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {name} in a folder named by MINIBERT_SHARED (or beside the project)")
     return path
+
+
+def dead_pid() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,8 +15,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
 from minibert import MiniBertError
+from minibert.checkpoints.folder import write_safetensors
 from minibert.files import (
     atomic_file,
     atomic_folder,
@@ -274,6 +277,91 @@ def test_what_a_killed_writer_left_is_not_taken_for_anything(tmp_path: Path):
     (tmp_path / f".b.{os.getpid()}.tmp" / "half").touch()
     with atomic_folder(tmp_path / "b") as temporary:
         assert list(temporary.iterdir()) == []
+
+
+LEAVES = """
+import sys, time
+from pathlib import Path
+import numpy, torch
+from minibert.checkpoints import folder
+from minibert.files import atomic_file, atomic_folder
+base = Path(sys.argv[1])
+def stop(*_, **__):
+    (next(base.glob(".in.*")) / ".tmpAbCdEf").touch()  # as the library names it
+    print("ready", flush=True)
+    time.sleep(600)
+folder.save_file = stop
+with atomic_folder(base / "corpus") as corpus, atomic_file(base / "curve.png") as picture:
+    (corpus / "tokens.bin").write_bytes(b"half")
+    folder.write_safetensors(base / "model.safetensors", {"a": torch.zeros(1)})
+"""
+
+
+def test_the_next_write_removes_what_a_killed_process_left_but_nothing_of_a_living_one(
+    tmp_path: Path,
+):
+    def start() -> subprocess.Popen:
+        command = [sys.executable, "-c", LEAVES, str(tmp_path)]
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+        return writer
+
+    killed, living = start(), start()
+    try:
+        killed.kill()
+        killed.communicate()
+        left = listing(tmp_path)
+        assert sum(f"-{killed.pid}.tmp" in name for name in left) == 6
+        elsewhere = f".corpus.00c0ffee-{killed.pid}.tmp"  # on another machine, where it may live
+        (tmp_path / elsewhere).mkdir()
+        foreign = [".vimrc.tmp", ".corpus.tmp", f".other.{killed.pid}.tmp"]  # not of minibert
+        for name in foreign:
+            (tmp_path / name).touch()
+        before = [name for name in left if f"-{living.pid}.tmp" in name]
+        write_atomic(tmp_path / "another", "whole")
+        assert listing(tmp_path) == sorted([*before, elsewhere, *foreign, "another"])
+    finally:
+        living.kill()
+        living.communicate()
+
+
+def test_a_full_disk_is_told_with_what_is_free_and_needed_and_with_the_real_name(
+    tmp_path: Path, monkeypatch
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    free = r"No space left on device \([\d,]+\.\d MB are free, {} needed\); free some space"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(
+            MiniBertError, match=f"write {tmp_path}/a: " + free.format("0.5 MB are")
+        ):
+            write_atomic(tmp_path / "a", "x" * 500_000)
+        # A folder is named as it would be called, and not the temporary one nor a file in it.
+        with (
+            pytest.raises(MiniBertError, match=f"write {tmp_path}/b: " + free.format("more are")),
+            atomic_folder(tmp_path / "b") as temporary,
+        ):
+            write_json(temporary / "c.json", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "minibert.checkpoints.folder.save_file",
+            lambda *_, **__: (_ for _ in ()).throw(SafetensorError("I/O (os error 28)")),
+        )
+        with pytest.raises(
+            MiniBertError, match=f"write {tmp_path}/d: " + free.format("4.0 MB are")
+        ):
+            write_safetensors(tmp_path / "d", {"a": torch.zeros(1_000_000)})
+    assert listing(tmp_path) == []
+
+
+def test_an_error_of_reading_inside_a_folder_is_not_taken_for_one_of_writing_it(tmp_path: Path):
+    with (
+        pytest.raises(MiniBertError, match=f"cannot read {tmp_path}/none.json"),
+        atomic_folder(tmp_path / "a"),
+    ):
+        read_json_object(tmp_path / "none.json")
 
 
 ENTERS = """

@@ -6,6 +6,7 @@ ends with the same bits as one that was not.
 
 import json
 import math
+import os
 import signal
 import zlib
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import dead_pid
 
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
 from minibert.data.labelled.batches import ClassificationBatches, Tokenized
 from minibert.errors import Interrupted
-from minibert.files import exclusive_lock
+from minibert.files import exclusive_lock, size_and_checksum
 from minibert.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings
@@ -208,17 +210,40 @@ def test_evaluations_within_epochs_come_at_their_steps_and_once_more_after_a_sig
 def test_the_log_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path: Path):
     def steps(folder: Path) -> list:
         lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        return [{k: v for k, v in json.loads(x).items() if "tokens" not in k} for x in lines]
+        return [{k: v for k, v in json.loads(x).items() if k != "tokens_per_second"} for x in lines]
 
     evaluate = {"evaluate": lambda: {"accuracy": 0.5}}
     run(tmp_path / "unbroken", SETTINGS, **evaluate)
     with pytest.raises(Crash):
         run(tmp_path / "broken", SETTINGS, Breaking(9), **evaluate)
     run(tmp_path / "broken", SETTINGS, resume=True, **evaluate)
-    unbroken, broken = steps(tmp_path / "unbroken"), steps(tmp_path / "broken")
-    for line in unbroken + broken:
-        line.pop("padding", None)  # measured since the process began
-    assert unbroken == broken
+    unbroken = steps(tmp_path / "unbroken")
+    assert unbroken == steps(tmp_path / "broken")
+    assert len({line["padding"] for line in unbroken if line["kind"] == "train"}) > 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda log: log[:-9],  # the last line has lost its end
+        lambda log: log[: len(log) // 2] + "ü".encode()[:1],  # in the middle of a character
+        lambda log: log.replace(b"{", b"\xff\x00", 1),
+        lambda log: b"",
+    ],
+)
+def test_a_run_with_a_damaged_log_can_be_resumed_and_has_the_same_weights(tmp_path: Path, damage):
+    unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
+    with pytest.raises(Crash):
+        run(tmp_path / "broken", SETTINGS, Breaking(15))
+    log = tmp_path / "broken" / "log.jsonl"
+    log.write_bytes(damage(log.read_bytes()))
+    resumed, _ = run(tmp_path / "broken", SETTINGS, resume=True)
+    assert same(unbroken, resumed)
+    *_, last = log.read_bytes().split(b"\n")
+    assert last == b""
+    whole = [line for line in log.read_bytes().splitlines() if line[:1] + line[-1:] == b"{}"]
+    assert json.loads(whole[-1])["step"] == 9
+    assert len(log.read_bytes().splitlines()) - len(whole) <= 1
 
 
 def test_the_weights_of_the_best_evaluation_are_kept_and_not_the_last(tmp_path: Path):
@@ -298,7 +323,7 @@ def test_of_a_nested_fingerprint_only_the_different_field_is_named(tmp_path: Pat
 
 
 def test_a_checkpoint_is_written_again_only_if_the_run_is_elsewhere(tmp_path: Path):
-    """Writing it again means deleting it first, so a later time of day is no reason."""
+    """A later time of day is no reason; and there is one for each step, under whatever name."""
     model = new_model()
     optimizer = torch.optim.AdamW(model.parameters())
 
@@ -347,10 +372,100 @@ def harm(path: Path, how: str) -> None:
     content = path.read_bytes()
     if how == "delete":
         path.unlink()
+    elif how == "rename":
+        path.rename(path.with_suffix(".old"))
     else:
         middle = len(content) // 2
         flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         path.write_bytes({"flip": flipped, "cut": content[:middle], "empty": b""}[how])
+
+
+def test_damaged_checkpoints_are_not_kept_in_the_place_of_intact_ones(tmp_path: Path, capsys):
+    """The newest two were kept by their number, so a new one was deleted as soon as written."""
+    model = new_model()
+    optimizer = torch.optim.AdamW(model.parameters())
+    for step in (10, 20, 30):
+        save_checkpoint(tmp_path, model, optimizer, TrainState(step=step), {})
+    save_checkpoint(tmp_path, model, optimizer, TrainState(step=5), {})  # deleted at once
+    for newest in tmp_path.glob("step-*"):
+        if "30" in newest.name:
+            harm(newest / "model.safetensors", "flip")
+    assert load_checkpoint(tmp_path, model, optimizer, {}, resume=True).step == 20
+    save_checkpoint(tmp_path, model, optimizer, TrainState(step=25), {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"step-00000020-epoch-0", "step-00000025-epoch-0"}
+    assert load_checkpoint(tmp_path, model, optimizer, {}, resume=True).step == 25
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "delete", "rename"])
+def test_a_finished_run_with_damaged_best_weights_ends_with_its_last(
+    tmp_path: Path, damage, capsys
+):
+    scores = iter((0.5, 0.9, 0.7))
+    last, _ = run(tmp_path / "last", SETTINGS)
+    folder = tmp_path / "run"
+    best, _ = run(folder, SETTINGS, evaluate=lambda: {"accuracy": next(scores)})
+    assert not same(best, last)
+    harm(folder / "best-00000006.safetensors", damage)
+    capsys.readouterr()
+    for _ in range(2):  # and once more
+        again, result = run(folder, SETTINGS, evaluate=lambda: {"accuracy": 0.0}, resume=True)
+        assert same(again, last)
+        assert result.best_step is None
+        said = capsys.readouterr().out
+        assert "best-00000006.safetensors is missing or damaged" in said
+        assert "end with its last weights" in said
+
+
+@pytest.mark.parametrize(("later", "best_step"), [(0.7, None), (0.95, 9)])
+def test_damaged_best_weights_are_named_before_training_goes_on(
+    tmp_path: Path, later, best_step, capsys
+):
+    last, _ = run(tmp_path / "last", SETTINGS)
+    scores = [0.5, 0.9]
+    folder = tmp_path / "run"
+    with pytest.raises(Crash):
+        run(folder, SETTINGS, Breaking(15), evaluate=lambda: {"accuracy": scores.pop(0)})
+    harm(folder / "best-00000006.safetensors", "flip")
+    capsys.readouterr()
+
+    def evaluate() -> dict[str, float]:
+        assert "best-00000006.safetensors is missing or damaged" in capsys.readouterr().out
+        return {"accuracy": later}
+
+    weights, result = run(folder, SETTINGS, evaluate=evaluate, resume=True)
+    assert same(weights, last)
+    assert result.best_step == best_step
+
+
+def test_best_weights_that_are_deleted_while_training_do_not_fail_the_run(tmp_path: Path, capsys):
+    last, _ = run(tmp_path / "last", SETTINGS)
+    scores = [0.5, 0.9, 0.7]
+
+    def evaluate() -> dict[str, float]:
+        for path in (tmp_path / "run").glob("best-00000006*"):
+            path.unlink()
+        return {"accuracy": scores.pop(0)}
+
+    weights, _ = run(tmp_path / "run", SETTINGS, evaluate=evaluate)
+    assert same(weights, last)
+    assert "best-00000006.safetensors is missing" in capsys.readouterr().out
+
+
+def test_a_run_of_an_earlier_version_is_resumed(tmp_path: Path):
+    """Its checkpoints know neither the checksum of the best weights nor the padding so far."""
+    scores = [0.5, 0.9, 0.7]
+    best, _ = run(tmp_path / "1", SETTINGS, evaluate=lambda: {"accuracy": scores.pop(0)})
+    for path in (tmp_path / "1").glob("step-*/state.json"):
+        content = json.loads(path.read_text("utf-8"))
+        for name in ("best_file", "epoch_tokens", "epoch_positions"):
+            del content["state"][name]
+        path.write_text(json.dumps(content), "utf-8")
+        manifest = json.loads((path.parent / "manifest.json").read_text("utf-8"))
+        manifest["state.json"] = size_and_checksum(path)
+        (path.parent / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    again, _ = run(tmp_path / "1", SETTINGS, evaluate=lambda: {"accuracy": 0.0}, resume=True)
+    assert same(best, again)
 
 
 def test_when_all_checkpoints_are_damaged_a_run_does_not_silently_start_again(tmp_path: Path):
@@ -519,10 +634,14 @@ def test_a_model_of_another_shape_does_not_resume(tmp_path: Path):
 def test_half_written_files_of_a_killed_process_are_deleted(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
-    (tmp_path / ".step-00000007-epoch-1.123.tmp").mkdir()
-    (tmp_path / ".best-00000006.safetensors.123.tmp").write_bytes(b"half")
+    ended = dead_pid()
+    (tmp_path / f".step-00000007-epoch-1.{ended}.tmp").mkdir()
+    (tmp_path / f".best-00000006.safetensors.{ended}.tmp").write_bytes(b"half")
+    (tmp_path / f".best-00000006.safetensors.{os.getppid()}.tmp").write_bytes(b"of a living one")
     run(tmp_path, SETTINGS, resume=True)
-    assert not list(tmp_path.glob(".*.tmp"))
+    assert [path.name for path in tmp_path.glob(".*.tmp")] == [
+        f".best-00000006.safetensors.{os.getppid()}.tmp"
+    ]
 
 
 def test_two_runs_cannot_share_a_folder(tmp_path: Path):

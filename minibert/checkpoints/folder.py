@@ -9,6 +9,9 @@ Formats, in order of preference:
 All weights become float32. This file knows tensors and their names, but no model.
 """
 
+import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -206,10 +209,16 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         plain[name] = here.clone() if here.data_ptr() in pointers else here
         pointers.add(here.data_ptr())
     make_folder(path.parent)
-    with atomic_file(path) as temporary:
+    with atomic_file(path, size=sum(tensor.nbytes for tensor in plain.values())) as temporary:
+        # The library writes to a file of its own first, whose name would not tell whose it is.
+        folder = temporary.with_name(f".in{temporary.name}")
         try:
-            save_file(plain, temporary, metadata={"format": "pt"})
+            folder.mkdir(exist_ok=True)
+            save_file(plain, folder / path.name, metadata={"format": "pt"})
+            os.replace(folder / path.name, temporary)
         except SafetensorError as error:
-            raise MiniBertError(
-                f"cannot write {path}: {error}; free some space or choose another place."
-            ) from error
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else 0
+            raise OSError(code, os.strerror(code) if code else str(error)) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

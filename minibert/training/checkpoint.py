@@ -7,13 +7,14 @@
         manifest.json           size and checksum of each file, verified before loading
 
 A checkpoint is written under a temporary name and then renamed, so a crash leaves the older ones
-intact. The order of the data and dropout are functions of the seed and the step. No generator and
-no data loader has to be stored, and nothing is pickled.
+intact. A second checkpoint of the same step, after an evaluation, gets a name of its own ("...-2"),
+and the first one is deleted when the second is complete. The order of the data and dropout are
+functions of the seed and the step. No generator and no data loader has to be stored, and nothing is
+pickled.
 """
 
 import re
 import shutil
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,14 @@ from torch import Tensor, nn
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import MiniBertError
-from minibert.files import atomic_folder, read_json_object, write_json
+from minibert.files import (
+    atomic_folder,
+    explain_os_errors,
+    read_json_object,
+    remove_leftovers,
+    size_and_checksum,
+    write_json,
+)
 from minibert.training.distributed import Processes
 
 KEPT = 2  # the newest checkpoint, and one more in case it gets damaged
@@ -41,10 +49,13 @@ class TrainState:
     batch: int = 0  # batches of the current epoch that the weights have learned from
     epochs_done: float = 0.0  # completed epochs and the share of the current one
     tokens: int = 0  # tokens learned from, in all epochs
+    epoch_tokens: int = 0  # those of the current epoch
+    epoch_positions: int = 0  # and these with padding
     seconds: float = field(default=0.0, compare=False)  # including those before a resume
     log_lines: int = 0  # lines of the log that belong to these steps
     best_score: float | None = None
     best_step: int | None = None
+    best_file: dict[str, int] = field(default_factory=dict)  # size and checksum of the best weights
     evaluated_step: int | None = None  # of the last evaluation
     skipped: int = 0  # updates without finite gradients (float16)
     skipped_in_a_row: int = 0
@@ -53,6 +64,11 @@ class TrainState:
     learning_rate: float = 0.0  # of the last update
     gradient_norm: float = 0.0  # of the last update, before clipping
     loss_scale: dict[str, Any] = field(default_factory=dict)  # of the GradScaler (float16)
+
+    @property
+    def padding(self) -> float:
+        """The share of padding in the current epoch, from 0 to 1."""
+        return 1 - self.epoch_tokens / max(self.epoch_positions, 1)
 
 
 def save_checkpoint(
@@ -64,29 +80,37 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, then delete all but the newest two, and best weights that none refers to.
 
+    At every moment, the checkpoints of before or the new one are complete.
+
     Raises:
         MiniBertError: the system refused to write; the older checkpoints stay.
     """
-    path = folder / f"step-{state.step:08d}-epoch-{state.epoch}"
-    if not path.exists() or _damage(path) or _read_state(path) != state:
-        shutil.rmtree(path, ignore_errors=True)
-        with atomic_folder(path) as temporary:
-            write_safetensors(temporary / "model.safetensors", model.state_dict())
-            averages = _optimizer_tensors(model, optimizer)
+    key = (state.step, state.epoch)
+    same = [(number, path) for *k, number, path in _checkpoints(folder) if tuple(k) == key]
+    number, path = same[-1] if same else (0, folder)
+    if not same or _damage(path) or _read_state(path) != state:
+        name = f"step-{state.step:08d}-epoch-{state.epoch}"
+        path = folder / (f"{name}-{number + 1}" if same else name)
+        weights, averages = model.state_dict(), _optimizer_tensors(model, optimizer)
+        size = sum(tensor.nbytes for tensor in (*weights.values(), *averages.values()))
+        with atomic_folder(path, size=size) as temporary:
+            write_safetensors(temporary / "model.safetensors", weights)
             write_safetensors(temporary / "optimizer.safetensors", averages)
             content = {"state": asdict(state), "fingerprint": dict(fingerprint)}
             write_json(temporary / "state.json", content)
-            manifest = {name: _size_and_checksum(temporary / name) for name in FILES}
+            manifest = {name: size_and_checksum(temporary / name) for name in FILES}
             write_json(temporary / "manifest.json", manifest)
-    for checkpoint in _checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(checkpoint, ignore_errors=True)
+    obsolete = [older for _, older in same if older != path]
+    others = [each for *_, each in _checkpoints(folder) if each not in obsolete]
+    for each in (*obsolete, *others[:-KEPT], *folder.glob("damaged-step-*")):
+        shutil.rmtree(each, ignore_errors=True)
     needed = set()
-    for checkpoint in _checkpoints(folder):
+    for *_, checkpoint in _checkpoints(folder):
         with suppress(MiniBertError):  # a damaged checkpoint refers to nothing
             needed.add(best_weights(folder, _read_state(checkpoint)))
-    for weights in folder.glob("best-*.safetensors"):
-        if weights not in needed:
-            weights.unlink()
+    for file in set(folder.glob("best-*.safetensors")) - needed:
+        with suppress(OSError):  # the run is saved, so a file too many does not end it
+            file.unlink()
 
 
 def load_checkpoint(
@@ -103,23 +127,29 @@ def load_checkpoint(
         MiniBertError: all checkpoints are damaged; the newest has another fingerprint; or there is
             one and `resume` is False.
     """
-    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    remove_leftovers(folder)
     checkpoints = _checkpoints(folder)
     if checkpoints and not resume:
         raise MiniBertError(
             f"{folder} holds the checkpoints of a run; add --resume to continue it, or choose "
             "another output folder."
         )
-    for path in reversed(checkpoints):
+    damaged = []
+    for *_, path in reversed(checkpoints):
         if damage := _damage(path):
             print(f"{path} is damaged ({damage}) and is skipped.")
+            damaged.append(path)
             continue
         _check_fingerprint(path, fingerprint)
         model.load_state_dict(read_safetensors(path / "model.safetensors"))
         _load_optimizer(optimizer, model, read_safetensors(path / "optimizer.safetensors"))
         state = _read_state(path)
         print(f"resumed after step {state.step}.")
+        check_best_weights(folder, state)
+        for skipped in damaged:  # or they would count as the newest two
+            shutil.rmtree(skipped.with_name(f"damaged-{skipped.name}"), ignore_errors=True)
+            with explain_os_errors("write", skipped):
+                skipped.rename(skipped.with_name(f"damaged-{skipped.name}"))
         return state
     if checkpoints:
         raise MiniBertError(
@@ -147,15 +177,35 @@ def best_weights(folder: Path, state: TrainState) -> Path:
     return folder / f"best-{state.best_step or 0:08d}.safetensors"
 
 
+def check_best_weights(folder: Path, state: TrainState) -> None:
+    """If the best weights are not what was written, say so and forget them, but not their score."""
+    path = best_weights(folder, state)
+    try:
+        damaged = state.best_step is not None and state.best_file not in (
+            size_and_checksum(path),
+            {},  # of a run that an earlier version began
+        )
+    except OSError:
+        damaged = True
+    if damaged:
+        print(
+            f"{path} is missing or damaged: the weights of step {state.best_step}, the best so far "
+            f"({state.best_score:.4f}). The run will end with its last weights, unless a later "
+            "evaluation is better."
+        )
+        state.best_step, state.best_file = None, {}
+
+
 def _read_state(path: Path) -> TrainState:
     return TrainState(**read_json_object(path / "state.json")["state"])
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a folder, the oldest first."""
-    matches = [(re.fullmatch(r"step-(\d+)-epoch-(\d+)", p.name), p) for p in folder.glob("step-*")]
+def _checkpoints(folder: Path) -> list[tuple[int, int, int, Path]]:
+    """Return (step, epoch, number, path) of each checkpoint in a folder, the oldest first."""
+    pattern = r"step-(\d+)-epoch-(\d+)(?:-(\d+))?"
+    matches = [(re.fullmatch(pattern, path.name), path) for path in folder.glob("step-*")]
     # Sorted as numbers: as text, epoch 10 would come before epoch 9.
-    return [path for _, _, path in sorted((int(m[1]), int(m[2]), path) for m, path in matches if m)]
+    return sorted((int(m[1]), int(m[2]), int(m[3] or 1), path) for m, path in matches if m)
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -177,20 +227,11 @@ def _load_optimizer(
         optimizer.state[parameters[name]][kind] = value.to(parameters[name].device)
 
 
-def _size_and_checksum(path: Path) -> dict[str, int]:
-    """Return size and CRC-32, which reveal bad disks and partial copies, but no manipulation."""
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return {"bytes": path.stat().st_size, "crc32": checksum}
-
-
 def _damage(path: Path) -> str | None:
     try:
         manifest = read_json_object(path / "manifest.json")
         for name in FILES:
-            if manifest.get(name) != _size_and_checksum(path / name):
+            if manifest.get(name) != size_and_checksum(path / name):
                 return f"{name} is not what was written"
     except (MiniBertError, OSError) as error:
         return str(error)

@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from tqdm import tqdm
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
 from minibert.errors import Interrupted, MiniBertError
-from minibert.files import exclusive_lock, write_atomic
+from minibert.files import exclusive_lock, explain_os_errors, size_and_checksum, write_atomic
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.checkpoint import (
     TrainState,
     best_weights,
     broadcast_checkpoint,
+    check_best_weights,
     load_checkpoint,
     save_checkpoint,
 )
@@ -66,20 +67,17 @@ class Progress:
     def __init__(self, title: str, *, total: int, done: int = 0, shown: bool = True) -> None:
         self.title, self.total, self.done = title, total, done
         self.started = self.last_line = time.monotonic()
-        self.tokens = self.positions = 0
+        self.tokens = 0
         self.bar: tqdm | None = None
         if shown and sys.stderr.isatty():
             self.bar = tqdm(total=total, initial=done, desc=title, dynamic_ncols=True)
         self.prints_lines = shown and self.bar is None
 
-    def update(self, loss: float, *, tokens: int, positions: int) -> None:
-        """Add an update: its loss, its tokens, and its positions including padding."""
+    def update(self, loss: float, *, tokens: int, padding: float) -> None:
+        """Add an update: its loss, its tokens, and the share of padding in the epoch so far."""
         self.done += 1
         self.tokens += tokens
-        self.positions += positions
-        note = (
-            f"loss {loss:.3f}  {self.tokens_per_second:,.0f} tokens/s, {self.padding:.0%} padding"
-        )
+        note = f"loss {loss:.3f}  {self.tokens_per_second:,.0f} tokens/s, {padding:.0%} padding"
         if self.bar is not None:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update()
@@ -91,11 +89,6 @@ class Progress:
     def tokens_per_second(self) -> float:
         """Tokens without padding per second since the epoch or the resume began."""
         return self.tokens / max(time.monotonic() - self.started, 1e-9)
-
-    @property
-    def padding(self) -> float:
-        """The share of padding among all positions, from 0 to 1."""
-        return 1 - self.tokens / max(self.positions, 1)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -189,9 +182,11 @@ class RunFolder:
         state.batch += batch.size
         state.epochs_done = state.epoch + state.batch / self.batches
         state.tokens += batch.tokens
+        state.epoch_tokens += batch.tokens
+        state.epoch_positions += batch.positions
         state.loss_sum += loss
         state.loss_count += 1
-        self.progress.update(loss, tokens=batch.tokens, positions=batch.positions)
+        self.progress.update(loss, tokens=batch.tokens, padding=state.padding)
         if state.step % self.settings.logging_steps == 0:
             self._log_loss()
         if state.step % self.settings.save_steps == 0:
@@ -203,6 +198,7 @@ class RunFolder:
         self.progress.close()
         self.evaluate()
         self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+        self.state.epoch_tokens = self.state.epoch_positions = 0
         self.save()
 
     def evaluate_if_due(self) -> None:
@@ -236,12 +232,16 @@ class RunFolder:
         if metrics[metric] > (-math.inf if state.best_score is None else state.best_score):
             state.best_score, state.best_step = metrics[metric], state.step
             if self.processes.is_main:
-                write_safetensors(best_weights(self.folder, state), self.model.state_dict())
+                path = best_weights(self.folder, state)
+                write_safetensors(path, self.model.state_dict())
+                state.best_file = size_and_checksum(path)
 
     def load_best(self) -> None:
         """Load the weights of the best evaluation into the model, in all processes."""
         if self.state.best_step is not None:
             if self.processes.is_main:
+                check_best_weights(self.folder, self.state)
+            if self.processes.is_main and self.state.best_step is not None:
                 best = read_safetensors(best_weights(self.folder, self.state))
                 self.model.load_state_dict(best)
             self.processes.broadcast_(self.model.state_dict().values())
@@ -271,14 +271,15 @@ class RunFolder:
                 learning_rate=state.learning_rate,
                 gradient_norm=state.gradient_norm,
                 tokens_per_second=round(self.progress.tokens_per_second),
-                padding=round(self.progress.padding, 4),
+                padding=round(state.padding, 4),
             )
             state.loss_sum, state.loss_count = 0.0, 0
 
     def _log(self, kind: str, **values: Any) -> None:
         if self.processes.is_main:
             line = {"kind": kind, "step": self.state.step, "epoch": self.state.epochs_done}
-            with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            log = self.folder / LOG
+            with explain_os_errors("write", log), log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line | values) + "\n")
             self.state.log_lines += 1
 
@@ -286,10 +287,17 @@ class RunFolder:
         """Keep the lines that belong to the checkpoint; later ones will be written again."""
         if self.processes.is_main:
             log = self.folder / LOG
-            text = log.read_text(encoding="utf-8") if log.exists() else ""
-            kept = text.splitlines(keepends=True)[: self.state.log_lines]
-            write_atomic(log, "".join(kept))
-            self.state.log_lines = len(kept)
+            lines = []
+            with (
+                explain_os_errors("read", log),
+                suppress(FileNotFoundError),
+                log.open("rb") as file,
+            ):
+                lines = file.readlines()
+            kept = b"".join(lines[: self.state.log_lines])
+            # The last line of a damaged log may have no end.
+            write_atomic(log, kept + (b"\n" if kept and not kept.endswith(b"\n") else b""))
+            self.state.log_lines = min(self.state.log_lines, len(lines))
 
 
 def _flatten(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
