@@ -3,14 +3,11 @@
 python examples/embed.py weights/tiny
 """
 
+from minibert.cli.process import run
+
 from pathlib import Path
 
-import numpy as np
-
-from minibert.cli.shared import Parser, run
-from minibert.inference.sentence_embeddings import SentenceEncoder
-from minibert.plots.style import save_figure
-from minibert.plots.text_map import text_map
+from minibert.cli.shared import Parser
 
 TOPICS = {
     "animals": ("The cat sleeps on the sofa.", "A dog runs after the ball.", "Birds build nests."),
@@ -25,6 +22,14 @@ def main() -> None:
     parser.add_argument("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
     parser.add_argument("--figure", type=Path, default=Path("text_map.png"), metavar="FILE")
     options = parser.parse_args()
+
+    # Imported here, because PyTorch takes seconds and --help does not need it.
+    import numpy as np
+
+    from minibert.inference.sentence_embeddings import SentenceEncoder
+    from minibert.plots.style import save_figure
+    from minibert.plots.text_map import text_map
+
     texts = [text for sentences in TOPICS.values() for text in sentences]
     topics = [topic for topic, sentences in TOPICS.items() for _ in sentences]
 

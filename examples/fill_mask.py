@@ -4,8 +4,9 @@ python examples/fill_mask.py weights/tiny
 python examples/fill_mask.py bert-base-chinese "巴黎是[MASK]国的首都。"
 """
 
-from minibert.cli.shared import Parser, run
-from minibert.inference.fill_mask import MaskFiller
+from minibert.cli.process import run
+
+from minibert.cli.shared import Parser
 
 # From grammar to meaning to knowledge of the world: the later ones need a better model.
 TEXTS = (
@@ -22,6 +23,9 @@ def main() -> None:
     parser.add_argument("folder", metavar="FOLDER", help="a pretrained folder or hub name")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts of your own with [MASK]")
     options = parser.parse_args()
+
+    # Imported here, because PyTorch takes seconds and --help does not need it.
+    from minibert.inference.fill_mask import MaskFiller
 
     filler = MaskFiller.from_pretrained(options.folder)
     for text in options.texts or TEXTS:

@@ -4,6 +4,8 @@ python examples/finetune_cls.py                                  # and the same 
 python examples/finetune_cls.py --train train.tsv --dev dev.tsv --model bert-base-uncased
 """
 
+from minibert.cli.process import run
+
 import argparse
 from pathlib import Path
 from shlex import quote
@@ -16,7 +18,6 @@ from minibert.cli.shared import (
     int_range,
     requested_columns,
     resume_command,
-    run,
 )
 from minibert.files import bundled
 

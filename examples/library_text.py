@@ -9,10 +9,11 @@ Each line is a paragraph; a blank line ends a document. The sentences on which
 examples/finetune_cls.py evaluates are left out.
 """
 
+from minibert.cli.process import run
+
 from pathlib import Path
 
-from minibert.cli.shared import Parser, check_output, run
-from minibert.data.builtin.library_docs import write_library_text
+from minibert.cli.shared import Parser, check_output
 
 
 def main() -> None:
@@ -20,6 +21,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="a new .txt")
     output = parser.parse_args().output
     check_output(output, suffixes=(".txt",))
+
+    # Imported here, because PyTorch takes seconds and --help does not need it.
+    from minibert.data.builtin.library_docs import write_library_text
+
     documents = write_library_text(output)
     print(f"wrote {documents:,} documents, {output.stat().st_size / 1e6:.1f} MB, to {output}")
 

@@ -18,12 +18,14 @@ from torch import Tensor
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from minibert.cli.process import run  # noqa: E402
+
 import conftest  # noqa: E402
 import test_parity_google as google  # noqa: E402
 import test_parity_transformers as hugging_face  # noqa: E402
 
 from minibert.checkpoints.name_map import from_hugging_face  # noqa: E402
-from minibert.cli.shared import Parser, run  # noqa: E402
+from minibert.cli.shared import Parser  # noqa: E402
 from minibert.errors import MiniBertError  # noqa: E402
 from minibert.files import write_atomic  # noqa: E402
 

@@ -6,17 +6,12 @@ python examples/pretrain.py --corpus CORPUS --output mine    # CORPUS from minib
 `minibert pretrain` takes the same steps and has more options.
 """
 
+from minibert.cli.process import run
+
 import argparse
 from pathlib import Path
 
-from minibert.cli.shared import Parser, choose_output, run
-from minibert.data.builtin.library_docs import build_library_corpus
-from minibert.data.corpus.corpus import Corpus
-from minibert.data.pretraining.batches import PretrainingBatches
-from minibert.evaluation.pretraining import EVAL_BATCH_SIZE, HELD_OUT_SHARE, evaluate_pretraining
-from minibert.training.loop import train
-from minibert.training.pretrain_setup import default_learning_rate, new_pretraining_model
-from minibert.training.settings import TrainingSettings, choose_device
+from minibert.cli.shared import Parser, choose_output
 
 
 def main() -> None:
@@ -28,6 +23,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="default: runs/pretrain, or -2, -3, ...")
     options = parser.parse_args()
     output = choose_output(options.output, Path("runs/pretrain"), resume=False)
+
+    # Imported here, because PyTorch takes seconds and --help does not need it.
+    from minibert.data.builtin.library_docs import build_library_corpus
+    from minibert.data.corpus.corpus import Corpus
+    from minibert.data.pretraining.batches import PretrainingBatches
+    from minibert.evaluation.pretraining import (
+        EVAL_BATCH_SIZE,
+        HELD_OUT_SHARE,
+        evaluate_pretraining,
+    )
+    from minibert.training.loop import train
+    from minibert.training.pretrain_setup import default_learning_rate, new_pretraining_model
+    from minibert.training.settings import TrainingSettings, choose_device
 
     # Text -> documents of token ids. Some documents are held out to evaluate on.
     folder = options.corpus or output / "corpus"

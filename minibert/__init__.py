@@ -5,10 +5,10 @@ line answers `--help` without PyTorch.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from minibert.errors import MiniBertError
 
+TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
     from minibert.model.bert import BertModel
     from minibert.model.config import BertConfig

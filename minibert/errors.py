@@ -4,6 +4,8 @@ The message of a `MiniBertError` is one plain sentence: what is wrong, where, an
 The command line prints it and exits with code 2. A traceback means a bug in minibert.
 """
 
+SAME_SIGNAL = 1.0  # seconds; the terminal and torchrun can both pass on one Ctrl-C
+
 
 class MiniBertError(ValueError):
     """A file, an argument or a batch is wrong; the message says what to do."""
@@ -19,3 +21,15 @@ class Interrupted(Exception):  # noqa: N818 - a run that was asked to stop has n
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def stop_signals() -> list[int]:
+    """Return the signals that ask a process to stop: Ctrl-C, `kill`, and a closed terminal.
+
+    nohup ignores the last one for its command; then it is left out. Windows does not have it.
+    """
+    import signal  # takes longer to import than the rest of `minibert`
+
+    hangup = getattr(signal, "SIGHUP", None)
+    heard = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *heard]

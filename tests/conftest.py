@@ -1,6 +1,7 @@
 """What every test can use: reference files that lie beside the project, a cache, one thread."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,3 +38,13 @@ def one_cache_for_all_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("HF_HUB_OFFLINE", "1")
         yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_pytest_wants_them() -> Iterator[None]:
+    """Undo what a command does to signals when it runs in this process."""
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)

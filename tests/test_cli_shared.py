@@ -20,7 +20,7 @@ from minibert.files import check_folder
 
 def script(body: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     """Run a small command that is built with `minibert.cli.shared`."""
-    imports = "from minibert.cli.shared import run\nfrom minibert.errors import *\n"
+    imports = "from minibert.cli.process import run\nfrom minibert.errors import *\n"
     return subprocess.run(
         [sys.executable, "-c", imports + textwrap.dedent(body)],
         check=False,

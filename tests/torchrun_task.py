@@ -3,6 +3,8 @@
 python -m torch.distributed.run --nproc-per-node 2 tests/torchrun_task.py FOLDER TASK ...
 """
 
+from minibert.cli.process import run as run_command
+
 import math
 import os
 import signal
@@ -16,7 +18,6 @@ import torch
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.folder import write_safetensors
-from minibert.cli.shared import run as run_command
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.batches import PretrainingBatches

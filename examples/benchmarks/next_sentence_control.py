@@ -8,6 +8,8 @@ share of the more frequent label. That of the second should be equal to it: if i
 pairs themselves reveal the label, for example by their lengths.
 """
 
+from minibert.cli.process import run
+
 import argparse
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from minibert.cli.shared import Parser, int_range, run
+from minibert.cli.shared import Parser, int_range
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.errors import MiniBertError

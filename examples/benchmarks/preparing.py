@@ -7,6 +7,8 @@ document twice. It prints the seconds of each command and the peak memory of all
 together. Memory is read from /proc, so this runs on Linux.
 """
 
+from minibert.cli.process import run
+
 import os
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minibert.cli.shared import Parser, int_range, run
+from minibert.cli.shared import Parser, int_range
 from minibert.errors import MiniBertError
 
 SYLLABLES = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("", "n", "r", "st")]

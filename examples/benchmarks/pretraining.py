@@ -3,14 +3,15 @@
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
 
 Both models make the same updates: same batches, initial weights and loop, fused AdamW, no dropout.
-Their losses are compared first. Then they make two updates each in turns, and the one that begins
-alternates. A ratio is the time of theirs by that of ours in one round. Making the batches is timed
-separately. On one CPU thread, processor time is measured: other programs do not matter.
+Then they make two updates each in turns, and the one that begins alternates. A ratio is the time of
+theirs by that of ours in one round. On one CPU thread, processor time is measured.
 
     ours, peer    tokens per second without padding
     batches       the share of our time to make them
     losses        the largest difference in the first updates
 """
+
+from minibert.cli.process import run
 
 import statistics
 import time
@@ -24,7 +25,7 @@ import transformers
 from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
-from minibert.cli.shared import Parser, int_range, run
+from minibert.cli.shared import Parser, int_range
 from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.labelled.batches import Batch

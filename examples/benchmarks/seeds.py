@@ -7,6 +7,8 @@ Options after -- are those of examples/finetune_cls.py. The seed changes the new
 the data and dropout. Finished runs are not repeated, interrupted ones are resumed.
 """
 
+from minibert.cli.process import run
+
 import argparse
 import statistics
 import subprocess
@@ -14,7 +16,7 @@ import sys
 from pathlib import Path
 
 from minibert import MiniBertError
-from minibert.cli.shared import Parser, check_folder, int_range, run
+from minibert.cli.shared import Parser, check_folder, int_range
 from minibert.files import make_folder, read_json_object, write_json
 
 OURS = ("--seed", "--output", "--resume")  # set here for each run

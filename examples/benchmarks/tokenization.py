@@ -11,6 +11,8 @@ too; `tests/test_tokenizer_unicode.py` explains the few differences, such as Gre
     again   it has seen the texts before, as in every epoch but the first
 """
 
+from minibert.cli.process import run
+
 import os
 import pydoc_data.topics
 import statistics
@@ -19,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minibert.cli.shared import Parser, int_range, run
+from minibert.cli.shared import Parser, int_range
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.vocab import read_vocabulary

@@ -4,12 +4,13 @@ A module is imported when its command is chosen, and imports PyTorch when it run
 therefore fast.
 """
 
+from minibert.cli.process import run
+
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from minibert import __version__
-from minibert.cli.shared import Parser, run
 
 COMMANDS = {
     "finetune": "train a classifier on labelled texts",
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(arguments: list[str]) -> None:
+    from minibert.cli.shared import Parser  # here, so that Ctrl-C is handled before
+
     parser = Parser(
         prog="minibert",
         description="BERT from scratch: train it, use it, look inside.",

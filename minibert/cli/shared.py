@@ -1,20 +1,16 @@
-"""What the commands share: the parser, exit codes, output folders, reading of texts."""
+"""What the commands share: the parser, output folders, reading of texts."""
 
 import argparse
 import difflib
-import io
 import os
 import shlex
-import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from minibert.errors import Interrupted, MiniBertError
+from minibert.errors import MiniBertError
 from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, TOKENIZER_FILES, check_folder
 
 if TYPE_CHECKING:
@@ -75,51 +71,6 @@ def int_range(least: int, most: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return integer
-
-
-def run(main: Callable[[], None]) -> NoReturn:
-    """Run a command and exit: 0 when it is done, 2 after an error that the user can correct.
-
-    Ctrl-C exits with 130 and `kill` with 143. A reader that has gone (`| head`) is no error.
-    Warnings become notes on standard error.
-    """
-    signal.signal(signal.SIGTERM, _terminate)
-    warnings.showwarning = _print_note
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Escape characters that the terminal lacks. The escapes are valid in JSON, too.
-            stream.reconfigure(errors="backslashreplace")
-    code, message = 0, ""
-    try:
-        main()
-        sys.stdout.flush()
-    except MiniBertError as error:
-        code, message = 2, f"error: {error}"
-    except Interrupted as interrupted:
-        code, message = interrupted.exit_code, str(interrupted)
-    except KeyboardInterrupt:
-        code, message = 130, "stopped."
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.filename is None:
-            raise
-        # A path that no check has refused: its name is too long, or access is denied.
-        reason = f"{error.filename}: {error.strerror}"
-        code, message = 2, f"error: {reason}; choose another file or folder."
-    if message:
-        print(message, file=sys.stderr)
-    sys.exit(code)
-
-
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """Exit by an exception, so that temporary files are removed on the way."""
-    print("stopped.", file=sys.stderr)
-    sys.exit(128 + number)
-
-
-def _print_note(message: Warning | str, *_where: Any, **_to: Any) -> None:
-    print(f"note: {message}", file=sys.stderr)
 
 
 def choose_output(output: Path | None, default: Path, *, resume: bool) -> Path:

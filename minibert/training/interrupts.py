@@ -1,4 +1,4 @@
-"""Ctrl-C and kill: stop a run at a point from which it can be resumed.
+"""Ctrl-C, kill and a closed terminal: stop a run at a point from which it can be resumed.
 
 The first signal only sets a flag. The loop stops at the next point where nothing is half done, in
 all processes at the same point, whichever of them received the signal. A second signal stops at
@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from minibert.errors import SAME_SIGNAL, stop_signals
 from minibert.training.distributed import Processes
 
 Item = TypeVar("Item")
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SAME_SIGNAL = 1.0  # seconds
 
 
 class Stop(Exception):  # noqa: N818 - a requested stop is no error
@@ -72,7 +70,7 @@ def stop_requests() -> Iterator[StopRequest]:
     """Record signals that arrive in the block instead of being ended by them."""
     request = StopRequest()
     try:
-        previous = {number: signal.signal(number, request.handle) for number in SIGNALS}
+        previous = {number: signal.signal(number, request.handle) for number in stop_signals()}
     except ValueError:  # not the main thread, where no signals arrive
         yield request
         return
