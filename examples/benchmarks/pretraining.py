@@ -3,8 +3,7 @@
     python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
 
 Both models make the same updates: same batches, initial weights and loop, fused AdamW, no dropout.
-Then they make two updates each in turns, and the one that begins alternates. A ratio is the time of
-theirs by that of ours in one round. On one CPU thread, processor time is measured.
+A ratio is the time of their two updates by that of ours; on one thread it is processor time.
 
     ours, peer    tokens per second without padding
     batches       the share of our time to make them
