@@ -1,11 +1,14 @@
 """What you can rely on: a command ends in one sentence and an exit code, never in a traceback.
 
-0 is done, 2 is an error that the user can correct, 130 is Ctrl-C, 143 is `kill`. A misspelt option
-is refused with the one that was meant. A run never overwrites what is not its own.
+0 is done, 2 is an error that the user can correct, 130 is Ctrl-C, 143 is `kill`, 129 is a terminal
+that was closed. What a text holds cannot command the terminal. A misspelt option is refused with
+the one that was meant. A run never overwrites what is not its own.
 """
 
 import argparse
+import json
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -85,6 +88,129 @@ def test_a_reader_that_has_gone_is_no_error(lines):
     result = script(f"run(lambda: print('a line\\n' * {lines}))", stdout=writing)
     os.close(writing)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+# Signals and streams.
+
+ROOT = Path(__file__).parents[1]
+CTRL_C = "import os, signal, sys\ndef ctrl_c(): os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "ctrl_c()",  # before `run`, while the arguments are defined
+        """
+        def main():
+            try:
+                import slow  # as a module of PyTorch may
+            except BaseException: pass
+        run(main)""",
+        """
+        def main():
+            try: ctrl_c()
+            finally: ctrl_c()  # the second one 0.0 s later
+        run(main)""",
+        """
+        def main():
+            try: ctrl_c()
+            except KeyboardInterrupt: raise RuntimeError('turned into another exception')
+        run(main)""",
+        """
+        def main(): raise KeyboardInterrupt
+        import atexit
+        atexit.register(ctrl_c)
+        run(main)""",
+    ],
+)
+def test_ctrl_c_is_never_a_traceback(body, tmp_path, monkeypatch):
+    slow = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
+    (tmp_path / "slow.py").write_text(slow, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{tmp_path}")
+    result = script(CTRL_C + textwrap.dedent(body))
+    assert (result.returncode, result.stderr) == (130, "stopped.\n")
+
+
+def test_ctrl_c_after_the_end_is_too_late():
+    result = script(f"{CTRL_C}import atexit\natexit.register(ctrl_c)\nrun(lambda: print('done'))")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
+def test_a_closed_terminal_ends_a_command_unless_nohup_started_it(before, code):
+    result = script(
+        f"import signal\nsignal.signal(signal.SIGHUP, signal.{before})\n"
+        "run(lambda: signal.raise_signal(signal.SIGHUP))"
+    )
+    assert (result.returncode, result.stderr) == (code, "stopped.\n" if code else "")
+
+
+COMMANDS = ("-m minibert tokenize weights/tiny text", "-m minibert --help", "examples/embed.py -h")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full", ">&- <&-", "1< /dev/null"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_output_that_cannot_be_written_is_one_sentence(command, redirection):
+    if "full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    shell = f"{shlex.quote(sys.executable)} {command} {redirection}"
+    result = subprocess.run(
+        ["sh", "-c", shell], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "standard output" in result.stderr
+
+
+def test_a_closed_or_full_standard_error_stops_nothing():
+    for stream in ("2>&-", "2>/dev/full" if Path("/dev/full").exists() else "2>&-"):
+        shell = f"{shlex.quote(sys.executable)} -m minibert tokenize weights/tiny a[SEP] {stream}"
+        result = subprocess.run(["sh", "-c", shell], capture_output=True, cwd=ROOT, check=False)
+        assert (result.returncode, result.stdout) == (0, b"a [ se ##p ]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J\x1b[31mred", r"\u001b[2J\u001b[31mred"),
+        ("bell \a, delete \x7f, CSI \x9b3m", r"bell \u0007, delete \u007f, CSI \u009b3m"),
+        ("over\rwritten", r"over\u000dwritten"),
+        ("user\u202etxt.exe", r"user\u202etxt.exe"),
+        ("a\ttab, 猫 and 🙂", "a\ttab, 猫 and 🙂"),
+    ],
+)
+def test_control_characters_are_shown_and_not_sent(text, shown):
+    printed = script(f"run(lambda: print({text!r}))")
+    assert (printed.stdout, printed.stderr) == (f"{shown}\n", "")
+    error = script(f"def main(): raise MiniBertError({text!r})\nrun(main)")
+    assert (error.returncode, error.stderr) == (2, f"error: {shown}\n")
+
+
+def test_a_progress_bar_may_return_to_the_start_of_its_line():
+    result = subprocess.run(
+        [sys.executable, "-c", "from minibert.cli.process import run\nimport sys\n"
+         "run(lambda: print('\\r5 of 9', file=sys.stderr, end='\\r'))"],
+        capture_output=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert result.stderr == b"\r5 of 9\r"
+
+
+def test_a_command_line_is_utf_8_in_any_locale(tmp_path):
+    vocabulary = tmp_path / "词表.txt"
+    vocabulary.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n那\n猫\n", encoding="utf-8")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-m", "minibert", "tokenize", vocabulary, "那猫 é", "--cased"],
+        capture_output=True, env=os.environ | plain, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.decode("utf-8") == "那 猫 [UNK]\n"
+
+
+def test_what_an_encoding_lacks_is_escaped_as_in_json(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = script("import json\nrun(lambda: print(json.dumps('é 猫 🙂', ensure_ascii=False)))")
+    assert json.loads(result.stdout) == "é 猫 🙂"
 
 
 # What the parser accepts.

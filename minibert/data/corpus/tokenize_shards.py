@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from multiprocessing import get_context, parent_process
@@ -146,7 +147,8 @@ def tokenize_shards(
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
             for shard in shards:
-                pending.append(pool.submit(_tokenize_in_worker, shard, folder, segmenter))
+                with _without_ctrl_c():  # the first call starts the workers
+                    pending.append(pool.submit(_tokenize_in_worker, shard, folder, segmenter))
                 if len(pending) > 2 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -156,6 +158,19 @@ def tokenize_shards(
                 "a worker process could not start or was killed; in a script, call build_corpus "
                 'under `if __name__ == "__main__":`, and if memory is short, use fewer workers.'
             ) from error
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Delay Ctrl-C until the block ends; processes that it starts never receive it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
