@@ -50,16 +50,18 @@ def check_inputs(config: BertConfig, input_ids: Tensor, **inputs: Any) -> None:
     if (places := inputs.get("position_ids")) is not None:
         classes = (positions, "max_position_embeddings")
         _check("position_ids", places, shape, (1, shape[1]), classes=classes)
+    # Reading values would wait for a GPU, and a traced graph has no values yet.
+    can_look = input_ids.is_cpu and not torch.compiler.is_compiling()
     if (mask := inputs.get("attention_mask")) is not None:
         _check("attention_mask", mask, shape)
-        if mask.dtype != torch.bool and _can_look(mask):
+        if mask.dtype != torch.bool and can_look:
             wrong = mask[(mask != 0) & (mask != 1)]
             if len(wrong):
                 raise MiniBertError(
                     f"attention_mask holds {wrong[0].item()}; it must be 1 for real tokens and 0 "
                     "for padding."
                 )
-    elif _can_look(input_ids) and (input_ids[:, [0, -1]] == config.pad_token_id).any():
+    elif can_look and (input_ids[:, [0, -1]] == config.pad_token_id).any():
         warnings.warn(
             f"input_ids has padding (id {config.pad_token_id}) and there is no attention_mask, so "
             "the padding is read as words; pass everything the tokenizer returns: model(**batch).",
@@ -123,7 +125,7 @@ def _check(
         return
     if value.dtype not in (torch.int64, torch.int32):
         raise MiniBertError(f"{name} is {value.dtype}; it must hold whole numbers (torch.long).")
-    if not value.numel() or not _can_look(value):
+    if not value.numel() or not value.is_cpu or torch.compiler.is_compiling():
         return
     lowest, highest = torch.aminmax(value)
     limit, meaning = classes
@@ -138,8 +140,3 @@ def _check(
         raise MiniBertError(
             f"{name}{list(where)} is {value[where].item()}, but {meaning} allows {allowed}."
         )
-
-
-def _can_look(tensor: Tensor) -> bool:
-    # Reading values would wait for a GPU, and a traced graph has no values yet.
-    return tensor.is_cpu and not torch.compiler.is_compiling()

@@ -50,7 +50,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
     logits, labels = logits.flatten(0, -2), labels.flatten().long()  # (N, C), (N,)
     # PyTorch's function is fast on a GPU, when compiled, and for few classes.
     if logits.is_cpu and logits.shape[1] >= 1000 and not torch.compiler.is_compiling():
-        total, _ = ChunkedCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]
+        total = ChunkedCrossEntropy.apply(logits, labels)  # type: ignore[no-untyped-call]
     else:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         total = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum")
@@ -118,10 +118,11 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, and log(sum(exp(logits))) of each row (N,) for the gradient.
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, and save log(sum(exp(logits))) of each row (N,) for the gradient.
 
         Args:
+            ctx: what the backward pass needs is saved in it.
             logits: (N, V).
             labels: (N,), int64, each a class or -100.
         """
@@ -131,16 +132,11 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         log_sums = torch.cat([chunk.to(precise).logsumexp(dim=1) for chunk in chunks])
         labelled = labels != IGNORE_INDEX
         of_labels = logits.gather(1, labels.where(labelled, 0)[:, None])[:, 0]  # (N, V) -> (N,)
-        return (log_sums - of_labels.to(precise)).where(labelled, 0).sum(), log_sums
+        ctx.save_for_backward(logits, labels, log_sums)
+        return (log_sums - of_labels.to(precise)).where(labelled, 0).sum()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Save the tensors that the gradient needs."""
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*inputs, output[1])
-
-    @staticmethod
-    def backward(ctx: Any, factor: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None]:
         """Return `factor` times the gradient (N, V), in the precision of the logits."""
         logits, labels, log_sums = ctx.saved_tensors
         labelled = labels != IGNORE_INDEX

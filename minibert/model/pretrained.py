@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from minibert.checkpoints.folder import Checkpoint, read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
+from minibert.model import input_checks
 from minibert.model.config import BertConfig
 from minibert.model.config_checks import unexplained_fields
 from minibert.model.fused_attention import choose_attention
-from minibert.model.input_checks import check_inputs, check_labels
 
 # Descriptions of the parts of a BERT, by the start of their names.
 PARTS = {
@@ -107,18 +107,15 @@ class PretrainedModel(nn.Module):
                 "all arguments but input_ids must be given by name, since libraries differ in the "
                 "order: model(input_ids, attention_mask=..., token_type_ids=...) or model(**batch)."
             )
-        if self.base_model is self:
-            check_inputs(self.config, *args, **batch)
-        else:
+        if hasattr(self, "bert"):
             self.check_labels(*args, **batch)
+        else:
+            input_checks.check_inputs(self.config, *args, **batch)
         return super().__call__(*args, **batch)
 
-    def check_labels(self, *input_ids: Any, **batch: Any) -> None:
-        """Raise if a label of the batch is invalid; may be overridden for a head of your own.
-
-        The training loop calls it too, before a batch goes to a GPU.
-        """
-        check_labels(self, *input_ids, **batch)
+    # May be overridden for a head of your own. The training loop calls it too, before a batch goes
+    # to a GPU.
+    check_labels = input_checks.check_labels
 
     def init_weights(self, module: nn.Module) -> None:
         """Initialize one module as BERT does; use with `apply`.

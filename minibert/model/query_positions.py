@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 ROUND_ROWS_TO = 16
 
 
-def gather_positions(hidden: Tensor, positions: Tensor) -> Tensor:
-    """Return the vectors (B, K, E) of `hidden` (B, S, E) at positions (B, K) or (1, K)."""
-    return torch.take_along_dim(hidden, positions[..., None], dim=1)
-
-
 def encode_at(
     positions: Tensor,
     encoder: "Encoder",
@@ -49,14 +44,16 @@ def encode_at(
     *,
     keep_all: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Return what `encoder(...)` returns, with the last hidden state at some positions only.
+    """Return what `encoder(...)` returns, with the last hidden state only at (B, K) positions.
 
-    Replaces `gather_positions(encoder(...)[0], positions)`. A forward hook on `encoder` itself is
-    not called; hooks on its layers are, the last one with (B, K, E).
+    Replaces `torch.take_along_dim(encoder(...)[0], positions[..., None], dim=1)`. A forward hook on
+    `encoder` itself is not called; hooks on its layers are, the last one with (B, K, E).
     """
+    index = positions[..., None]  # (B, K) -> (B, K, 1)
     if keep_all:  # all positions are requested
         last, hidden_states, attentions = encoder(hidden, attention_mask, attend, keep_all=True)
-        return gather_positions(last, positions), hidden_states, attentions
+        last = torch.take_along_dim(last, index, dim=1)  # (B, S, E) -> (B, K, E)
+        return last, hidden_states, attentions
     *layers, last_layer = cast("list[EncoderLayer]", list(encoder.layer))
     for layer in layers:
         hidden, _ = layer(hidden, attention_mask, attend)
@@ -68,7 +65,8 @@ def encode_at(
         _, key, value = last_layer.attention.project(hidden)
         return attend(query, key, value, mask, dropout=dropout)
 
-    last, _ = last_layer(gather_positions(hidden, positions), attention_mask, attend_to_all)
+    read = torch.take_along_dim(hidden, index, dim=1)  # (B, S, E) -> (B, K, E)
+    last, _ = last_layer(read, attention_mask, attend_to_all)
     return last, [], []
 
 
