@@ -190,7 +190,9 @@ class PretrainedModel(nn.Module):
             1527680
         """
         checkpoint = read_folder(name_or_path)
-        config = BertConfig.from_dict(checkpoint.config).with_changes(**config_changes)
+        config = BertConfig.from_dict(checkpoint.config)
+        if config_changes:
+            config = config.with_changes(**config_changes)
         with torch.device("meta"):
             model = cls(config)
         report = model._compare(checkpoint, ignore_mismatched_sizes=ignore_mismatched_sizes)
