@@ -253,7 +253,7 @@ def test_a_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch, changed, 
 def test_devices_that_several_processes_cannot_use_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    for device, words in (("mps", "cannot use mps"), ("cuda:0", "all processes would use cuda:0")):
+    for device, words in (("mps", "not on mps"), ("cuda:0", "gives all processes the same GPU")):
         with pytest.raises(MiniBertError, match=words), join_processes(torch.device(device)):
             pass
 

@@ -166,7 +166,7 @@ BAD_INPUT = {
     "a header and nothing else": (["--train", "header.tsv"], "no examples"),
     "a missing column": (["--train", "good.tsv", "--text-column", "words"], "no column 'words'"),
     "an unknown label": (["--train", "good.tsv", "--dev", "bad.tsv"], r"bad\.tsv:2.*天汽.*天气"),
-    "a file that is not there": (["--train", "none.tsv"], "no such file"),
+    "a file that is not there": (["--train", "none.tsv"], "does not exist"),
     "a misspelt flag": (["--epoch", "3"], "did you mean --epochs"),
     "a model folder with nothing in it": (["--train", "good.tsv", "--model", "."], "vocab.txt"),
     "a batch of nothing": (["--train", "good.tsv", "--batch-size", "0"], "at least 1"),
@@ -183,7 +183,7 @@ BAD_INPUT = {
     ),
     "a corpus for a model": (
         ["--train", "good.tsv", "--model", "corpus"],
-        "corpus is a corpus, made by minibert prepare",
+        "corpus is a corpus made by minibert prepare",
     ),
 }
 

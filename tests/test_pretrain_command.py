@@ -174,7 +174,7 @@ BAD = [
     ("pretrain corpus --output out --seed -1", "the seed is -1; it must be from 0"),
     ("pretrain nothing --output out", "the folder nothing does not exist; make a corpus:"),
     ("pretrain model --output out", "model is not a tokenized corpus"),
-    ("pretrain corpus --output out --model corpus", "corpus is a corpus, made by minibert prep"),
+    ("pretrain corpus --output out --model corpus", "corpus is a corpus made by minibert prep"),
     ("pretrain corpus --output corpus.txt", "corpus.txt is a file, not a folder; choose another"),
     ("pretrain corpus --output corpus.txt/out", "corpus.txt is a file, not a folder; choose"),
     ("pretrain corpus", "arguments are required: --output"),
@@ -189,7 +189,7 @@ BAD = [
     ("pretrain corpus --output out --batch-size 0", "the batch size is 0"),
     ("pretrain corpus --output out --epochs 0", "epochs is 0"),
     ("pretrain corpus --output out --learning-rate 0", "learning_rate is 0.0"),
-    ("pretrain corpus --output out --mask-rate 1.1", "picked=1.1"),
+    ("pretrain corpus --output out --mask-rate 1.1", "(--mask-rate) is 1.1"),
     ("pretrain corpus --output out --held-out 0", "the fraction to hold out is 0.0"),
     ("pretrain corpus --output out --held-out 0.999", "leaves none to train"),
     ("pretrain corpus --output out --device gpu", "'gpu' cannot be used"),
@@ -232,7 +232,7 @@ def test_a_corpus_that_kept_capitals_is_refused_by_a_model_that_lowers_them(corp
 
 def test_weights_that_do_not_know_the_whole_vocabulary_are_refused(corpus, model):
     BertForPreTraining(small_config(40)).save_pretrained(model)
-    with pytest.raises(MiniBertError, match="its model has 40; copy the"):
+    with pytest.raises(MiniBertError, match="its model has embeddings for 40; copy the"):
         continue_from(model, Corpus.open(corpus), max_length=32)
 
 

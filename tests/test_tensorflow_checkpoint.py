@@ -314,7 +314,7 @@ def entry(**changes: object) -> bytes:
 LIES: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "magic number"),
     "no magic": (lie(entry())[:-1] + b"\0", "magic number"),
-    "footer full": (lie(entry())[:-9] + b"\1" + writer.MAGIC, "filled up with zeros"),
+    "footer full": (lie(entry())[:-9] + b"\1" + writer.MAGIC, "padded with zeros"),
     "index block outside": (
         writer.sealed(b"") + writer.footer((0, 0), (1 << 62, 8)),
         "does not fit into the file",
@@ -330,7 +330,7 @@ LIES: dict[str, tuple[bytes, str]] = {
         "more than 64 bits",
     ),
     "varint cut": (one_block(b"\xff" + bytes(4) + (1).to_bytes(4, "little")), "runs past the end"),
-    "shares too much": (one_block(pair(1, 0, 0, b"")), "shares 1 bytes with a name of 0"),
+    "shares too much": (one_block(pair(1, 0, 0, b"")), "repeats 1 bytes of a name that has 0"),
     "name beyond the block": (one_block(pair(0, 1 << 60, 0, b"")), "run past the end"),
     "value beyond the block": (one_block(pair(0, 0, 1 << 60, b"")), "run past the end"),
     "name too long": (one_block(pair(0, 513, 0, bytes(513))), "longer than 512 bytes"),
@@ -378,8 +378,11 @@ LIES: dict[str, tuple[bytes, str]] = {
     "empty and absurd": (lie(entry(shape=(0, 1 << 62), size=0)), "impossible shape"),
     "size of another shape": (lie(entry(shape=(5,))), "has 20 bytes, not 16"),
     "size negative": (lie(entry(size=-16)), "has 16 bytes, not 18446744073709551600"),
-    "data file of none": (lie(entry(shard=1)), "data file 1, but there are 1"),
-    "data file negative": (lie(entry(shard=-1)), "data file 18446744073709551615, but"),
+    "data file of none": (lie(entry(shard=1)), "data file 1 \\(from 0\\), but there are 1"),
+    "data file negative": (
+        lie(entry(shard=-1)),
+        "data file 18446744073709551615 \\(from 0\\), but",
+    ),
     "offset negative": (lie(entry(offset=-4)), "too short"),
     "offset beyond the end": (lie(entry(offset=4)), "too short"),
     "offset huge": (lie(entry(offset=(1 << 63) - 1)), "too short"),

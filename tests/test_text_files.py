@@ -83,12 +83,12 @@ def test_paths_without_text_are_refused(tmp_path):
     write(tmp_path / "empty/picture.png", tmp_path / "a.docx")
     write(tmp_path / "corpus/corpus.json", tmp_path / "corpus/tokens.bin")
     for name, message in [
-        ("absent.txt", "no such file"),
-        ("absent", "no such file"),
+        ("absent.txt", "does not exist"),
+        ("absent", "does not exist"),
         ("empty", "no file ends in"),
         ("a.docx", "no file ends in .* rename plain text"),
         ("corpus", "give the text itself"),
-        ("x" * 300 + ".txt", "could not read .*: File name too long"),
+        ("x" * 300 + ".txt", "cannot read .*: File name too long"),
     ]:
         with pytest.raises(MiniBertError, match=message):
             find_text_files([tmp_path / name], [])
@@ -109,8 +109,8 @@ def test_an_unreadable_folder_is_refused_before_any_work_starts(tmp_path, monkey
     started = []
     monkeypatch.setattr(TOKENIZER, "save_pretrained", started.append)
     for paths, message in (
-        ([tmp_path / "texts"], "could not read .*locked: Permission denied"),
-        ([tmp_path / "texts/one.txt", tmp_path / "two.txt"], "no such file"),
+        ([tmp_path / "texts"], "cannot read .*locked: Permission denied"),
+        ([tmp_path / "texts/one.txt", tmp_path / "two.txt"], "does not exist"),
     ):
         with pytest.raises(MiniBertError, match=message):
             build_corpus(paths, TOKENIZER, tmp_path / "corpus")

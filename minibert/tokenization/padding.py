@@ -121,8 +121,8 @@ def _as_array(name: str, rows: Any) -> Any:
     for value in _values(rows):
         if not isinstance(value, int | float) or abs(value) >= 2**63:
             raise MiniBertError(
-                f"the column {name} holds {value!r:.60}, which cannot be a number of a tensor; "
-                "remove the column, or convert it."
+                f"the column {name} holds {value!r:.60}, which is no number that a tensor can "
+                "hold; remove the column, or convert it."
             )
     raise MiniBertError(
         f"the rows of {name} have different lengths, so they cannot become one tensor; pass "

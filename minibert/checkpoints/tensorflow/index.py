@@ -235,7 +235,9 @@ def _entry(name: str, message: bytes, shards: int) -> Entry:
         raise damaged(f"the tensor {name!r} has the impossible shape {shape}")
     shard, offset, size = (numbers.get(number, 0) for number in (3, 4, 5))
     if shard >= shards:
-        raise damaged(f"the tensor {name!r} is in data file {shard} of only {shards} (from 0)")
+        raise damaged(
+            f"the tensor {name!r} is in data file {shard} (from 0), but there are {shards}"
+        )
     entry = Entry(DTYPES[code], shape, shard, offset, size, numbers.get(6, 0))
     expected = math.prod(shape) * entry.stored_dtype.itemsize
     if size != expected:
