@@ -2,7 +2,10 @@
 sentence, near duplicate or docstring is in two splits; the cache can only help, never harm.
 """
 
+import random
 import re
+import runpy
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +21,11 @@ from minibert.data.builtin.library_docs import (
     library_sentences,
 )
 from minibert.data.builtin.prose import reads_as_sentence, sentences
-from minibert.data.labelled.examples import normalize_text
+from minibert.data.labelled.examples import Example, normalize_text
 from minibert.data.labelled.splits import read_task
 from minibert.errors import MiniBertError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -207,3 +212,76 @@ def test_without_a_home_there_is_no_cache_and_no_trouble(toy, monkeypatch):
     monkeypatch.setattr(Path, "home", no_home)
     assert default_cache() is None
     assert len(library_documents()) == 4
+
+
+# Near duplicates
+
+
+def test_order_case_and_punctuation_make_no_difference():
+    assert drop_near_duplicates(
+        ["Return the last value.", "return: the value, last!", "Keep it."]
+    ) == [0, 2]
+
+
+def test_four_of_five_words_are_enough_and_three_of_five_are_not():
+    assert drop_near_duplicates(["a b c d e", "a b c d"]) == [0]
+    assert drop_near_duplicates(["a b c d e", "a b c"]) == [0, 1]
+
+
+def test_a_threshold_of_one_finds_equal_word_sets_only():
+    assert drop_near_duplicates(["a b c d e", "a b c d", "e d c b a a"], threshold=1.0) == [0, 1]
+
+
+def test_texts_without_words_stand_for_themselves():
+    assert drop_near_duplicates(["?", "!", "a", "?"]) == [0, 1, 2]
+
+
+def test_the_shortcut_finds_what_comparing_all_pairs_finds():
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices("abcdefghij", k=draw.randint(1, 9))) for _ in range(400)]
+    for threshold in (0.5, 0.75, 0.8, 1.0):
+        words = [frozenset(normalize_text(text).split()) for text in texts]
+        kept = []
+        for index, text in enumerate(words):
+            others = [words[other] for other in kept]
+            if all(len(text & w) / len(text | w) < threshold for w in others):
+                kept.append(index)
+        assert drop_near_duplicates(texts, threshold=threshold) == kept
+        assert 1 < len(kept) < 400
+
+
+# The text to pretrain on
+
+
+@pytest.fixture
+def library_text(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Two documents in place of the libraries, and what is to be written of them."""
+    task = {name: [Example(text, label="numpy")] for name, text in (("dev", "D."), ("test", "T."))}
+
+    def paragraphs(*, without):
+        assert [example.text for example in without] == ["D.", "T."]
+        return [["One. Two.", "Three."], ["Four."]]
+
+    monkeypatch.setattr(library_docs, "library_sentences", lambda: task)
+    monkeypatch.setattr(library_docs, "library_paragraphs", paragraphs)
+    return "One. Two.\nThree.\n\nFour.\n"
+
+
+def test_the_text_of_the_libraries_has_a_paragraph_a_line(tmp_path: Path, library_text: str):
+    assert library_docs.write_library_text(tmp_path / "docs.txt") == 2
+    assert (tmp_path / "docs.txt").read_bytes() == library_text.encode()
+    report = library_docs.build_library_corpus(tmp_path / "corpus", vocabulary_size=40)
+    assert (report.documents, report.sentences) == (2, 4)
+
+
+def test_the_example_that_writes_it_spares_what_is_there(
+    tmp_path: Path, library_text: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    file = tmp_path / "docs.txt"
+    monkeypatch.setattr(sys, "argv", ["library_text.py", "--output", str(file)])
+    for code, told in ((0, f"to {file}"), (2, f"{file} exists already")):
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "examples/library_text.py"), run_name="__main__")
+        assert ended.value.code == code
+        assert told in "".join(capsys.readouterr())
+        assert file.read_text(encoding="utf-8") == library_text
