@@ -22,9 +22,7 @@ from tiny_folders import PIECES, classifier_folder, pretrained_folder
 from minibert import __version__
 from minibert.cli.main import COMMANDS, main
 from minibert.data.corpus.tokenize_shards import tokenize_shards
-from minibert.errors import MiniBertError
 from minibert.inference.sentence_embeddings import SentenceEncoder
-from minibert.inference.text_classification import TextClassifier
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONG = "cat " * 5000
@@ -520,15 +518,3 @@ def test_a_git_lfs_pointer_is_told_from_a_damaged_file(minibert):
     code, _, err = minibert("embed", "pointer", "the cat")
     assert code == 2
     assert "git lfs pull" in err
-
-
-def test_a_list_of_texts_is_never_taken_for_a_pair(made):
-    classifier = TextClassifier.from_pretrained(made / "classifier")
-    for texts in (["the cat", "paris"], ("the cat", "paris"), [["the cat", "paris"]]):
-        with pytest.raises(
-            MiniBertError, match=r"classifier.predict\(texts, text_pairs\) with two"
-        ):
-            classifier(texts)
-    for texts in ([["the cat", "paris"]], [("the cat", None)], [7]):
-        with pytest.raises(MiniBertError, match=r"a text must be a str, not (list|tuple|int)"):
-            classifier.predict(texts)

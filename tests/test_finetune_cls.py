@@ -13,9 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from tiny_folders import classifier_folder, pretrained_folder
+from tiny_folders import pretrained_folder
 
 from minibert import MiniBertError
 from minibert.inference.text_classification import TextClassifier
@@ -87,30 +86,6 @@ def test_it_draws_and_logs(chinese: tuple[Path, str]):
     assert kinds.count("evaluation") == 4
     assert kinds.count("train") > 4
     assert "linear bag of words" in printed
-
-
-def test_an_answer_does_not_depend_on_what_else_is_asked(chinese: tuple[Path, str]):
-    classifier = TextClassifier.from_pretrained(chinese[0])
-    texts = ["今天又下雪了", "今天真鸡汤了" * 9, "晴天"]
-    together = classifier.predict(texts, batch_size=3)
-    for text, answer in zip(texts, together, strict=True):
-        alone = classifier(text)
-        assert alone.label == answer.label
-        assert alone.probabilities == pytest.approx(answer.probabilities, abs=1e-6)
-
-
-def test_a_saved_folder_answers_bit_for_bit_after_loading_and_saving_again(
-    chinese: tuple[Path, str], tmp_path: Path
-):
-    first = TextClassifier.from_pretrained(chinese[0])
-    first.save_pretrained(tmp_path)
-    again = TextClassifier.from_pretrained(tmp_path)
-    assert first("今天又下雪了").probabilities == again("今天又下雪了").probabilities
-
-
-def test_a_classifier_for_single_texts_refuses_pairs(chinese: tuple[Path, str]):
-    with pytest.raises(MiniBertError, match="single texts"):
-        TextClassifier.from_pretrained(chinese[0])("一", "二")
 
 
 def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(
@@ -186,41 +161,6 @@ BAD_INPUT = {
         "corpus is a corpus made by minibert prepare",
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("said", "words"),
-    [
-        ({"max_length": None}, "max_length None"),
-        ({"max_length": "8"}, "max_length '8'"),
-        ({"pairs": "no"}, "pairs 'no'"),
-    ],
-)
-def test_a_damaged_task_file_is_named(said, words, tmp_path: Path):
-    folder = classifier_folder(tmp_path / "saved")
-    write(folder / "task.json", [json.dumps(said)])
-    with pytest.raises(MiniBertError, match=rf"task\.json has .*{words}"):
-        TextClassifier.from_pretrained(folder)
-
-
-def test_a_classifier_keeps_its_settings_whatever_its_folder_is_called(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    classifier_folder(tmp_path / "saved")
-    write(tmp_path / "saved" / "task.json", [json.dumps({"max_length": 9, "pairs": True})])
-    again = TextClassifier.from_pretrained("~/saved")
-    assert (again.max_length, again.pairs) == (9, True)
-    again.save_pretrained("~/copy")
-    assert (tmp_path / "copy" / "task.json").is_file()
-
-    asked: list[str] = []
-
-    def download(name: str, *, allow_patterns: list[str]) -> str:
-        asked.extend(allow_patterns)
-        return str(tmp_path / "saved")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert TextClassifier.from_pretrained("someone/classifier").max_length == 9
-    assert "task.json" in asked
 
 
 def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_path: Path):
