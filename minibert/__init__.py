@@ -7,11 +7,13 @@ line answers `--help` without PyTorch.
 from importlib import import_module
 
 from minibert.errors import MiniBertError
+from minibert.from_transformers import ALIASES, INSTEAD, explain
 
 TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
     from minibert.model.bert import BertModel
     from minibert.model.config import BertConfig
+    from minibert.model.pretrained import PretrainedModel
     from minibert.model.pretraining_heads import (
         BertForMaskedLM,
         BertForNextSentencePrediction,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         BertForTokenClassification,
     )
     from minibert.tokenization.tokenizer import BertTokenizer
+    from minibert.training.optimizer import get_linear_schedule_with_warmup
 
 __version__ = "0.2.0.dev0"
 
@@ -39,6 +42,8 @@ __all__ = [
     "BertModel",
     "BertTokenizer",
     "MiniBertError",
+    "PretrainedModel",
+    "get_linear_schedule_with_warmup",
 ]
 
 _HOMES = {
@@ -52,10 +57,16 @@ _HOMES = {
     "BertForTokenClassification": "minibert.model.task_heads",
     "BertModel": "minibert.model.bert",
     "BertTokenizer": "minibert.tokenization.tokenizer",
+    "PretrainedModel": "minibert.model.pretrained",
+    "get_linear_schedule_with_warmup": "minibert.training.optimizer",
 }
 
 
 def __getattr__(name: str) -> object:
+    name = ALIASES.get(name, name)
+    if name in INSTEAD:
+        # The message of an AttributeError would be lost in `from minibert import ...`.
+        raise ImportError(explain(name))
     if name not in _HOMES:
         raise AttributeError(f"minibert has no {name!r}; it has {', '.join(__all__)}.")
     return getattr(import_module(_HOMES[name]), name)

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from minibert.errors import MiniBertError
 
+# Arguments of `from_pretrained` that `snapshot_download` takes.
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 
-def local_folder(name_or_path: str | Path, *, files: Sequence[str]) -> Path:
+
+def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) -> Path:
     """Return the folder of a model; a local folder takes precedence over a hub name.
 
     Args:
         name_or_path: a folder, or a hub name such as "bert-base-uncased".
         files: names or patterns (`*.safetensors`) of the files to download from the hub.
+        **hub: some of `HUB_OPTIONS`, for a hub name.
 
     Returns:
         The folder itself, or the one in the cache of `huggingface_hub`, which downloads only once.
@@ -34,7 +39,7 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(files)))
+        return Path(snapshot_download(name, allow_patterns=list(files), **hub))
     except Exception as error:  # no network, no such name, no permission: a class for each
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MiniBertError(
@@ -42,3 +47,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str]) -> Path:
             f"({reason}); copy {listed} of that model into a folder named {name}, or set "
             "HF_ENDPOINT to a mirror that you can reach."
         ) from error
+
+
+def pop_hub_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the hub's options from the arguments of `from_pretrained`, and return them."""
+    return {name: options.pop(name) for name in HUB_OPTIONS if name in options}

@@ -55,7 +55,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     for name in ("config.json", "bert_config.json"):
         if (folder / name).is_file():
-            return read_json_object(folder / name)
+            config = read_json_object(folder / name)
+            if _is_google(folder) and config.get("hidden_act") == "gelu":
+                # Google's code calls the tanh approximation "gelu"; transformers calls erf "gelu".
+                config["hidden_act"] = "gelu_tanh"
+            return config
     if (folder / CORPUS_FILE).is_file():
         raise MiniBertError(
             f"{folder} is a corpus made by minibert prepare, not a model; give a model folder."
@@ -71,21 +75,24 @@ def read_config(folder: Path) -> dict[str, Any]:
     )
 
 
-def read_folder(name_or_path: str | Path, *, more_files: Sequence[str] = ()) -> Checkpoint:
+def read_folder(
+    name_or_path: str | Path, *, more_files: Sequence[str] = (), **hub: Any
+) -> Checkpoint:
     """Read the weights and the config of a model, in any of the formats.
 
     Args:
         name_or_path: a folder, or a hub name. A `.bin` is downloaded only if there is nothing else.
         more_files: further files to download from the hub.
+        **hub: see `local_folder`.
 
     Raises:
         MiniBertError: a file is missing or damaged, or holds what cannot be weights.
     """
     safetensors = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
-    folder = local_folder(name_or_path, files=("config.json", *safetensors, *more_files))
+    folder = local_folder(name_or_path, files=("config.json", *safetensors, *more_files), **hub)
     if not any(folder.glob("*.safetensors")):
         files = ("config.json", "pytorch_model.bin", *more_files)
-        folder = local_folder(name_or_path, files=files)
+        folder = local_folder(name_or_path, files=files, **hub)
     config = read_config(folder)
     layers = config.get("num_hidden_layers", 12)
     if not isinstance(layers, int) or not 0 < layers < 1000:
@@ -93,10 +100,7 @@ def read_folder(name_or_path: str | Path, *, more_files: Sequence[str] = ()) -> 
             f"{folder}: num_hidden_layers is {layers!r} in the config; it must be an integer from "
             "1 to 999."
         )
-    tensors, source, is_google = _read_tensors(folder)
-    if is_google and config.get("hidden_act") == "gelu":
-        # Google's code calls the tanh approximation "gelu"; transformers calls erf "gelu".
-        config["hidden_act"] = "gelu_tanh"
+    tensors, source = _read_tensors(folder)
     converted = set()
     for name, tensor in tensors.items():
         if tensor.dtype not in FLOATS + INTEGERS:
@@ -108,7 +112,7 @@ def read_folder(name_or_path: str | Path, *, more_files: Sequence[str] = ()) -> 
             converted.add(str(tensor.dtype).removeprefix("torch."))
             tensors[name] = tensor.to(torch.float32)
     notes = [f"stored as {dtype}, loaded as float32" for dtype in sorted(converted)]
-    found = (from_google if is_google else from_hugging_face)(tensors, layers)
+    found = (from_google if _is_google(folder) else from_hugging_face)(tensors, layers)
     for name, tensor in found.tensors.items():
         if not tensor.is_floating_point():
             raise MiniBertError(
@@ -123,10 +127,16 @@ def read_folder(name_or_path: str | Path, *, more_files: Sequence[str] = ()) -> 
     return Checkpoint(folder, found.tensors, config, source, found.unknown, found.notes + notes)
 
 
-def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:
-    """Return all tensors by their names in the file, that file, and whether it is Google's."""
+def _is_google(folder: Path) -> bool:
+    return any(folder.glob("*.index")) and not any(
+        (folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")
+    )
+
+
+def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
+    """Return all tensors by their names in the file, and that file."""
     if (path := folder / "model.safetensors").is_file():
-        return read_safetensors(path), str(path), False
+        return read_safetensors(path), str(path)
     if (path := folder / "model.safetensors.index.json").is_file():
         files = read_json_object(path).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
@@ -141,13 +151,13 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str, bool]:
                     "loaded."
                 )
             tensors |= read_safetensors(folder / file)
-        return tensors, str(path), False
-    if any(folder.glob("*.index")):
+        return tensors, str(path)
+    if _is_google(folder):
         path = find_checkpoint(folder)
         arrays = {name: torch.from_numpy(array) for name, array in read_tensors(path).items()}
-        return arrays, f"Google's checkpoint {path}", True
+        return arrays, f"Google's checkpoint {path}"
     if (path := folder / "pytorch_model.bin").is_file():
-        return read_torch_bin(path), str(path), False
+        return read_torch_bin(path), str(path)
     raise MiniBertError(
         f"{folder} holds no weights: it has no model.safetensors, no TensorFlow checkpoint "
         "(*.ckpt.index) and no pytorch_model.bin. Copy them there, or finish the training run that "

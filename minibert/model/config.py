@@ -16,14 +16,12 @@ For base (V 30,522, P 512, E 768, F 3,072, L 12) that is 23,837,184 + 12 x 7,087
 Source: Devlin et al. 2018, section 3; the smaller sizes are from Turc et al. 2019.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from minibert.errors import MiniBertError
-from minibert.files import read_json_object
+from minibert.model import config_files
 from minibert.model.config_checks import check_changes, check_is_bert, checked, to_hugging_face
 
 
@@ -62,8 +60,7 @@ class BertConfig:
     foreign: Mapping[str, Any] = field(default_factory=dict)  # other fields of a file, kept
 
     def __post_init__(self) -> None:
-        for name, value in checked(self).items():
-            object.__setattr__(self, name, value)
+        self.__dict__.update(checked(self))
 
     @property
     def head_dropout(self) -> float:
@@ -126,17 +123,17 @@ class BertConfig:
         return cls(**known, foreign=foreign)
 
     @classmethod
-    def from_json_file(cls, path: str | Path) -> Self:
-        """Return the config in a JSON file.
+    def from_pretrained(cls, name_or_path: str | Path, **changes: Any) -> Self:
+        """Return the config of a folder, a hub name or a JSON file, with some fields changed.
 
         Raises:
-            MiniBertError: the file is missing, is not JSON, or holds an invalid value.
+            MiniBertError: there is no such file, it is damaged, or a value is invalid.
         """
-        fields = read_json_object(Path(path))
-        try:
-            return cls.from_dict(fields)
-        except MiniBertError as error:
-            raise MiniBertError(f"{path}: {error}") from error
+        return config_files.from_pretrained(cls, name_or_path, changes)
+
+    from_json_file = from_pretrained
+    save_pretrained = config_files.save_pretrained
+    __getattr__ = config_files.foreign_field
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; a new label field resets the other label fields.
@@ -147,7 +144,7 @@ class BertConfig:
         check_changes(changes, self._own_fields())
         if changes.keys() & {"num_labels", "id2label", "label2id"}:
             changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
-        return dataclasses.replace(self, **changes)
+        return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as `config.json` holds them, with values `transformers` understands."""
@@ -161,3 +158,6 @@ class BertConfig:
     @classmethod
     def _own_fields(cls) -> list[str]:
         return [name for name in cls.__dataclass_fields__ if name != "foreign"]
+
+
+BertConfig.__setattr__ = config_files.refuse_assignment  # type: ignore[assignment, method-assign]

@@ -1,0 +1,135 @@
+"""Names that code for transformers uses: other names of what is here, and what to write instead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minibert.errors import MiniBertError
+
+# Imported from minibert under these names, too.
+ALIASES = {
+    "AutoConfig": "BertConfig",
+    "AutoModel": "BertModel",
+    "AutoModelForMaskedLM": "BertForMaskedLM",
+    "AutoModelForMultipleChoice": "BertForMultipleChoice",
+    "AutoModelForNextSentencePrediction": "BertForNextSentencePrediction",
+    "AutoModelForPreTraining": "BertForPreTraining",
+    "AutoModelForQuestionAnswering": "BertForQuestionAnswering",
+    "AutoModelForSequenceClassification": "BertForSequenceClassification",
+    "AutoModelForTokenClassification": "BertForTokenClassification",
+    "AutoTokenizer": "BertTokenizer",
+    "BertPreTrainedModel": "PretrainedModel",
+    "BertTokenizerFast": "BertTokenizer",
+    "PreTrainedModel": "PretrainedModel",
+}
+
+_TRAIN = "write a loop in PyTorch, call minibert.training.loop.train, or run minibert finetune"
+_PAD = 'use collate_fn=lambda rows: tokenizer.pad(rows, return_tensors="pt")'
+_LAYERS = "the layers are in minibert.model: embeddings.py, attention.py, encoder.py and bert.py"
+_ENCODER = "it is an encoder only; use transformers for decoders"
+_SCHEDULE = "use torch.optim.lr_scheduler.LambdaLR, or get_linear_schedule_with_warmup"
+_MASKING = "minibert.data.pretraining.masking masks tokens, and minibert pretrain trains with it"
+_DECODER = "the decoder is the table of word embeddings: model.get_input_embeddings()"
+_TO_DEVICE = 'load the model, then move it: model.to("cuda")'
+_PRUNE = (
+    "set the columns of a head of D dimensions to 0: "
+    "model.base_model.encoder.layer[i].attention.output.weight[:, head * D : (head + 1) * D] = 0"
+)
+
+# A name to import, an attribute of a model, or an argument -> what to use instead.
+INSTEAD = {
+    # To import
+    "AdamW": "use torch.optim.AdamW; its weight_decay is 0.01 by default, and was 0.0 there",
+    "BertAdam": "use torch.optim.AdamW, or minibert.training.google_adam.GoogleAdam",
+    "BertLMHeadModel": _ENCODER,
+    "EncoderDecoderModel": _ENCODER,
+    "BertLayer": _LAYERS,
+    "BertEncoder": _LAYERS,
+    "BertEmbeddings": _LAYERS,
+    "BertPooler": _LAYERS,
+    "BertSelfAttention": _LAYERS,
+    "DataCollatorForLanguageModeling": _MASKING,
+    "DataCollatorForWholeWordMask": _MASKING,
+    "DataCollatorForTokenClassification": f"{_PAD}, with labels padded by -100",
+    "DataCollatorWithPadding": _PAD,
+    "default_data_collator": _PAD,
+    "EarlyStoppingCallback": "minibert.training.loop.train keeps the best weights",
+    "get_constant_schedule_with_warmup": _SCHEDULE,
+    "get_cosine_schedule_with_warmup": _SCHEDULE,
+    "get_scheduler": _SCHEDULE,
+    "WarmupLinearSchedule": _SCHEDULE,
+    "load_tf_weights_in_bert": "from_pretrained reads Google's checkpoints, and minibert convert "
+    "converts them",
+    "logging": "pass quiet=True to from_pretrained, or use Python's logging",
+    "pipeline": "use TextClassifier, MaskFiller or SentenceEncoder of minibert.inference, or minibert "
+    "predict, fill-mask and embed",
+    "PretrainedConfig": "use BertConfig",
+    "PreTrainedTokenizer": "use BertTokenizer",
+    "PreTrainedTokenizerFast": "use BertTokenizer",
+    "BasicTokenizer": "use BertTokenizer; its first step is minibert.tokenization.normalize",
+    "WordpieceTokenizer": "use BertTokenizer; its second step is minibert.tokenization.wordpiece",
+    "set_seed": "use torch.manual_seed",
+    "TFBertModel": "use BertModel: it is PyTorch, and reads TensorFlow checkpoints of Google",
+    "TFBertForSequenceClassification": "use BertForSequenceClassification, which is PyTorch",
+    "Trainer": _TRAIN,
+    "TrainingArguments": "use minibert.training.settings.TrainingSettings, with the same names",
+    # Attributes of a model
+    "cls": "the heads are model.masked_lm and model.next_sentence",
+    "generate": _ENCODER,
+    "get_extended_attention_mask": "pass attention_mask (B, S) as it is",
+    "get_output_embeddings": _DECODER,
+    "init_bert_weights": "use self.apply(self.init_weights)",
+    "prune_heads": _PRUNE,
+    "push_to_hub": "save_pretrained(folder), then huggingface_hub.upload_folder",
+    "resize_token_embeddings": "use model = minibert.model.resize.resize(model, vocab_size=...)",
+    "set_input_embeddings": "assign model.base_model.embeddings.word_embeddings",
+    "tie_weights": "the decoder is always tied; leave the call out",
+    # Arguments of a model
+    "cross_attn_head_mask": _ENCODER,
+    "encoder_attention_mask": _ENCODER,
+    "encoder_hidden_states": _ENCODER,
+    "past_key_values": _ENCODER,
+    "use_cache": _ENCODER,
+    "head_mask": _PRUNE,
+    "inputs_embeds": "pass ids of the same shape, and replace their vectors by a hook: "
+    "model.get_input_embeddings().register_forward_hook(lambda *_: vectors)",
+    "masked_lm_labels": "the argument is called labels",
+    "lm_labels": "the argument is called labels",
+    "output_all_encoded_layers": "leave it out, or pass output_hidden_states=True for all layers",
+    # Methods of a config
+    "to_diff_dict": "use config.to_dict()",
+    "to_json_file": "use config.save_pretrained(folder)",
+    "to_json_string": "use json.dumps(config.to_dict(), indent=2)",
+    "update": "use config = config.with_changes(...)",
+    # Arguments of from_pretrained and save_pretrained
+    "device_map": _TO_DEVICE,
+    "load_in_4bit": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
+    "load_in_8bit": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
+    "quantization_config": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
+    "output_loading_info": "read model.load_report, which says what was loaded, new and unused",
+    "state_dict": "load the model, then call model.load_state_dict(...)",
+    "subfolder": "give the path of the subfolder",
+    "variant": "give a folder with the file that you want as model.safetensors",
+}
+
+# Arguments of from_pretrained that change nothing here: how a file is read, or what is always so.
+WITHOUT_EFFECT = frozenset(
+    "_fast_init finetuning_task from_flax from_tf low_cpu_mem_usage mirror proxies resume_download "
+    "return_dict trust_remote_code use_fast use_safetensors weights_only".split()
+)
+
+
+def explain(name: str) -> str:
+    """Return the sentence that says what to use instead of a name."""
+    return f"minibert has no {name}; {INSTEAD[name]}."
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `transformers` that minibert has, or that are unknown.
+
+    Raises:
+        MiniBertError: an option asks for something that minibert does otherwise.
+    """
+    for name in options.keys() & INSTEAD.keys():
+        if options[name] is not None and options[name] is not False:
+            raise MiniBertError(explain(name))
+    return {n: v for n, v in options.items() if n not in INSTEAD and n not in WITHOUT_EFFECT}

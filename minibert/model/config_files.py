@@ -1,0 +1,68 @@
+"""Read and write a BertConfig as `transformers` does, and answer for fields that it does not have.
+
+These functions become methods of BertConfig, or are called by them.
+"""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from minibert.errors import MiniBertError
+from minibert.files import read_json_object, write_json
+from minibert.from_transformers import INSTEAD, check_options, explain
+from minibert.hub import local_folder, pop_hub_options
+
+if TYPE_CHECKING:
+    from minibert.model.config import BertConfig
+
+Config = TypeVar("Config", bound="BertConfig")
+
+# Fields that code for transformers reads, and that have one value here unless a file has another.
+FIXED = {
+    "is_decoder": False,
+    "model_type": "bert",
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "return_dict": True,
+    "use_return_dict": True,
+}
+
+
+def from_pretrained(cls: type[Config], name_or_path: str | Path, changes: dict[str, Any]) -> Config:
+    """Return what `BertConfig.from_pretrained` promises."""
+    hub, path = pop_hub_options(changes), Path(name_or_path).expanduser()
+    if path.is_file() or path.suffix == ".json":
+        fields = read_json_object(path)
+    else:
+        from minibert.checkpoints.folder import read_config  # imports PyTorch
+
+        path = local_folder(name_or_path, files=("config.json",), **hub)
+        fields = read_config(path)
+    try:
+        return cls.from_dict(fields).with_changes(**check_options(changes))
+    except MiniBertError as error:
+        raise MiniBertError(f"{path}: {error}") from error
+
+
+def save_pretrained(config: "BertConfig", folder: str | Path) -> None:
+    """Write `config.json` into a folder.
+
+    Raises:
+        MiniBertError: the file cannot be written.
+    """
+    write_json(Path(folder).expanduser() / "config.json", config.to_dict())
+
+
+def foreign_field(config: "BertConfig", name: str) -> Any:
+    """Return a field that minibert does not use but a file or `transformers` has."""
+    fields = FIXED | dict(config.__dict__.get("foreign", {}))
+    if name in fields:
+        return fields[name]
+    raise AttributeError(explain(name) if name in INSTEAD else f"BertConfig has no field {name!r}.")
+
+
+def refuse_assignment(_: "BertConfig", name: str, value: Any) -> NoReturn:
+    """Raise for `config.num_labels = 3`: models share configs, so a config does not change."""
+    raise FrozenInstanceError(
+        f"a BertConfig does not change; write config = config.with_changes({name}={value!r})."
+    )
