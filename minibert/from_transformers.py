@@ -1,4 +1,4 @@
-"""Names that code for transformers uses: other names of what is here, and what to write instead."""
+"""Names that code for `transformers` uses: aliases, and what to write instead."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,8 +60,8 @@ INSTEAD = {
     "load_tf_weights_in_bert": "from_pretrained reads Google's checkpoints, and minibert convert "
     "converts them",
     "logging": "pass quiet=True to from_pretrained, or use Python's logging",
-    "pipeline": "use TextClassifier, MaskFiller or SentenceEncoder of minibert.inference, or minibert "
-    "predict, fill-mask and embed",
+    "pipeline": "use TextClassifier of minibert.inference.text_classification, MaskFiller of "
+    "minibert.inference.fill_mask, or SentenceEncoder of minibert.inference.sentence_embeddings",
     "PretrainedConfig": "use BertConfig",
     "PreTrainedTokenizer": "use BertTokenizer",
     "PreTrainedTokenizerFast": "use BertTokenizer",
@@ -105,16 +105,18 @@ INSTEAD = {
     "load_in_4bit": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
     "load_in_8bit": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
     "quantization_config": "it does not quantize; for 16 bits pass dtype=torch.bfloat16",
+    "is_main_process": "call save_pretrained in the main process only",
     "output_loading_info": "read model.load_report, which says what was loaded, new and unused",
     "state_dict": "load the model, then call model.load_state_dict(...)",
     "subfolder": "give the path of the subfolder",
     "variant": "give a folder with the file that you want as model.safetensors",
 }
 
-# Arguments of from_pretrained that change nothing here: how a file is read, or what is always so.
+# Arguments of from_pretrained and save_pretrained that change nothing here.
 WITHOUT_EFFECT = frozenset(
-    "_fast_init finetuning_task from_flax from_tf low_cpu_mem_usage mirror proxies resume_download "
-    "return_dict trust_remote_code use_fast use_safetensors weights_only".split()
+    "_fast_init finetuning_task from_flax from_tf low_cpu_mem_usage max_shard_size mirror proxies "
+    "resume_download return_dict save_function trust_remote_code use_fast use_safetensors "
+    "weights_only".split()
 )
 
 

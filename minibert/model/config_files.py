@@ -1,9 +1,11 @@
-"""Read and write a BertConfig as `transformers` does, and answer for fields that it does not have.
+"""Read, write and change a BertConfig as code for `transformers` does.
 
-These functions become methods of BertConfig, or are called by them.
+Most of these functions are methods of BertConfig, or are called by them.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import FrozenInstanceError
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -42,6 +44,26 @@ def from_pretrained(cls: type[Config], name_or_path: str | Path, changes: dict[s
         return cls.from_dict(fields).with_changes(**check_options(changes))
     except MiniBertError as error:
         raise MiniBertError(f"{path}: {error}") from error
+
+
+def split_arguments(
+    arguments: Mapping[str, Any], model_class: type, fields: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what `from_pretrained` changes in the config, and what the class itself takes.
+
+    A class of your own may have arguments besides the config. One that is also a field, such as
+    num_labels, goes to both.
+    """
+    parameters = signature(model_class).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    changes: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name in parameters or (takes_all and name not in fields):
+            own[name] = value
+        if name in fields or name not in own:
+            changes[name] = value
+    return changes, own
 
 
 def save_pretrained(config: "BertConfig", folder: str | Path) -> None:

@@ -9,19 +9,25 @@ files.
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
 from minibert.checkpoints.folder import Checkpoint, read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
+from minibert.from_transformers import INSTEAD, check_options, explain
+from minibert.hub import pop_hub_options
 from minibert.model import input_checks
 from minibert.model.config import BertConfig
 from minibert.model.config_checks import unexplained_fields
+from minibert.model.config_files import split_arguments
 from minibert.model.fused_attention import choose_attention
+from minibert.model.outputs import ModelOutput
 
 # Descriptions of the parts of a BERT, by the start of their names.
 PARTS = {
@@ -101,29 +107,50 @@ class PretrainedModel(nn.Module):
         self._attention = "auto"
 
     def __call__(self, *args: Any, **batch: Any) -> Any:
-        """Check the batch and run `forward`: the encoder checks the inputs, a head its labels."""
-        if len(args) > 1:
+        """Check the batch and run `forward`: the encoder checks the inputs, a head its labels.
+
+        With `return_dict=False`, the output is a tuple.
+        """
+        if len(args) > 1 and type(self).forward.__module__.startswith("minibert."):
             raise MiniBertError(
                 "all arguments but input_ids must be given by name, since libraries differ in the "
                 "order: model(input_ids, attention_mask=..., token_type_ids=...) or model(**batch)."
             )
+        return_dict = batch.pop("return_dict", None)
         if hasattr(self, "bert"):
-            self.check_labels(*args, **batch)
+            self.check_labels(*args[:1], **batch)
         else:
+            for name in [name for name in batch if name in INSTEAD]:
+                if batch.pop(name) is not None:
+                    raise MiniBertError(explain(name))
             input_checks.check_inputs(self.config, *args, **batch)
-        return super().__call__(*args, **batch)
+        outputs = super().__call__(*args, **batch)
+        as_tuple = return_dict is False and isinstance(outputs, ModelOutput)
+        return outputs.to_tuple() if as_tuple else outputs
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "num_labels":
+            return self.config.num_labels
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in INSTEAD:
+                raise
+        raise AttributeError(explain(name))
 
     # May be overridden for a head of your own. The training loop calls it too, before a batch goes
     # to a GPU.
     check_labels = input_checks.check_labels
 
-    def init_weights(self, module: nn.Module) -> None:
-        """Initialize one module as BERT does; use with `apply`.
+    def init_weights(self, module: nn.Module | None = None) -> None:
+        """Initialize one module as BERT does, or all; `self.apply(self.init_weights)` does that.
 
         Weights are normal with standard deviation `initializer_range`, as in transformers (Google's
         code also truncates at two deviations, which takes 20 times as long). Biases are 0, and the
         weights of LayerNorm are 1.
         """
+        if module is None:
+            self.apply(self.init_weights)
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:
@@ -133,6 +160,8 @@ class PretrainedModel(nn.Module):
         bias = getattr(module, "bias", None)
         if isinstance(bias, nn.Parameter):
             nn.init.zeros_(bias)
+
+    post_init = init_weights  # at the end of the `__init__` of a class for transformers
 
     @property
     def base_model(self) -> "PretrainedModel":
@@ -155,31 +184,59 @@ class PretrainedModel(nn.Module):
         """Where the parameters are, and where the inputs must be."""
         return next(self.parameters()).device
 
-    def num_parameters(self) -> int:
-        """Return how many numbers the parameters hold."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return next(self.parameters()).dtype
+
+    def num_parameters(self, *, only_trainable: bool = False) -> int:
+        """Return how many numbers the parameters hold, all or those that are not frozen."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of word embeddings."""
+        table: nn.Embedding = self.base_model.embeddings.word_embeddings
+        return table
+
+    def gradient_checkpointing_enable(self, **_: Any) -> None:
+        """Compute each layer again in the backward pass: takes longer, but much less memory."""
+        for layer in self.base_model.encoder.layer:
+            layer.forward = partial(
+                recompute_in_backward, type(layer).forward, layer, use_reentrant=False
+            )
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations for the backward pass, as is the default."""
+        for layer in self.base_model.encoder.layer:
+            layer.__dict__.pop("forward", None)
 
     @classmethod
     def from_pretrained(
         cls,
         name_or_path: str | Path,
-        *,
+        *model_args: Any,
+        config: BertConfig | None = None,
+        dtype: torch.dtype | str | None = None,
         attention: str = "auto",
         ignore_mismatched_sizes: bool = False,
         strict: bool = False,
         quiet: bool = False,
-        **config_changes: Any,
+        **changes: Any,
     ) -> Self:
         """Return a model with the weights of a folder or a hub name, in evaluation mode.
 
         Args:
             name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or
                 a name such as "google-bert/bert-base-uncased". A local folder always wins.
+            *model_args: further arguments of a class of your own.
+            config: replaces that of the folder.
+            dtype: of the weights; default: float32, whatever the file has.
             attention: "auto", "eager" or "fused".
             ignore_mismatched_sizes: initialize a task's own layer if its shape differs.
             strict: refuse a file that has more or fewer tensors than the model.
             quiet: do not print the load report (to standard error).
-            **config_changes: fields of BertConfig, for example num_labels=4.
+            **changes: fields of BertConfig, for example num_labels=4; arguments of this class;
+                and options of `transformers` for downloads.
 
         Raises:
             MiniBertError: something is missing, damaged, or does not fit.
@@ -189,12 +246,18 @@ class PretrainedModel(nn.Module):
             >>> bert.num_parameters()
             1527680
         """
-        checkpoint = read_folder(name_or_path)
-        config = BertConfig.from_dict(checkpoint.config)
-        if config_changes:
-            config = config.with_changes(**config_changes)
+        checkpoint = read_folder(name_or_path, **pop_hub_options(changes))
+        dtype = changes.pop("torch_dtype", dtype)
+        if changes.pop("attn_implementation", None) == "eager":  # "auto" stands for the others
+            attention = "eager"
+        fields = BertConfig.__dataclass_fields__
+        changes, own = split_arguments(check_options(changes), cls, fields)
+        config = config or BertConfig.from_dict(checkpoint.config)
+        if changes:
+            config = config.with_changes(**changes)
+        build = partial(cls, config, *model_args, **own)
         with torch.device("meta"):
-            model = cls(config)
+            model = build()
         report = model._compare(checkpoint, ignore_mismatched_sizes=ignore_mismatched_sizes)
         if strict and (report.new or report.unused or report.unknown or report.wrong_shape):
             raise MiniBertError(f"strict loading found differences:\n{report}")
@@ -208,23 +271,33 @@ class PretrainedModel(nn.Module):
                 if new.intersection(f"{cls.prefix}{path}.{name}" for name in names):
                     model.init_weights(module)
         else:
-            model = cls(config)
+            model = build()
         given = checkpoint.tensors | checkpoint.unknown
         tensors = {name.removeprefix(cls.prefix): given[name] for name in report.loaded}
         # Assigning a tensor saves a copy, but would untie layers that you tied.
         model.load_state_dict(tensors, strict=False, assign=only_bert)
+        if dtype not in (None, "auto"):
+            model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         model.attention = attention
         model.load_report = report
         if not quiet:
             print(report, file=sys.stderr)
         return model.eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write `model.safetensors` and `config.json`, which `transformers` loads too.
+
+        Args:
+            folder: made if needed.
+            **options: those of `transformers` that change nothing here: safe_serialization=True.
 
         Raises:
             MiniBertError: the folder cannot be written; its earlier content is left intact.
         """
+        if not options.pop("safe_serialization", True):
+            raise MiniBertError("minibert writes safetensors only; leave out safe_serialization.")
+        for name in check_options(options):
+            raise TypeError(f"save_pretrained has no argument {name!r}")
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
         write_folder(Path(folder).expanduser(), self.named_tensors(), config)
 
