@@ -1,4 +1,4 @@
-"""Compare sentences by their vectors, in Python: the nearest of each, and a map of all.
+"""Compare sentences by their vectors, in Python: the nearest of each, and a plot of all.
 
 python examples/embed.py weights/tiny
 """
@@ -20,15 +20,15 @@ TOPICS = {
 def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
-    parser.add_argument("--figure", type=Path, default=Path("text_map.png"), metavar="FILE")
+    parser.add_argument("--figure", type=Path, default=Path("embeddings.png"), metavar="FILE")
     options = parser.parse_args()
 
     # Imported here, because PyTorch takes seconds and --help does not need it.
     import numpy as np
 
     from minibert.inference.sentence_embeddings import SentenceEncoder
+    from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure
-    from minibert.plots.text_map import text_map
 
     texts = [text for sentences in TOPICS.values() for text in sentences]
     topics = [topic for topic, sentences in TOPICS.items() for _ in sentences]
@@ -44,7 +44,7 @@ def main() -> None:
     same = np.mean([topics[i] == topics[j] for i, j in enumerate(nearest)])
     print(f"nearest is of the same topic: {same:.0%}; by chance: {2 / 11:.0%}")
 
-    save_figure(text_map(vectors, texts, groups=topics), options.figure)
+    save_figure(embedding_plot(vectors, texts, groups=topics), options.figure)
     print(f"wrote {options.figure}")
 
 

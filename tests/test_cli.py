@@ -451,7 +451,7 @@ def test_the_example_of_embed_finds_neighbors_and_draws_a_map(example, made):
     code, out, err = example("embed.py", str(made / "pretrained"))
     assert (code, err) == (0, "")
     assert out.count("  ->  ") == 12
-    assert Path("text_map.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("embeddings.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import shared
 
-from minibert.checkpoints.tensorflow.checkpoint import find_checkpoint, read_tensors
+from minibert.checkpoints.tensorflow.checkpoint_reader import find_checkpoint, read_tensors
 from minibert.reference.numpy_bert import (
     Array,
     attention,

@@ -19,6 +19,7 @@ from minibert.errors import MiniBertError
 from minibert.plots import style
 from minibert.plots.attention_heatmap import attention_heatmap, mosaic, stack_attentions
 from minibert.plots.confusion_matrix import confusion_matrix_figure
+from minibert.plots.embedding_plot import embedding_plot, principal_components
 from minibert.plots.learning_curve import (
     finetuning_curve,
     points,
@@ -26,7 +27,6 @@ from minibert.plots.learning_curve import (
     read_log,
     smooth,
 )
-from minibert.plots.text_map import principal_components, text_map
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -101,7 +101,7 @@ def test_a_dollar_sign_is_never_a_formula(tmp_path):
 def test_pyplot_is_never_imported_and_matplotlib_only_to_draw(tmp_path):
     program = """
 import pathlib, sys
-from minibert.plots import attention_page, confusion_matrix, learning_curve, style, text_map
+from minibert.plots import attention_page, confusion_matrix, learning_curve, style, embedding_plot
 assert "matplotlib" not in sys.modules
 figure = confusion_matrix.confusion_matrix_figure([[1, 2], [3, 4]], ["a", "b"])
 style.save_figure(figure, pathlib.Path(sys.argv[1]))
@@ -422,7 +422,7 @@ def test_layers_and_heads_that_do_not_exist_are_refused(chosen, sentence):
         attention_heatmap(["a"], np.ones((2, 1, 1, 1)), **chosen)
 
 
-# The map of texts.
+# The plot of embeddings.
 
 VECTORS = np.random.default_rng(0).normal(size=(12, 5)) * [5, 3, 1, 1, 1]
 
@@ -448,9 +448,9 @@ def test_all_components_together_keep_all_distances():
     assert shares.sum() == pytest.approx(1)
 
 
-def test_the_text_map_shows_each_text_at_its_point_in_the_color_of_its_group():
+def test_the_embedding_plot_shows_each_text_at_its_point_in_the_color_of_its_group():
     texts, groups = [f"text {n}" for n in range(12)], ["one", "two", "one"] * 4
-    axes = text_map(VECTORS, texts, groups=groups, title="a map").axes[0]
+    axes = embedding_plot(VECTORS, texts, groups=groups, title="a map").axes[0]
     expected, shares = principal_components(VECTORS)
     of_two = [n for n in range(12) if groups[n] == "two"]
     np.testing.assert_allclose(axes.collections[1].get_offsets(), expected[of_two])
@@ -463,8 +463,8 @@ def test_the_text_map_shows_each_text_at_its_point_in_the_color_of_its_group():
     assert axes.get_title(loc="left") == "a map"
 
 
-def test_no_label_of_the_text_map_covers_another():
-    axes = text_map(VECTORS, [f"text number {n}" for n in range(12)]).axes[0]
+def test_no_label_of_the_embedding_plot_covers_another():
+    axes = embedding_plot(VECTORS, [f"text number {n}" for n in range(12)]).axes[0]
     boxes = [text.get_window_extent() for text in axes.texts]
     assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
@@ -479,18 +479,18 @@ def test_no_label_of_the_text_map_covers_another():
     ],
 )
 def test_any_finite_vectors_and_any_texts_can_be_drawn(vectors, texts, tmp_path):
-    style.save_figure(text_map(vectors, texts, title="猫 $\\foo{$"), tmp_path / "a.png")
+    style.save_figure(embedding_plot(vectors, texts, title="猫 $\\foo{$"), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_long_texts_are_shortened_in_the_text_map():
-    axes = text_map(np.eye(2), ["x" * 300, "short"]).axes[0]
+def test_long_texts_are_shortened_in_the_embedding_plot():
+    axes = embedding_plot(np.eye(2), ["x" * 300, "short"]).axes[0]
     assert axes.texts[0].get_text() == "x" * 35 + "…"
 
 
 @pytest.mark.usefixtures("no_fonts")
 def test_numbers_replace_texts_where_no_font_has_them():
-    axes = text_map(np.eye(2), ["猫", "狗"], groups=["动", "物"], title="猫").axes[0]
+    axes = embedding_plot(np.eye(2), ["猫", "狗"], groups=["动", "物"], title="猫").axes[0]
     assert [text.get_text() for text in axes.texts] == ["1", "2"]
     assert axes.get_legend() is None
     assert axes.get_title(loc="left") == ""
@@ -508,4 +508,4 @@ def test_numbers_replace_texts_where_no_font_has_them():
 )
 def test_vectors_that_cannot_be_drawn_are_refused(vectors, texts, groups, message):
     with pytest.raises(MiniBertError, match=message):
-        text_map(vectors, texts, groups=groups)
+        embedding_plot(vectors, texts, groups=groups)

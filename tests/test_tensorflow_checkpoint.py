@@ -21,7 +21,7 @@ import pytest
 import tensorflow_writer as writer
 from conftest import shared
 
-from minibert.checkpoints.tensorflow.checkpoint import (
+from minibert.checkpoints.tensorflow.checkpoint_reader import (
     find_checkpoint,
     read_index,
     read_tensors,

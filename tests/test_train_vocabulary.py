@@ -26,7 +26,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import NormalizeOptions, split_words
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.merge import (
+from minibert.tokenization.training.pair_merging import (
     MergeStep,
     learnable_words,
     merge_pair,

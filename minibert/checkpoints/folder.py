@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from minibert.checkpoints.name_map import from_google, from_hugging_face, to_hugging_face
-from minibert.checkpoints.tensorflow.checkpoint import find_checkpoint, read_tensors
+from minibert.checkpoints.tensorflow.checkpoint_reader import find_checkpoint, read_tensors
 from minibert.checkpoints.torch_bin import read_torch_bin
 from minibert.errors import MiniBertError
 from minibert.files import CORPUS_FILE, atomic_file, make_folder, read_json_object, write_json

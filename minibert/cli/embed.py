@@ -5,7 +5,7 @@ minibert embed bert-base-chinese "猫在睡觉。"
 minibert embed weights/tiny --file texts.txt --normalize --output vectors.npy --figure map.png
 
 A .npy file has one float32 array with a row per text. Without --output, or with a .jsonl file, each
-text is one line: {"text": ..., "vector": [...]}. --figure maps the texts by principal components.
+text is one line: {"text": ..., "vector": [...]}. --figure plots the first two principal components.
 """
 
 import argparse
@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> None:
 
     from minibert.files import atomic_file
     from minibert.inference.sentence_embeddings import SentenceEncoder
+    from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure
-    from minibert.plots.text_map import text_map
     from minibert.training.settings import choose_device
 
     encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     )
     note_unknown(encoder.tokenizer, texts)
     if options.figure is not None:
-        save_figure(text_map(vectors, texts), options.figure)
+        save_figure(embedding_plot(vectors, texts), options.figure)
     # str() gives the shortest decimals that become the same float32 again.
     lines = (
         json.dumps({"text": text, "vector": [float(str(x)) for x in vector]}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Compute the last layer only at the positions that a head reads: fast twins.
+"""Compute the last layer only where a head reads it: at [CLS] or at the masked tokens.
 
 A classifier reads only [CLS], and pretraining one token in seven. At all other positions the last
 layer's queries, its feed-forward network and the logits of V words would be wasted. Each function

@@ -1,6 +1,6 @@
 """An interactive page of all attention heads of one text: one HTML file that opens offline.
 
-`attention_page.html` is the page and `attention_script.html` its script. The page loads and sends
+`attention_page.html` is the page and `attention_page.js` its script. The page loads and sends
 nothing: it has no address in it, and its content security policy forbids every request.
 
 L layers, H heads, S tokens.
@@ -62,8 +62,8 @@ def attention_page(
     }
     folder = resources.files("minibert.plots")
     page, script = (
-        folder.joinpath(f"attention_{name}.html").read_text(encoding="utf-8")
-        for name in ("page", "script")
+        folder.joinpath(f"attention_page.{suffix}").read_text(encoding="utf-8")
+        for suffix in ("html", "js")
     )
     # Without "<", no token can close the <script> element that holds the data.
     parts = {"data": json.dumps(data).replace("<", "\\u003c"), "script": script}

@@ -1,4 +1,4 @@
-"""Check the texts and the options of a tokenizer call, at the border where they enter."""
+"""Check the arguments of a tokenizer call: the texts, padding, truncation, lengths."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Turn texts into ids fast, as `normalize.py` and `wordpiece.py` would; runs by default.
+"""The Python backend, used by default: `normalize.py` and `wordpiece.py`, made fast.
 
 BERT splits a text at spaces and around Chinese characters. The ids of a chunk between two splits
 do not depend on the rest of the text. So a compiled pattern finds the chunks, and a bounded cache

@@ -1,4 +1,4 @@
-"""Turn texts into ids with the `tokenizers` library: the second backend.
+"""The Rust backend: turn texts into ids with the `tokenizers` library.
 
 The library normalizes, splits into word pieces and finds offsets. The rest (special tokens, pairs,
 truncation, padding) is shared with the Python backend. This backend serves as an independent check

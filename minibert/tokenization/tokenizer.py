@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
+from minibert.tokenization.batch_encoding import BatchEncoding, LocatedTokens
 from minibert.tokenization.call_options import CallOptions, read_texts, warn_if_too_long
-from minibert.tokenization.encoding import BatchEncoding, LocatedTokens
 from minibert.tokenization.fast_encoder import FastEncoder, garbage_collector_paused
 from minibert.tokenization.normalize import NormalizeOptions
 from minibert.tokenization.padding import pad_columns, pad_encodings, to_tensors

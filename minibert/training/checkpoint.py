@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written completely or not at all, and exact.
+"""Save and load the state of a training run, so that it can be resumed exactly.
 
     FOLDER/step-00000200-epoch-1/
         model.safetensors       the weights

@@ -1,4 +1,4 @@
-"""Make full sequences for masked language modeling without next-sentence pairs.
+"""Pack documents into full sequences without next-sentence pairs, as RoBERTa does.
 
     documents   a a a a   b b b   c c c c c                  (shuffled)
     stream      a a a a [SEP] b b b [SEP] c c c c c [SEP]    a [SEP] after each document

@@ -2,7 +2,7 @@
 
 The words are counted first, because nothing else of the texts matters. They are the words that the
 tokenizer will look up, so Chinese characters and punctuation are words of one character and are
-never merged. Then `merge.py`, or its fast twin in the `tokenizers` library, merges tokens.
+never merged. Then `pair_merging.py`, or its fast twin in the `tokenizers` library, merges tokens.
 
 Left out: sampling from a corpus that is too large to count.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from minibert.errors import MiniBertError
 from minibert.tokenization.fast_encoder import FastNormalizer
 from minibert.tokenization.normalize import NormalizeOptions, is_chinese, is_punctuation
-from minibert.tokenization.training.merge import learnable_words, merge_steps
+from minibert.tokenization.training.pair_merging import learnable_words, merge_steps
 from minibert.tokenization.vocab import SPECIAL_TOKENS
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
@@ -51,7 +51,7 @@ def train_vocabulary(
             become [UNK]. None keeps all. For text from the web: 1000, with Chinese 7000.
         special_tokens: the first tokens.
         unused: the number of tokens "[unused0]", "[unused1]", ... to reserve for later words.
-        score: "frequency" or "likelihood", see `merge.py`.
+        score: "frequency" or "likelihood", see `pair_merging.py`.
         fast: merge with the `tokenizers` library, if by frequency; the result is the same. On
             107 MB of English books and one core, 30,522 tokens take 13 seconds. The library counts
             pairs in 32 bits: pass False if one pair of letters may occur more than two billion

@@ -1,4 +1,4 @@
-"""A map of texts: their vectors as points on a plane, each with its text beside it.
+"""A scatter plot of text embeddings: their first two principal components, with the texts.
 
 The plane holds the first two principal components (Pearson 1901), found by a singular value
 decomposition; the axes say which share of the variance they keep. Texts that are far apart on the
@@ -64,7 +64,7 @@ def principal_components(
     return points[:, :count], np.pad(shares, (0, missing))[:count]
 
 
-def text_map(
+def embedding_plot(
     vectors: ArrayLike,
     texts: Sequence[str],
     *,
@@ -85,7 +85,7 @@ def text_map(
         MiniBertError: if there are not as many vectors as texts or groups, or one is not finite.
 
     Example:
-        >>> figure = text_map([[0, 1], [1, 0], [1, 1]], ["a cat", "a dog", "a pet"])
+        >>> figure = embedding_plot([[0, 1], [1, 0], [1, 1]], ["a cat", "a dog", "a pet"])
     """
     vectors = np.asarray(vectors, dtype=np.float64)
     groups = [""] * len(texts) if groups is None else groups

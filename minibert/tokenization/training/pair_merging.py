@@ -1,4 +1,4 @@
-"""Merge tokens into longer ones, the best pair first: how WordPiece learns a vocabulary.
+"""Learn a vocabulary by merging the best pair of tokens again and again, as in BPE.
 
 This is the readable twin of `_merge_with_library` in `train_vocabulary.py`, which runs by default;
 tests hold the two equal.

@@ -1,4 +1,3 @@
-<script>
 // The script of attention_page.html. From top to bottom: data, colors, drawing, selection, events.
 "use strict";
 const $ = id => document.getElementById(id);
@@ -273,4 +272,3 @@ function start() {
   buildNames(); setTheme(dark); choose(0, 0); listen();
 }
 start();
-</script>
