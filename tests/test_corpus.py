@@ -4,6 +4,7 @@ Duplicates are dropped and counted, and a damaged corpus is never opened.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from toy_corpus import toy_corpus
 from minibert.cli import prepare
 from minibert.data.corpus import tokenize_shards
 from minibert.data.corpus.build import SLOTS, DuplicateFilter, build_corpus
-from minibert.data.corpus.corpus import Corpus
+from minibert.data.corpus.corpus import Corpus, describe_files
 from minibert.data.corpus.documents import FormatOptions
 from minibert.errors import MiniBertError
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -268,23 +269,120 @@ def test_the_refusal_of_unreadable_text_says_why(tmp_path, name, content, reason
         build_corpus([tmp_path / name], TOKENIZER, tmp_path / "corpus")
 
 
-def test_a_damaged_corpus_is_not_opened(build, tmp_path):
-    folder = build("one. two.\n\nthree.")[0].folder
-    files = {path: path.read_bytes() for path in folder.iterdir()}
-    for name in ("tokens.bin", "sentences.bin", "documents.bin", "fingerprints.bin", "corpus.json"):
-        (folder / name).write_bytes(files[folder / name][:-2])
-        with pytest.raises(MiniBertError):
+CORPUS_FILES = (
+    *("tokens.bin", "sentences.bin", "documents.bin", "fingerprints.bin", "word_starts.bin"),
+    *("vocab.txt", "tokenizer_config.json"),
+)
+
+
+def edit(folder: Path, **changes: object) -> None:
+    """Change fields of corpus.json; None deletes one."""
+    path = folder / "corpus.json"
+    about = json.loads(path.read_text("utf-8")) | changes
+    kept = {name: value for name, value in about.items() if value is not None}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CORPUS_FILES)
+def test_a_damaged_file_of_a_corpus_is_named_and_not_read(build, name):
+    folder = build("one. two.\n\nthree.", segmenter=str.split)[0].folder
+    other = build("one. twos.\n\nfour.", name="other", segmenter=str.split)[0].folder
+    whole = (folder / name).read_bytes()
+    flipped = bytes([whole[0] ^ 1]) + whole[1:]
+    lines = whole.splitlines(keepends=True)
+    of_another = (other / name).read_bytes()
+    for content in (flipped, whole[:-2], whole[::-1], whole + whole[-8:], b"", b"".join(lines[1:])):
+        if content != whole:
+            (folder / name).write_bytes(content)
+            with pytest.raises(MiniBertError, match=f"{folder / name} is not as it was prepared"):
+                Corpus.open(folder)
+    if of_another != whole:
+        (folder / name).write_bytes(of_another)
+        with pytest.raises(MiniBertError, match="is not as it was prepared"):
             Corpus.open(folder)
-        (folder / name).unlink()
-        with pytest.raises(MiniBertError):
-            Corpus.open(folder)
-        (folder / name).write_bytes(files[folder / name])
-    (folder / "sentences.bin").write_bytes(files[folder / "sentences.bin"][8:] + bytes(8))
-    with pytest.raises(MiniBertError, match="damaged"):
+    (folder / name).unlink()
+    with pytest.raises(MiniBertError, match=f"{folder / name} is missing; copy the corpus again"):
         Corpus.open(folder)
-    about = json.loads(files[folder / "corpus.json"])
-    (folder / "corpus.json").write_text(json.dumps(about | {"format": 2}), encoding="utf-8")
-    with pytest.raises(MiniBertError, match="format 1"):
+    (folder / name).write_bytes(whole)
+    assert len(Corpus.open(folder)) == 2
+
+
+def test_a_damaged_or_edited_corpus_json_is_refused(build, tmp_path):
+    folder = build("one. two.\n\nthree.")[0].folder
+    path = folder / "corpus.json"
+    whole = path.read_bytes()
+    for content in (whole[:-2], b"", whole[1:], whole.replace(b'"tokens"', b'"token"', 1)):
+        path.write_bytes(content)
+        with pytest.raises(MiniBertError, match=r"corpus\.json"):
+            Corpus.open(folder)
+    edits = (
+        ({"format": 2}, "format 1"),
+        ({"tokens": 7}, "holds 6 numbers; corpus.json says 7"),
+        ({"documents": 10**12}, "holds 3 numbers"),
+        ({"sentences": True}, "holds 3 numbers; corpus.json says 2"),
+        ({"vocab_size": 99}, "has 17 tokens; corpus.json says 99"),
+        ({"vocab_size": 70_000}, "numbers; corpus.json says"),
+        ({"word_starts": True}, "word_starts.bin could not be read"),
+        ({"files": {}}, "is not as it was prepared"),
+        ({"files": [1]}, "is not as it was prepared"),
+        ({"files": {"../corpus.json": {"bytes": 1}}}, "is not as it was prepared"),
+    )
+    for changes, reason in edits:
+        path.write_bytes(whole)
+        edit(folder, **changes)
+        with pytest.raises(MiniBertError, match=reason):
+            Corpus.open(folder)
+    path.unlink()
+    with pytest.raises(MiniBertError, match="not a tokenized corpus"):
+        Corpus.open(folder)
+
+
+def test_a_file_of_another_tokenizer_beside_a_corpus_is_noticed(build):
+    folder = build("one. two.\n\nthree.")[0].folder
+    (folder / "special_tokens_map.json").write_text('{"unk_token": "one"}', encoding="utf-8")
+    with pytest.raises(MiniBertError, match=r"special_tokens_map\.json is not as it was prepared"):
+        Corpus.open(folder)
+
+
+def test_a_corpus_of_an_earlier_version_is_opened_with_a_note(build):
+    corpus = build("one. two.\n\nthree.")[0]
+    edit(corpus.folder, files=None)
+    with pytest.warns(UserWarning, match="has no checksums, because an earlier version prepared"):
+        old = Corpus.open(corpus.folder)
+    assert texts(old) == texts(corpus)
+    # A run that an earlier version began can be resumed: the fingerprint is as it was then.
+    names = ("fingerprints.bin", "sentences.bin", "vocab.txt", "tokenizer_config.json")
+    content = b"".join((corpus.folder / name).read_bytes() for name in names)
+    assert old.fingerprint == hashlib.blake2b(content, digest_size=8).hexdigest()
+    assert old.fingerprint != corpus.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        (
+            "sentences.bin",
+            lambda a: a[[0, 2, 1, *range(3, len(a))]],
+            "does not ascend from 0 to 10",
+        ),
+        ("sentences.bin", lambda a: a[[0, 1, 1, *range(3, len(a))]], "does not ascend"),
+        ("documents.bin", lambda a: a[[0, 1, 0, *range(3, len(a))]], "does not ascend from 0 to 3"),
+        ("sentences.bin", lambda a: np.roll(a, 1), "does not ascend"),
+        ("documents.bin", lambda a: -a, "does not ascend"),
+        ("tokens.bin", lambda a: a + 7, "has the id 17, beyond a vocabulary of 17 tokens"),
+        ("tokens.bin", lambda a: a[:-1], "holds 9 numbers; corpus.json says 10"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*has no checksums")
+def test_a_corpus_without_checksums_is_checked_for_what_no_corpus_holds(
+    build, name, damage, reason
+):
+    folder = build("one. two.\n\nthree. four.\n\ns.")[0].folder
+    edit(folder, files=None)
+    path = folder / name
+    dtype = np.uint16 if name == "tokens.bin" else np.int64
+    path.write_bytes(damage(np.frombuffer(path.read_bytes(), dtype)).astype(dtype).tobytes())
+    with pytest.raises(MiniBertError, match=f"{path} {reason}"):
         Corpus.open(folder)
 
 
@@ -374,5 +472,13 @@ def test_the_fingerprint_depends_on_sentences_and_vocabulary(build):
         build(text, "lines", format_options=FormatOptions(lines="sentences"))[0].fingerprint
         != corpus.fingerprint
     )
-    (corpus.folder / "vocab.txt").write_text("\n".join([*WORDS, "more"]) + "\n", encoding="utf-8")
-    assert Corpus.open(corpus.folder).fingerprint != build(text, "new")[0].fingerprint
+    # A folder in which everything fits together, but which is another one.
+    vocabulary = "\n".join([*WORDS[:-1], "more"]) + "\n"
+    tokens = np.fromfile(corpus.folder / "tokens.bin", np.uint16)
+    for name, content in (
+        ("vocab.txt", vocabulary.encode()),
+        ("tokens.bin", tokens[::-1].tobytes()),
+    ):
+        (corpus.folder / name).write_bytes(content)
+        edit(corpus.folder, files=describe_files(corpus.folder))
+        assert Corpus.open(corpus.folder).fingerprint != corpus.fingerprint

@@ -25,6 +25,7 @@ from minibert.data.corpus.corpus import (
     SENTENCES,
     TOKENS,
     WORD_STARTS,
+    describe_files,
 )
 from minibert.data.corpus.documents import (
     Document,
@@ -167,6 +168,7 @@ def build_corpus(
             "vocab_size": tokenizer.vocab_size,
             "word_starts": segmenter is not None,
             **asdict(stats),
+            "files": describe_files(temporary),
         }
         del description["seconds"]  # so that the same text gives the same files
         write_json(temporary / CORPUS_FILE, description)
