@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from minibert import BertConfig, BertForMaskedLM, BertForPreTraining, BertTokenizer, MiniBertError
 from minibert.cli.main import main
 from minibert.data.corpus.build import build_corpus
-from minibert.data.corpus.corpus import Corpus
+from minibert.data.corpus.corpus import Corpus, describe_files
 from minibert.data.corpus.documents import FormatOptions
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
@@ -225,6 +225,8 @@ def test_a_corpus_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(
 def test_a_corpus_that_kept_capitals_is_refused_by_a_model_that_lowers_them(corpus, model):
     config = corpus / "tokenizer_config.json"
     config.write_text(config.read_text("utf-8").replace("true", "false", 1), encoding="utf-8")
+    about = read_json_object(corpus / "corpus.json") | {"files": describe_files(corpus)}
+    write_json(corpus / "corpus.json", about)
     assert not Corpus.open(corpus).tokenizer.do_lower_case
     with pytest.raises(MiniBertError, match=r"model lowercases text and .*corpus does not"):
         continue_from(model, Corpus.open(corpus), max_length=32)
