@@ -25,6 +25,7 @@ from minibert.data.corpus.corpus import Corpus, describe_files
 from minibert.data.corpus.documents import FormatOptions
 from minibert.data.pretraining.batches import PretrainingBatches
 from minibert.evaluation.pretraining import evaluate_pretraining
+from minibert.files import read_json_object, write_json
 from minibert.inference.fill_mask import MaskFiller
 from minibert.plots.learning_curve import read_log
 from minibert.tokenization.training.train_vocabulary import train_vocabulary
