@@ -19,7 +19,6 @@ from minibert.cli.shared import (
     requested_columns,
     resume_command,
 )
-from minibert.files import bundled
 
 
 def main(options: argparse.Namespace) -> None:
@@ -50,8 +49,7 @@ def main(options: argparse.Namespace) -> None:
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
-    default = bundled("weights/tiny")
-    setup = setup_finetuning(task.labels, task.splits["train"], default=default, **asked)
+    setup = setup_finetuning(task.labels, task.splits["train"], default="weights/tiny", **asked)
     print(setup.note)
     if options.compare_random and not setup.pretrained:
         raise MiniBertError("--compare-random is for pretrained weights; these are random already.")
@@ -62,8 +60,9 @@ def main(options: argparse.Namespace) -> None:
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # Training: the loop is in minibert/training/loop.py.
+    updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
     epochs, learning_rate = default_hyperparameters(
-        model.config, pretrained=setup.pretrained, updates_per_epoch=len(batches["train"])
+        model.config, pretrained=setup.pretrained, updates_per_epoch=updates
     )
     settings = TrainingSettings(
         epochs=epochs if options.epochs is None else options.epochs,
@@ -123,7 +122,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare-random", action="store_true", help="also train random weights, to compare")
     add("--epochs", type=int, help="passes over --train; default: by the sizes of model and data")
     add("--batch-size", type=int, default=32, help="texts per batch; default: 32")
-    add("--gradient-accumulation-steps", type=int, default=1, help="batches per update; default: 1")
+    help_text = "batches per update; default: 1"
+    add("--gradient-accumulation-steps", type=int_range(1), default=1, help=help_text)
     add("--learning-rate", type=float, help="the highest; default: by the sizes of model and data")
     add("--max-length", type=int, default=128, help="tokens of a text; default: 128")
     add("--seed", type=int_range(0, 2**31 - 1), default=0, help="of the random numbers; default: 0")
@@ -135,6 +135,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     add_arguments(parser)
     run(lambda: main(parser.parse_args()))

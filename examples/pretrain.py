@@ -8,14 +8,13 @@ python examples/pretrain.py --corpus CORPUS --output mine    # CORPUS from minib
 
 from minibert.cli.process import run
 
-import argparse
 from pathlib import Path
 
 from minibert.cli.shared import Parser, choose_output
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="made by minibert prepare")
     parser.add_argument("--preset", default="tiny", metavar="SIZE", help="tiny, mini, ..., large")
     parser.add_argument("--epochs", type=int, default=4)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
+from minibert.files import bundled
 
 # Arguments of `from_pretrained` that `snapshot_download` takes.
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
@@ -14,7 +15,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     """Return the folder of a model; a local folder takes precedence over a hub name.
 
     Args:
-        name_or_path: a folder, or a hub name such as "bert-base-uncased".
+        name_or_path: a folder, or a hub name such as "bert-base-uncased". "weights/tiny", which
+            comes with minibert, is found from any folder.
         files: names or patterns (`*.safetensors`) of the files to download from the hub.
         **hub: some of `HUB_OPTIONS`, for a hub name.
 
@@ -28,6 +30,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     name, folder, listed = str(name_or_path), Path(name_or_path).expanduser(), ", ".join(files)
     if folder.is_dir():
         return folder
+    if name.startswith("weights/") and ".." not in name and (own := bundled(name)).is_dir():
+        return own
     if folder.exists():
         raise MiniBertError(f"{folder} is a file; give the folder that it is in.")
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.

@@ -4,6 +4,7 @@ It learns what can be learned, in English and in Chinese, single texts and pairs
 numbers; writes what it promises; and refuses bad input in one sentence, leaving nothing behind.
 """
 
+import argparse
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from tiny_folders import pretrained_folder
 
 from minibert import MiniBertError
 from minibert.inference.text_classification import TextClassifier
+from minibert.training import finetune_setup
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "finetune_cls.py"
@@ -86,6 +88,24 @@ def test_it_draws_and_logs(chinese: tuple[Path, str]):
     assert kinds.count("evaluation") == 4
     assert kinds.count("train") > 4
     assert "linear bag of words" in printed
+
+
+def test_default_hyperparameters_count_updates_and_not_batches(tmp_path: Path, monkeypatch):
+    asked = []
+
+    def stop(config, *, pretrained: bool, updates_per_epoch: int):
+        asked.append(updates_per_epoch)
+        raise MiniBertError("this is far enough")
+
+    monkeypatch.setattr(finetune_setup, "default_hyperparameters", stop)
+    script, parser = runpy.run_path(str(EXAMPLE)), argparse.ArgumentParser()
+    script["add_arguments"](parser)
+    train = str(write(tmp_path / "train.tsv", weather(100, 1)))
+    line = ["--train", train, "--dev", train, "--preset", "tiny", "--output", str(tmp_path / "out")]
+    line += ["--batch-size", "8", "--gradient-accumulation-steps", "4"]  # 13 batches an epoch
+    with pytest.raises(MiniBertError, match="this is far enough"):
+        script["main"](parser.parse_args(line))
+    assert asked == [4]
 
 
 def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(

@@ -7,6 +7,7 @@ import huggingface_hub
 import pytest
 
 from minibert.errors import MiniBertError
+from minibert.files import bundled
 from minibert.hub import local_folder
 
 FILES = ("vocab.txt", "*.safetensors")
@@ -31,6 +32,16 @@ def test_a_local_folder_wins_over_the_hub(asked, tmp_path, monkeypatch):
     assert local_folder("bert-base-uncased", files=FILES).samefile(tmp_path / "bert-base-uncased")
     assert local_folder(tmp_path, files=FILES) == tmp_path
     assert asked == []
+
+
+def test_weights_that_come_with_minibert_are_found_from_any_folder(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert local_folder("weights/tiny", files=FILES) == bundled("weights/tiny")
+    for name in ("weights/none", "weights/.."):
+        assert local_folder(name, files=FILES) == tmp_path  # as the hub says
+    (tmp_path / "weights/tiny").mkdir(parents=True)
+    assert local_folder("weights/tiny", files=FILES).samefile(tmp_path / "weights/tiny")
+    assert [name for name, _ in asked] == ["weights/none", "weights/.."]
 
 
 def test_the_hub_is_asked_for_the_named_files_only(asked, tmp_path):

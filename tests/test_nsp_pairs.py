@@ -20,7 +20,7 @@ from minibert.tokenization.padding import IGNORE_INDEX
 
 def texts_of(corpus, pairs):
     """For each pair: A's tokens, B's tokens, label."""
-    for (a, a_end, b, b_end), label in zip(pairs.places, pairs.labels.tolist(), strict=True):
+    for (a, a_end, b, b_end), label in zip(pairs.bounds, pairs.labels.tolist(), strict=True):
         yield corpus.tokens[a:a_end].tolist(), corpus.tokens[b:b_end].tolist(), label
 
 
@@ -39,7 +39,7 @@ def test_the_label_tells_whether_b_follows_a(tmp_path):
     document_of = np.repeat(np.arange(4), [40, 7, 1, 25])
     for epoch in range(40):
         pairs = make_sentence_pairs(corpus, max_length=13, seed=1, epoch=epoch)
-        for (a, a_end, b, b_end), label in zip(pairs.places, pairs.labels, strict=True):
+        for (a, a_end, b, b_end), label in zip(pairs.bounds, pairs.labels, strict=True):
             assert a < a_end and b < b_end
             assert len(set(document_of[b:b_end])) == 1
             same = document_of[a] == document_of[b]
@@ -115,7 +115,7 @@ def test_a_document_longer_than_all_others_keeps_true_pairs(tmp_path):
     # each of them makes at most one pair of the long document random.
     assert len(pairs.labels) == 240
     assert 20 / 240 <= pairs.labels.mean() <= 60 / 240
-    from_the_long_one = pairs.places[pairs.labels == IS_RANDOM][:, [0, 2]] < 2000
+    from_the_long_one = pairs.bounds[pairs.labels == IS_RANDOM][:, [0, 2]] < 2000
     assert (from_the_long_one.sum(axis=1) <= 1).all()
 
 
@@ -193,9 +193,9 @@ def test_pairs_and_their_order_take_little_memory(tmp_path):
 def test_pairs_depend_on_seed_and_epoch_only(tmp_path):
     corpus = toy_corpus(tmp_path, [40, 7, 25])
 
-    def places(**options):
-        return make_sentence_pairs(corpus, max_length=13, **options).places.tolist()
+    def bounds(**options):
+        return make_sentence_pairs(corpus, max_length=13, **options).bounds.tolist()
 
-    assert places(seed=1, epoch=2) == places(seed=1, epoch=2)
-    assert places(seed=1, epoch=2) != places(seed=1, epoch=3)
-    assert places(seed=1, epoch=2) != places(seed=2, epoch=2)
+    assert bounds(seed=1, epoch=2) == bounds(seed=1, epoch=2)
+    assert bounds(seed=1, epoch=2) != bounds(seed=1, epoch=3)
+    assert bounds(seed=1, epoch=2) != bounds(seed=2, epoch=2)

@@ -19,8 +19,8 @@ import torch
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.checkpoints.folder import write_safetensors
 from minibert.data.corpus.corpus import Corpus
-from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.batches import PretrainingBatches
+from minibert.data.sampler import Batch
 from minibert.files import write_json
 from minibert.training.distributed import SINGLE_PROCESS, Processes, join_processes
 from minibert.training.loop import train

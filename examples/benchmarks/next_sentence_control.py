@@ -115,7 +115,7 @@ def train_on(
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("corpus", type=Path, help="a folder made by minibert prepare")
     parser.add_argument("--updates", type=int_range(1), default=2000)
     parser.add_argument("--batch-size", type=int_range(1), default=64)

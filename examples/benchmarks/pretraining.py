@@ -27,8 +27,8 @@ from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.cli.shared import Parser, int_range
 from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
-from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.batches import PretrainingBatches
+from minibert.data.sampler import Batch
 from minibert.training.finetune_setup import PRESETS
 from minibert.training.optimizer import decay_groups
 from minibert.training.settings import PRECISIONS, choose_device

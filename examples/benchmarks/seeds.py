@@ -65,7 +65,7 @@ def describe(scores: list[dict[str, float]]) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="a folder for all runs")
     parser.add_argument("--seeds", type=int_range(1), default=5)
     parser.add_argument("rest", nargs="*", help="options of examples/finetune_cls.py, after --")

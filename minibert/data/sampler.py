@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Batch = dict[str, Tensor]  # arguments of a model by name, such as input_ids and labels
 
 
 def length_grouped_batches(

@@ -7,7 +7,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from minibert.data.labelled.batches import Batch
+from minibert.data.sampler import Batch
 from minibert.errors import MiniBertError
 from minibert.evaluation.metrics import perplexity
 from minibert.model.losses import LossTerm

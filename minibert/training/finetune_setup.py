@@ -41,7 +41,7 @@ def setup_finetuning(
     labels: LabelSet,
     examples: Sequence[Example],
     *,
-    default: Path,
+    default: str | Path,
     model: str | Path | None = None,
     preset: str | None = None,
     vocab: Path | None = None,

@@ -22,7 +22,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from minibert.data.labelled.batches import Batch
+from minibert.data.sampler import Batch
 from minibert.errors import MiniBertError
 from minibert.model.input_checks import check_inputs
 from minibert.model.losses import LABEL_ARGUMENTS, count_labels

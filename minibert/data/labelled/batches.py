@@ -20,10 +20,9 @@ import torch
 
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.labels import Target
-from minibert.data.sampler import length_grouped_batches
+from minibert.data.sampler import Batch, length_grouped_batches
 from minibert.errors import MiniBertError
 
-Batch = dict[str, torch.Tensor]
 Ids = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """The ids of one text. An array takes an eighth of the memory of a list."""
 

@@ -25,11 +25,10 @@ import numpy as np
 import torch
 
 from minibert.data.corpus.corpus import Array, Corpus
-from minibert.data.labelled.batches import Batch
 from minibert.data.pretraining.full_sentences import FullSentences, make_full_sentences
 from minibert.data.pretraining.masking import MaskingRates, MaskingVocabulary, mask_tokens
 from minibert.data.pretraining.nsp_pairs import SentencePairs, make_sentence_pairs
-from minibert.data.sampler import length_grouped_batches
+from minibert.data.sampler import Batch, length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.tokenization.normalize import is_chinese
 

@@ -26,17 +26,17 @@ SPECIAL_TOKENS = 3  # [CLS] A [SEP] B [SEP]
 class SentencePairs:
     """The pairs of an epoch, as slices of the corpus's tokens."""
 
-    places: Array  # (N, 4) start of A, end of A, start of B, end of B
+    bounds: Array  # (N, 4) start of A, end of A, start of B, end of B
     labels: Array  # (N,) IS_NEXT, IS_RANDOM, or -100 for pairs without a label
 
     @property
     def lengths(self) -> Array:
         """The number of tokens in each pair, special tokens included, (N,)."""
-        return self.places @ [-1, 1, -1, 1] + SPECIAL_TOKENS
+        return self.bounds @ [-1, 1, -1, 1] + SPECIAL_TOKENS
 
     def spans(self, rows: Array) -> tuple[Array, Array]:
         """Return A, B, A, B, ... of R pairs, (2 R, 2), and the row of each, (2 R,)."""
-        return self.places[rows].reshape(-1, 2), np.arange(len(rows)).repeat(2)
+        return self.bounds[rows].reshape(-1, 2), np.arange(len(rows)).repeat(2)
 
 
 def make_sentence_pairs(
@@ -56,19 +56,19 @@ def make_sentence_pairs(
     """
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
     max_tokens = max_length - SPECIAL_TOKENS
-    places = _true_pairs(corpus, max_tokens, short_seq_prob, rng)
-    document = np.searchsorted(corpus.sentences[corpus.documents], places[:, 0], side="right")
-    labels = np.full(len(places), IS_NEXT, dtype=np.int8)
-    _swap_second(places[:, 2:], labels, document, rng)
+    bounds = _true_pairs(corpus, max_tokens, short_seq_prob, rng)
+    document = np.searchsorted(corpus.sentences[corpus.documents], bounds[:, 0], side="right")
+    labels = np.full(len(bounds), IS_NEXT, dtype=np.int8)
+    _swap_second(bounds[:, 2:], labels, document, rng)
 
     is_single = np.diff(corpus.documents)[corpus.chosen] == 1
     single = corpus.documents[corpus.chosen[is_single]]
     single = rng.permutation(corpus.sentences[np.stack([single, single + 1], axis=1)])
     half = len(single) // 2
-    places = np.concatenate([places, np.hstack([single[:half], single[half : 2 * half]])])
+    bounds = np.concatenate([bounds, np.hstack([single[:half], single[half : 2 * half]])])
     labels = np.append(labels, np.full(half, IGNORE_INDEX, dtype=np.int8))
-    _truncate(places[:, :2], places[:, 2:], max_tokens, rng)
-    return SentencePairs(places, labels)
+    _truncate(bounds[:, :2], bounds[:, 2:], max_tokens, rng)
+    return SentencePairs(bounds, labels)
 
 
 def _true_pairs(
@@ -93,8 +93,8 @@ def _true_pairs(
             start = end
     begin, end = np.asarray(runs).reshape(-1, 2).T
     middle = rng.integers(begin + 1, end)  # A and B have at least one sentence each
-    places: Array = corpus.sentences[np.stack([begin, middle, middle, end], axis=1)]
-    return places
+    bounds: Array = corpus.sentences[np.stack([begin, middle, middle, end], axis=1)]
+    return bounds
 
 
 def _swap_second(second: Array, labels: Array, document: Array, rng: np.random.Generator) -> None:
