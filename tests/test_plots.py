@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_folders import tiny_config
 
+from minibert import BertForSequenceClassification
+from minibert.data.labelled.batches import ClassificationBatches, Tokenized
+from minibert.data.labelled.labels import LabelSet
 from minibert.errors import MiniBertError
-from minibert.plots import style
+from minibert.plots import report, style
 from minibert.plots.attention_heatmap import attention_heatmap, mosaic, stack_attentions
 from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.plots.embedding_plot import embedding_plot, principal_components
@@ -165,12 +169,26 @@ def test_a_log_is_read_up_to_a_line_that_is_still_being_written(tmp_path):
     assert read_log(log) == TRAIN
 
 
-@pytest.mark.parametrize("line", ["not json", "", "5", '{"step": 1}'])
-def test_a_broken_log_is_named_by_file_and_line(line, tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text(f'{{"kind": "train"}}\n{line}\n{{"kind": "train"}}\n', encoding="utf-8")
-    with pytest.raises(MiniBertError, match=r"log\.jsonl, line 2 is not a log record"):
-        read_log(log)
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"not json", b"", b"5", b'{"step": 1}', b"[" * 100_000, b'{"kind": 5}', b"\xff\xfe{}"),
+        '{"kind": "train", "x": "ü"}'.encode()[:-3],  # cut in the middle of a character
+        '{"kind": "train"}'.encode("utf-16-le"),
+        b'{"kind": "train", "step": "5"}',
+        b'{"kind": "train", "step": true}',
+        b'{"kind": "train", "epoch": null, "loss": 1}',
+        b'{"kind": "train", "step": 5, "loss": [1]}',
+        b'{"kind": "train", "step": 1e300, "loss": 1}',
+        b'{"kind": "train", "step": ' + b"9" * 999 + b"}",
+        b'{"kind": "train", "step": ' + b"9" * 9999 + b"}",
+    ],
+)
+def test_a_damaged_line_of_a_log_is_skipped_with_a_note(line, tmp_path):
+    log = write_log(tmp_path / "log.jsonl", TRAIN)
+    log.write_bytes(line + b"\n" + log.read_bytes())
+    with pytest.warns(UserWarning, match=rf"{log}: 1 of {len(TRAIN) + 1} lines .* line 1\."):
+        assert read_log(log) == TRAIN
 
 
 def test_a_missing_log_is_named(tmp_path):
@@ -509,3 +527,30 @@ def test_numbers_replace_texts_where_no_font_has_them():
 def test_vectors_that_cannot_be_drawn_are_refused(vectors, texts, groups, message):
     with pytest.raises(MiniBertError, match=message):
         embedding_plot(vectors, texts, groups=groups)
+
+
+def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no such font")
+
+    texts = Tokenized([np.array([2, 5, 3])] * 4, [np.zeros(3, int)] * 4, [3] * 4)
+    data = ClassificationBatches(texts, [0, 1, 0, 1], pad_token_id=0, batch_size=4)
+    labels = LabelSet(("good", "bad"))
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(tiny_config(num_labels=2)).eval()
+    baselines = {"dev": {"majority": 0.5, "bag_of_words": 0.5}}
+    (tmp_path / "training").mkdir()
+    write_log(tmp_path / "training" / "log.jsonl", TRAIN)
+    whole = report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+    assert whole.endswith("metrics.json, learning_curve.png, confusion_matrix.png")
+    for path in tmp_path.glob("*.*"):
+        path.unlink()
+    (tmp_path / "training" / "log.jsonl").write_bytes(b"\xff" * 99)
+    for name in ("confusion_matrix_figure", "write_json"):
+        monkeypatch.setattr(report, name, fail)
+    with pytest.warns(UserWarning) as notes:
+        rest = report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+    assert rest.rsplit("\n", 1)[0] == whole.rsplit("\n", 1)[0]
+    said = [str(note.message) for note in notes]
+    for name in ("metrics.json", "learning_curve.png", "confusion_matrix.png"):
+        assert sum(f"{tmp_path / name} could not be made: " in note for note in said) == 1

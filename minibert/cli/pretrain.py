@@ -213,13 +213,15 @@ def _write_report(output: Path, metrics: dict[str, float], labels: Any, run: dic
     from minibert.evaluation.pretraining import next_sentence_majority
     from minibert.files import write_json
     from minibert.plots.learning_curve import pretraining_curve
-    from minibert.plots.style import save_figure
+    from minibert.plots.style import note_failure, save_figure
 
     majority = None
     if labels is not None and "next_sentence_accuracy" in metrics:
         majority = next_sentence_majority(torch.from_numpy(labels))
         metrics = metrics | {"next_sentence_majority": majority}
-    write_json(output / "metrics.json", metrics | run)
-    curve = pretraining_curve(output / "training" / "log.jsonl", majority=majority)
-    save_figure(curve, output / "learning_curve.png")
+    with note_failure(output / "metrics.json"):
+        write_json(output / "metrics.json", metrics | run)
+    with note_failure(output / "learning_curve.png"):
+        curve = pretraining_curve(output / "training" / "log.jsonl", majority=majority)
+        save_figure(curve, output / "learning_curve.png")
     return "held out: " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

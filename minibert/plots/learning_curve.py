@@ -7,6 +7,7 @@ The log is a JSONL file with one object per line:
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
+from minibert.files import explain_os_errors
 from minibert.plots import style
 
 if TYPE_CHECKING:
@@ -122,23 +124,31 @@ def pretraining_curve(log: Path, *, majority: float | None = None) -> "Figure":
 def read_log(path: Path) -> list[Record]:
     """Return the records of a JSONL log, without a last line that is still being written.
 
+    Damaged lines are skipped, with a note.
+
     Raises:
-        MiniBertError: if there is no such file, or one of its lines is not JSON.
+        MiniBertError: if there is no such file, or it cannot be read.
     """
     if not path.is_file():
-        raise MiniBertError(f"the training log {path} does not exist; train first.")
-    # A last line without an end is still being written.
-    *lines, _ = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    records = []
+        raise MiniBertError(f"there is no training log {path}; train first.")
+    with explain_os_errors("read", path):
+        *lines, _ = path.read_bytes().split(b"\n")  # a last line without an end is being written
+    records, damaged = [], []
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            known = "kind" in record
-        except (ValueError, TypeError):
-            known = False
-        if not known:
-            raise MiniBertError(f"{path}, line {number} is not a log record; delete that line.")
-        records.append(record)
+            record = json.loads(line.decode("utf-8"))
+            places = [record.get(name, 0) for name in ("step", "epoch", "loss")]
+            if not isinstance(record["kind"], str) or not all(map(_is_number, places)):
+                raise ValueError
+            records.append(record)
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            damaged.append(number)
+    if damaged:
+        warnings.warn(
+            f"{path}: {len(damaged):,} of {len(lines):,} lines are damaged and are skipped, the "
+            f"first of them line {damaged[0]:,}.",
+            stacklevel=2,
+        )
     return records
 
 
@@ -150,8 +160,14 @@ def points(records: list[Record], kind: str, x: str, y: str) -> Points:
         [[5.0], [0.5]]
     """
     values = [(r.get(x), r.get(y)) for r in records if r["kind"] == kind]
-    pairs = np.array(values, dtype=np.float64).reshape(-1, 2).T  # (N, 2) -> (2, N); None is NaN
+    values = [pair for pair in values if all(map(_is_number, pair))]
+    pairs = np.array(values, dtype=np.float64).reshape(-1, 2).T  # (N, 2) -> (2, N)
     return pairs[:, np.isfinite(pairs).all(axis=0)]
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a figure can show a value; the largest numbers that it can are near 1e300."""
+    return type(value) in (int, float) and not abs(value) > 1e100  # type: ignore[arg-type]
 
 
 def smooth(values: ArrayLike, window: int) -> NDArray[np.float64]:

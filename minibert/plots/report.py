@@ -19,7 +19,7 @@ from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.plots.learning_curve import finetuning_curve
-from minibert.plots.style import save_figure
+from minibert.plots.style import note_failure, save_figure
 from minibert.problem_types import SINGLE_LABEL
 
 
@@ -55,10 +55,12 @@ def write_report(
         logits = predict(control, examples).logits
         metrics["from_random_weights"] = compute_metrics(logits, examples.targets or [], labels)
         logs["random weights"] = output / "training-at-random" / "log.jsonl"
-    write_json(output / "metrics.json", metrics)
+    with note_failure(output / "metrics.json"):
+        write_json(output / "metrics.json", metrics)
     metric = METRIC_FOR_BEST_MODEL[labels.problem_type]
-    curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
-    save_figure(curve, output / "learning_curve.png")
+    with note_failure(output / "learning_curve.png"):
+        curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
+        save_figure(curve, output / "learning_curve.png")
     if labels.problem_type != SINGLE_LABEL:
         shown = [*batches, *(["from_random_weights"] if control is not None else [])]
         return "\n".join(
@@ -68,8 +70,9 @@ def write_report(
     decisions = decide(predictions.logits, labels.problem_type)
     true = np.asarray(examples.targets)
     matrix = confusion_matrix(decisions, true, len(labels))
-    figure = confusion_matrix_figure(matrix, labels.names)
-    save_figure(figure, output / "confusion_matrix.png")
+    with note_failure(output / "confusion_matrix.png"):
+        figure = confusion_matrix_figure(matrix, labels.names)
+        save_figure(figure, output / "confusion_matrix.png")
     accuracies = {
         "most common class": baselines[split]["majority"],
         "linear bag of words": baselines[split]["bag_of_words"],
@@ -78,8 +81,9 @@ def write_report(
         accuracies["from random weights"] = metrics["from_random_weights"]["accuracy"]
     accuracies["this BERT"] = metrics[split]["accuracy"]
     by_class = report_table(classification_report(decisions, true, labels.names))
+    written = ("metrics.json", "learning_curve.png", "confusion_matrix.png")
     compared = "\n".join(f"{name:24} {value:.4f}" for name, value in accuracies.items())
     return (
         f"\n{split} by class\n{by_class}\n\n{split} accuracy\n{compared}\n\n"
-        f"{output}: metrics.json, learning_curve.png, confusion_matrix.png"
+        f"{output}: {', '.join(name for name in written if (output / name).is_file())}"
     )

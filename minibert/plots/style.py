@@ -4,7 +4,9 @@ Figures are built without `matplotlib.pyplot`, which keeps them open for the who
 for a screen. Functions import matplotlib when they are called, because that takes half a second.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,18 @@ def save_figure(figure: "Figure", output: Path) -> None:
     set_fonts(figure)
     with atomic_file(output) as temporary:
         figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.1)
+
+
+@contextmanager
+def note_failure(what: object) -> Iterator[None]:
+    """Turn an error of the block into a note.
+
+    A run whose weights are saved has succeeded, even if its report cannot be written or drawn.
+    """
+    try:
+        yield
+    except Exception as error:  # of matplotlib, of a damaged log, of a full disk
+        warnings.warn(f"{what} could not be made: {error}", stacklevel=3)
 
 
 def set_fonts(figure: "Figure") -> None:
