@@ -93,7 +93,8 @@ class Translated:
 
     tensors: dict[str, Tensor]
     unknown: dict[str, Tensor]
-    notes: list[str] = field(default_factory=list)  # what was changed in all names
+    notes: list[str] = field(default_factory=list)  # what was changed in many names
+    untied: bool = False  # whether there is a masked-LM decoder of its own, which has no row
 
 
 def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
@@ -101,14 +102,15 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
 
     Args:
         tensors: by their names in the file.
-        layers: number of layers in the config; those of further layers are unknown.
+        layers: number of layers; those of further layers are unknown.
 
     Raises:
-        MiniBertError: a part of a parameter is missing, or the decoder is not tied.
+        MiniBertError: a part of a parameter is missing or holds no floating-point numbers, or two
+            different tensors have one name.
     """
     table = {name for row in parameters(layers) for name in row.hugging_face}
-    unknown, notes = to_current_names(tensors, table)
-    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes)
+    unknown, notes, untied = to_current_names(tensors, table)
+    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes, untied)
 
 
 def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:
@@ -160,6 +162,12 @@ def _to_ours(
                 f"lacks {', '.join(missing)}. Copy it again from its source."
             )
         pieces = [tensors.pop(name) for name in names]
+        for name, piece in zip(names, pieces, strict=True):
+            if not piece.is_floating_point():
+                raise MiniBertError(
+                    f"{name} is stored as {piece.dtype}, which cannot be a weight; save the model "
+                    "as float16 or float32."
+                )
         if len(pieces) > 1 and (pieces[0].dim() == 0 or len({piece.shape for piece in pieces}) > 1):
             shapes = ", ".join(f"{n} {tuple(p.shape)}" for n, p in zip(names, pieces, strict=True))
             raise MiniBertError(

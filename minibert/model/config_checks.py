@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from minibert.checkpoints.foreign_config import ONLY_ACCEPTED
 from minibert.errors import MiniBertError
 from minibert.problem_types import PROBLEM_TYPES
 
@@ -27,25 +28,20 @@ ACTIVATION_NAMES = {
     "gelu": "gelu",
     "gelu_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python": "gelu",
     "relu": "relu",
-}
-# Fields of a file, and the only value with which they describe this model.
-ONLY_ACCEPTED: dict[str, object] = {
-    "model_type": "bert",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-    "tie_word_embeddings": True,
-    "pruned_heads": {},
 }
 # Fields of a file that tell where it comes from, or how another library runs it: ignored.
 BOOKKEEPING = frozenset(
     "_name_or_path _num_labels architectures bos_token_id chunk_size_feed_forward directionality "
     "dtype eos_token_id finetuning_task gradient_checkpointing is_encoder_decoder name_or_path "
     "output_attentions output_hidden_states pooler_fc_size pooler_num_attention_heads "
-    "pooler_num_fc_layers pooler_size_per_head pooler_type return_dict torch_dtype "
-    "transformers_version use_cache".split()
+    "pooler_num_fc_layers pooler_size_per_head pooler_type return_dict tie_word_embeddings "
+    "torch_dtype transformers_version use_cache".split()
 )
 
 
@@ -126,16 +122,6 @@ def settle_labels(
     return count, names, ids
 
 
-def check_is_bert(fields: Mapping[str, Any]) -> None:
-    """Raise if the fields of a file describe a model that minibert does not support."""
-    for name, accepted in ONLY_ACCEPTED.items():
-        if fields.get(name, accepted) != accepted:
-            raise MiniBertError(
-                f"the config has {name} {fields[name]!r}, which minibert does not support (it must "
-                f"be {accepted!r}); use the folder of a BERT encoder."
-            )
-
-
 def check_changes(changes: Collection[str], own: Collection[str]) -> None:
     """Raise if a name is not a field of BertConfig."""
     for name in changes:
@@ -150,6 +136,17 @@ def check_changes(changes: Collection[str], own: Collection[str]) -> None:
 def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
     """Return the foreign fields that minibert does not know, for a note to the user."""
     return sorted(foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys())
+
+
+def check_tied(config: "BertConfig") -> None:
+    """Raise if the masked-word head has a decoder of its own, which minibert does not compute."""
+    if config.foreign.get("tie_word_embeddings", True) is False:
+        raise MiniBertError(
+            "the decoder of this model's masked-word head is not tied to the word embeddings "
+            "(tie_word_embeddings is false, or the two differ by more than 1e-5); minibert ties "
+            "them, as Google's BERT does, and would predict other words. Load it as BertModel or "
+            "with a task's head, or use transformers."
+        )
 
 
 def to_hugging_face(hidden_act: str) -> str:
