@@ -151,7 +151,6 @@ def test_a_width_that_the_heads_cannot_share_is_refused():
         ("position_embedding_type", "relative_key"),
         ("is_decoder", True),
         ("add_cross_attention", True),
-        ("tie_word_embeddings", False),
         ("pruned_heads", {"0": [1]}),
     ],
 )

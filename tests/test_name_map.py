@@ -133,7 +133,7 @@ def test_gamma_and_beta_are_the_weight_and_bias_of_a_norm(theirs):
 def test_what_other_tools_put_before_each_name_comes_off_and_is_said(theirs, prefix):
     read = from_hugging_face({prefix + name: t for name, t in theirs.items()}, LAYERS)
     assert_same(read.tensors, tensors_of("BertForPreTraining"))
-    assert len(read.notes) == prefix.count(".")
+    assert read.notes == [f"removed {prefix!r} from names"]
     assert read.unknown == {}
 
 
@@ -171,18 +171,89 @@ def test_a_repeated_decoder_is_taken_if_it_says_the_same(theirs):
     assert_same(read.tensors, tensors_of("BertForPreTraining"))
 
 
-def test_a_decoder_of_its_own_is_refused(theirs):
-    other = theirs["bert.embeddings.word_embeddings.weight"] + 1
-    with pytest.raises(MiniBertError, match="was trained with untied weights"):
-        from_hugging_face(theirs | {"cls.predictions.decoder.weight": other}, LAYERS)
+@pytest.mark.parametrize(
+    ("change", "tied"), [(0.0, True), (1e-6, True), (9e-6, True), (2e-5, False), (1.0, False)]
+)
+def test_a_decoder_is_tied_up_to_the_tolerance(theirs, change, tied):
+    decoder = theirs["bert.embeddings.word_embeddings.weight"].clone()
+    decoder[3, 1] += change
+    assert from_hugging_face(theirs, LAYERS).tied is None
+    assert (
+        from_hugging_face(theirs | {"cls.predictions.decoder.weight": decoder}, LAYERS).tied is tied
+    )
 
 
 @pytest.mark.parametrize("change", ["value", "shape"])
-def test_two_tensors_for_one_name_are_refused(theirs, change):
-    bias = theirs["cls.predictions.bias"]
-    other = {"value": bias + 1, "shape": bias[:-1]}[change]
-    with pytest.raises(MiniBertError, match=r"two different tensors for cls\.predictions\.bias"):
-        from_hugging_face(theirs | {"cls.predictions.decoder.bias": other}, LAYERS)
+def test_two_tensors_for_one_name_are_refused_or_a_second_decoder(theirs, change):
+    def other(tensor):
+        return {"value": tensor + 1, "shape": tensor[:-1]}[change]
+
+    bias = other(theirs["cls.predictions.bias"])
+    assert from_hugging_face(theirs | {"cls.predictions.decoder.bias": bias}, LAYERS).tied is False
+    name = "bert.embeddings.LayerNorm.weight"
+    twice = theirs | {name.replace("weight", "gamma"): other(theirs[name])}
+    with pytest.raises(MiniBertError, match=f"two different tensors for {name}"):
+        from_hugging_face(twice, LAYERS)
+
+
+PREFIXED = {
+    "of a class around it": lambda name: "model." + name,
+    "of two classes": lambda name: "net.model." + name,
+    "bert.bert., of a class with a BERT in it": lambda name: "bert." + name,
+    "module., but not before the heads": lambda name: (
+        "module." + name if name.startswith("bert.") else name
+    ),
+    "module., before some": lambda name: "module." + name if ".1." in name else name,
+    "module., inside": lambda name: name.replace("bert.", "bert.module.", 1),
+    "of torch.compile, inside": lambda name: name.replace("bert.", "bert._orig_mod.", 1),
+    "FSDP's, inside": lambda name: name.replace("layer.1.", "layer.1._fsdp_wrapped_module."),
+    "encoder. for bert.": lambda name: name.replace("bert.", "encoder.", 1),
+    "a name of its own for bert.": lambda name: name.replace("bert.", "my_bert.", 1),
+    "model. without bert., as Lightning has it": lambda name: "model." + name.removeprefix("bert."),
+    "0.auto_model., of a sentence transformer": lambda name: (
+        "0.auto_model." + name.removeprefix("bert.")
+    ),
+}
+
+
+@pytest.mark.parametrize("where", PREFIXED)
+def test_any_one_prefix_is_removed_and_named(theirs, where):
+    read = from_hugging_face({PREFIXED[where](name): t for name, t in theirs.items()}, LAYERS)
+    assert_same(read.tensors, tensors_of("BertForPreTraining"))
+    assert read.notes and read.unknown == {}
+
+
+def test_only_a_prefix_of_all_is_removed_from_tensors_that_no_bert_has(theirs):
+    theirs["crf.module.weight"] = torch.zeros(1)
+    assert list(from_hugging_face(theirs, LAYERS).unknown) == ["crf.module.weight"]
+    prefixed = {f"model.{name}": tensor for name, tensor in theirs.items()}
+    assert list(from_hugging_face(prefixed, LAYERS).unknown) == ["crf.module.weight"]
+
+
+def test_two_encoders_in_one_file_are_refused_unless_one_is_named_bert(theirs):
+    second = {f"second.{name}": tensor + 1 for name, tensor in theirs.items()}
+    read = from_hugging_face(theirs | second, LAYERS)
+    assert_same(read.tensors, tensors_of("BertForPreTraining"))
+    assert read.unknown.keys() == second.keys()
+    first = {f"first.{name}": tensor for name, tensor in theirs.items()}
+    with pytest.raises(MiniBertError, match=r"2 encoders, below 'first\.bert\.' and 'second"):
+        from_hugging_face(first | second, LAYERS)
+
+
+@pytest.mark.parametrize("prefix", ["roberta.", "xlm_roberta.", "model.electra.", "longformer."])
+def test_the_prefix_of_another_model_is_refused(theirs, prefix):
+    with pytest.raises(MiniBertError, match="not of a BERT"):
+        from_hugging_face({n.replace("bert.", prefix, 1): t for n, t in theirs.items()}, LAYERS)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+@pytest.mark.parametrize("part", ["query.weight", "key.bias", "value.weight"])
+def test_a_part_of_query_key_and_value_that_is_no_floating_point_number_is_refused(
+    theirs, part, dtype
+):
+    name = f"bert.encoder.layer.0.attention.self.{part}"
+    with pytest.raises(MiniBertError, match=rf"{name} is stored as {dtype}, which cannot be"):
+        from_hugging_face(theirs | {name: theirs[name].to(dtype)}, LAYERS)
 
 
 def test_a_failed_training_is_not_called_untied(theirs):

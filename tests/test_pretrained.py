@@ -27,6 +27,7 @@ from minibert import (
     BertModel,
     MiniBertError,
 )
+from minibert.checkpoints.convert import convert
 from minibert.checkpoints.name_map import to_hugging_face
 
 QUIET = {"quiet": True}
@@ -155,9 +156,9 @@ def test_a_classifier_trained_with_googles_code_is_read(labels, tmp_path):
         tmp_path, num_labels=labels, strict=True, **QUIET
     )
     assert_same_answers(model, loaded, name)
-    if labels == 3:  # the file of Google's code does not say how many there are
-        with pytest.raises(MiniBertError, match=r"\(3, 16\).*\(2, 16\).*same num_labels"):
-            BertForSequenceClassification.from_pretrained(tmp_path, **QUIET)
+    # The config of Google's code does not say how many there are, but the classifier does.
+    loaded = BertForSequenceClassification.from_pretrained(tmp_path, strict=True, **QUIET)
+    assert_same_answers(model, loaded, name)
 
 
 def test_the_report_says_what_is_loaded_new_and_left_over_in_words(pretrained, capsys):
@@ -182,13 +183,17 @@ def test_a_pooler_that_the_file_has_not_is_said_to_be_new(tmp_path):
     assert "newly initialized: bert.pooler.* (the pooler): not in the file" in str(report)
 
 
-def test_layers_beyond_the_config_are_named(pretrained):
+def test_layers_beyond_the_config_are_refused_unless_you_ask_for_fewer(pretrained):
     config = json.loads((pretrained / "config.json").read_text(encoding="utf-8"))
     (pretrained / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    report = BertModel.from_pretrained(pretrained, **QUIET).load_report
-    assert len(report.unknown) == 16
-    assert "config has it: 'bert.encoder.layer.1." in str(report)
-    assert "and 11 more" in str(report)
+    for load in (BertModel.from_pretrained, BertForMaskedLM.from_pretrained):
+        with pytest.raises(MiniBertError, match=r"has 2 layers, .*num_hidden_layers 1; correct"):
+            load(pretrained, **QUIET)
+    with pytest.raises(MiniBertError, match="has 2 layers"):
+        convert(pretrained, pretrained / "new")
+    report = BertModel.from_pretrained(pretrained, num_hidden_layers=1, **QUIET).load_report
+    assert len([name for name in report.unused if "encoder.layer.1." in name]) == 12
+    assert "not used here: bert.encoder.* (the encoder)" in str(report)
 
 
 def test_strict_refuses_what_is_new_and_what_is_left_over(pretrained):
@@ -274,7 +279,7 @@ def test_a_config_of_other_sizes_is_refused_with_both_shapes(pretrained):
             {"max_position_embeddings": 24},
             r"position_embeddings\.weight is \(12, 16\) .* \(24, 16\).*resize",
         ),
-        ({"num_hidden_layers": 3}, r"lacks 12 tensors of the encoder .*another model"),
+        ({"num_hidden_layers": 3}, r"has 2 of the 3 layers .*another model"),
     ):
         with pytest.raises(MiniBertError, match=shapes):
             BertModel.from_pretrained(pretrained, ignore_mismatched_sizes=True, **change, **QUIET)

@@ -48,14 +48,20 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     folder, tensors, config = checkpoint.folder, checkpoint.tensors, checkpoint.config
     body = [
         row.ours
-        for row in parameters(config.setdefault("num_hidden_layers", 12))
+        for row in parameters(config["num_hidden_layers"])
         if row.ours.startswith(("bert.embeddings.", "bert.encoder."))
     ]
     missing = [name for name in body if name not in tensors]
     if missing:
         raise MiniBertError(
             f"{checkpoint.source} lacks {len(missing)} tensors of the encoder ({missing[0]}, ...): "
-            "it is incomplete, or its config belongs to another model. Nothing was written."
+            "it is incomplete, or its config belongs to another model. Names that no BERT has: "
+            f"{checkpoint.names}. Nothing was written."
+        )
+    if not config.get("tie_word_embeddings", True) and "masked_lm.bias" in tensors:
+        raise MiniBertError(
+            f"{checkpoint.source} has a masked-word decoder that is not tied to the word "
+            "embeddings, which would be lost; use transformers. Nothing was written."
         )
     architecture = next(
         name
@@ -66,11 +72,6 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     config["model_type"] = "bert"
     if config.get("hidden_act") == "gelu_tanh":
         config["hidden_act"] = "gelu_pytorch_tanh"
-    if "classifier.bias" in tensors and not config.keys() & {"id2label", "num_labels"}:
-        # Google's config does not say how many classes there are.
-        labels = [f"LABEL_{index}" for index in range(len(tensors["classifier.bias"]))]
-        config["id2label"] = {str(index): label for index, label in enumerate(labels)}
-        config["label2id"] = {label: index for index, label in enumerate(labels)}
     if float16:
         tensors = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
@@ -78,7 +79,8 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
                 raise MiniBertError(f"{name} has values too large for float16; remove --float16.")
     files = [name for name in copied if (folder / name).is_file()]
     with atomic_folder(destination) as temporary:
-        write_folder(temporary, tensors, config)
+        bare = config["architectures"] == ["BertModel"]
+        write_folder(temporary, tensors, config, prefix="bert." if bare else "")
         for name in files:
             shutil.copyfile(folder / name, temporary / name)
     tokenizer = ", ".join(name for name in files if name != TASK_FILE) or "none in the source"

@@ -42,7 +42,8 @@ def other_model(name: str) -> str | None:
 def check_is_bert(fields: Mapping[str, Any]) -> None:
     """Raise if the fields of a file describe a model that minibert does not support."""
     for name, accepted in ONLY_ACCEPTED.items():
-        if (value := fields.get(name)) is not None and value != accepted:
+        value = fields.get(name, accepted)
+        if value != accepted and (value or accepted):  # null is false
             raise MiniBertError(
                 f"the config has {name} {value!r:.100}, which minibert does not support (it must "
                 f"be {accepted!r}); use the folder of a BERT encoder."

@@ -25,10 +25,10 @@ NOT_PARAMETERS = frozenset({"bert.embeddings.position_ids", TIED_DECODER})
 # A decoder that differs from the word embeddings by less was tied, and rounded or averaged since.
 TIED_TOLERANCE = 1e-5
 # Where these modules wrap others, every name below them gets one more part.
-WRAPPERS = re.compile(
-    r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-)
-QUERY = "encoder.layer.0.attention.self.query.weight"  # by it, an encoder is recognized
+_WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+WRAPPERS, OUTER_WRAPPERS = re.compile(rf"(?<![^.]){_WRAPPER}"), re.compile(rf"^(?:{_WRAPPER})+")
+# By these tensors, an encoder is recognized.
+QUERY = re.compile(r"(.*?)encoder\.layer\.\d+\.attention\.self\.query\.weight")
 
 
 def current_name(name: str) -> str:
@@ -52,7 +52,7 @@ class Renamed(NamedTuple):
 
     tensors: dict[str, Tensor]
     notes: list[str]  # the prefixes that were removed
-    untied: bool  # whether the file has a masked-LM decoder of its own
+    tied: bool | None  # whether the masked-LM decoder is the word embeddings; None: not stored
 
 
 def to_current_names(tensors: Mapping[str, Tensor], table: Collection[str]) -> Renamed:
@@ -67,7 +67,7 @@ def to_current_names(tensors: Mapping[str, Tensor], table: Collection[str]) -> R
             the encoder is not BERT's.
     """
     plain = {name: WRAPPERS.sub("", name) for name in tensors}
-    encoders = sorted({n.removesuffix(QUERY) for n in plain.values() if n.endswith(QUERY)})
+    encoders = sorted({match[1] for name in plain.values() if (match := QUERY.fullmatch(name))})
     encoder = "bert." if "bert." in encoders or not encoders else encoders[0]
     if len(encoders) > 1 and encoder != "bert.":
         raise MiniBertError(
@@ -78,30 +78,34 @@ def to_current_names(tensors: Mapping[str, Tensor], table: Collection[str]) -> R
         raise MiniBertError(f"the tensors are those of {other}, not of a BERT; use transformers.")
     outer = re.sub(r"(?<![^.])bert\.$", "", encoder)  # of the heads
     current: dict[str, Tensor] = {}
-    removed, untied, decoder = set(), False, None
+    removed, tied, decoder = set(), None, None
     for old, tensor in tensors.items():
-        inner = plain[old].removeprefix(outer)
-        for name in (plain[old], inner, "bert." + plain[old].removeprefix(encoder)):
+        bare = plain[old].removeprefix(encoder)
+        for name in (plain[old], plain[old].removeprefix(outer), f"bert.{bare}"):
             if current_name(name) in table or name in NOT_PARAMETERS:
                 rest = name.removeprefix("bert.")
                 removed.add(old.removesuffix(rest).removesuffix("bert."))
                 break
         else:
-            name = inner if WRAPPERS.match(old) or inner != plain[old] else old
+            name = OUTER_WRAPPERS.sub("", old).removeprefix(outer)
         decoder = tensor if name == TIED_DECODER else decoder
         if name in NOT_PARAMETERS:
             continue
         name = current_name(name) if current_name(name) in table else name
         if name in current and not torch.equal(current[name], tensor):
             if name != TIED_BIAS:
-                raise MiniBertError(f"the file holds two different tensors for {name}; damaged.")
-            untied = True
+                raise MiniBertError(
+                    f"the file holds two different tensors for {name}, so it is damaged; copy it "
+                    "again from its source."
+                )
+            tied = False
         current[name] = tensor
     embeddings = current.get(WORD_EMBEDDINGS)
     # NaN is not equal to itself; folder.py refuses it with a better reason.
     if decoder is not None and embeddings is not None and not embeddings.isnan().any():
-        same = decoder.shape == embeddings.shape
-        untied |= not same or not torch.allclose(
-            decoder.to(embeddings.dtype), embeddings, rtol=0, atol=TIED_TOLERANCE
+        tied = (
+            tied is None
+            and decoder.shape == embeddings.shape
+            and torch.allclose(decoder.to(embeddings.dtype), embeddings, 0, TIED_TOLERANCE)
         )
-    return Renamed(current, [f"removed {p!r:.99} from names" for p in sorted(removed - {""})], untied)
+    return Renamed(current, [f"removed {p!r:.99} from names" for p in sorted(removed - {""})], tied)

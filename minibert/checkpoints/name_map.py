@@ -94,7 +94,7 @@ class Translated:
     tensors: dict[str, Tensor]
     unknown: dict[str, Tensor]
     notes: list[str] = field(default_factory=list)  # what was changed in many names
-    untied: bool = False  # whether there is a masked-LM decoder of its own, which has no row
+    tied: bool | None = None  # whether the masked-LM decoder, which has no row, is the embeddings
 
 
 def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
@@ -109,8 +109,8 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
             different tensors have one name.
     """
     table = {name for row in parameters(layers) for name in row.hugging_face}
-    unknown, notes, untied = to_current_names(tensors, table)
-    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes, untied)
+    unknown, notes, tied = to_current_names(tensors, table)
+    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes, tied)
 
 
 def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:

@@ -59,6 +59,9 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
         ) from error
     if not isinstance(content, dict):
         raise MiniBertError(f"{path} is not a dictionary of tensors; save model.state_dict().")
+    for key in ("state_dict", "model_state_dict", "model"):  # as Lightning and many loops save it
+        if isinstance(content.get(key), dict):
+            content = content[key]
     for name, value in content.items():
         if (
             not isinstance(value, Tensor)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from minibert.model import config_files
-from minibert.model.config_checks import check_changes, check_is_bert, checked, to_hugging_face
+from minibert.model.config_checks import check_changes, check_file, checked, to_hugging_face
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class BertConfig:
     num_labels: int = None  # type: ignore[assignment]  # None: the size of id2label, else 2
     id2label: Mapping[int, str] = None  # type: ignore[assignment]  # None: LABEL_0, LABEL_1, ...
     label2id: Mapping[str, int] = None  # type: ignore[assignment]  # None: the inverse of id2label
-    foreign: Mapping[str, Any] = field(default_factory=dict)  # other fields of a file, kept
+    foreign: Mapping[str, Any] = field(default_factory=dict, compare=False)  # others of a file
 
     def __post_init__(self) -> None:
         self.__dict__.update(checked(self))
@@ -117,7 +117,7 @@ class BertConfig:
         Raises:
             MiniBertError: the fields describe another kind of model, or a value is invalid.
         """
-        check_is_bert(fields)
+        fields = check_file(fields)
         known = {name: value for name, value in fields.items() if name in cls._own_fields()}
         foreign = {name: fields[name] for name in fields.keys() - known.keys() - {"model_type"}}
         return cls(**known, foreign=foreign)

@@ -4,10 +4,11 @@ The tables also say which fields of foreign files mark another kind of model, an
 """
 
 import difflib
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from minibert.checkpoints.foreign_config import ONLY_ACCEPTED
+from minibert.checkpoints.foreign_config import ONLY_ACCEPTED, check_is_bert
 from minibert.errors import MiniBertError
 from minibert.problem_types import PROBLEM_TYPES
 
@@ -122,6 +123,28 @@ def settle_labels(
     return count, names, ids
 
 
+def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a file as `transformers` reads them: what contradicts id2label is left.
+
+    Raises:
+        MiniBertError: the fields describe another kind of model.
+    """
+    check_is_bert(fields)
+    # "pad_token_id": null and "id2label": {} mean: the default.
+    unset: dict[str, tuple[object, ...]] = {"pad_token_id": (None,), "id2label": (None, {})}
+    fields = {name: value for name, value in fields.items() if value not in unset.get(name, ())}
+    if "id2label" in fields:
+        names = fields["id2label"]
+        count, _, label2id = settle_labels(None, names, None)
+        given = fields.pop("num_labels", count), fields.pop("label2id", label2id)
+        if given != (count, label2id):
+            warnings.warn(
+                "in the config, label2id or num_labels contradicts id2label; id2label is used.",
+                stacklevel=2,
+            )
+    return fields
+
+
 def check_changes(changes: Collection[str], own: Collection[str]) -> None:
     """Raise if a name is not a field of BertConfig."""
     for name in changes:
@@ -140,7 +163,7 @@ def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
 
 def check_tied(config: "BertConfig") -> None:
     """Raise if the masked-word head has a decoder of its own, which minibert does not compute."""
-    if config.foreign.get("tie_word_embeddings", True) is False:
+    if not config.foreign.get("tie_word_embeddings", True):
         raise MiniBertError(
             "the decoder of this model's masked-word head is not tied to the word embeddings "
             "(tie_word_embeddings is false, or the two differ by more than 1e-5); minibert ties "

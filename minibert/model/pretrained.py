@@ -246,12 +246,13 @@ class PretrainedModel(nn.Module):
             >>> bert.num_parameters()
             1527680
         """
-        checkpoint = read_folder(name_or_path, **pop_hub_options(changes))
+        hub, fields = pop_hub_options(changes), BertConfig.__dataclass_fields__
         dtype = changes.pop("torch_dtype", dtype)
         if changes.pop("attn_implementation", None) == "eager":  # "auto" stands for the others
             attention = "eager"
-        fields = BertConfig.__dataclass_fields__
         changes, own = split_arguments(check_options(changes), cls, fields)
+        layers = changes.get("num_hidden_layers", config and config.num_hidden_layers)
+        checkpoint = read_folder(name_or_path, num_hidden_layers=layers, **hub)
         config = config or BertConfig.from_dict(checkpoint.config)
         if changes:
             config = config.with_changes(**changes)
@@ -299,7 +300,8 @@ class PretrainedModel(nn.Module):
         for name in check_options(options):
             raise TypeError(f"save_pretrained has no argument {name!r}")
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
-        write_folder(Path(folder).expanduser(), self.named_tensors(), config)
+        folder = Path(folder).expanduser()
+        write_folder(folder, self.named_tensors(), config, prefix=self.prefix)
 
     def named_tensors(self) -> dict[str, Tensor]:
         """Return all tensors by their names in `name_map.py`."""
@@ -310,12 +312,21 @@ class PretrainedModel(nn.Module):
         report = LoadReport(type(self).__name__, checkpoint.source, notes=checkpoint.notes)
         if unexplained := unexplained_fields(self.config.foreign):
             report.notes.append(f"config fields that minibert does not use, kept: {unexplained}")
-        given, wanted = checkpoint.tensors | checkpoint.unknown, self.named_tensors()
+        wanted = self.named_tensors()
+        for name in wanted.keys() - checkpoint.unknown.keys():  # of a class made from BertModel
+            if (bare := name.removeprefix(self.prefix)) in checkpoint.unknown:
+                checkpoint.unknown[name] = checkpoint.unknown.pop(bare)
+        given = checkpoint.tensors | checkpoint.unknown
         report.unused = sorted(checkpoint.tensors.keys() - wanted.keys())
         report.unknown = [name for name in checkpoint.unknown if name not in wanted]
         for name, tensor in wanted.items():
             if name not in given:
                 report.new.append(name)
+            elif given[name].is_floating_point() != tensor.is_floating_point():
+                raise MiniBertError(
+                    f"{report.source}: {name} is stored as {given[name].dtype}, but the model has "
+                    f"{tensor.dtype}; save it again with that type."
+                )
             elif given[name].shape == tensor.shape:
                 report.loaded.append(name)
             else:
@@ -323,12 +334,17 @@ class PretrainedModel(nn.Module):
                     f"{name} is {tuple(given[name].shape)} in the file and {tuple(tensor.shape)} "
                     "in the model"
                 )
+        if not report.loaded and not report.wrong_shape:
+            raise MiniBertError(
+                f"{report.source} has no tensor of a {report.model}, but {checkpoint.names}; in a "
+                "class of your own, the encoder is self.bert = BertModel(config)."
+            )
         missing = [name for name in report.new if name.startswith(ENCODER)]
         if missing:
             raise MiniBertError(
                 f"{report.source} lacks {len(missing)} tensors of the encoder "
                 f"({', '.join(missing[:3])}, ...): it is incomplete, or its config.json belongs to "
-                "another model."
+                f"another model. Names that no BERT has: {checkpoint.names}."
             )
         own_layer = not any(name.startswith(SHARED) for name in report.wrong_shape)
         if report.wrong_shape and not (ignore_mismatched_sizes and own_layer):
