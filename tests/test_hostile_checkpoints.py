@@ -426,12 +426,9 @@ CONTRADICTIONS = (
     {"model_type": "roberta"},
     {"position_embedding_type": "relative_key"},
     {"is_decoder": True},
-    {"tie_word_embeddings": False},
     {"id2label": {"0": "a", "1": "a"}},
     {"id2label": {"0": "a", "7": "b"}},
     {"id2label": {"zero": "a"}},
-    {"label2id": {"a": "zero"}},
-    {"id2label": {"0": "a"}, "label2id": {"b": 0}},
     {"num_labels": -1},
 )
 

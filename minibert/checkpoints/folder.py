@@ -270,7 +270,8 @@ def _explained(folder: Path, otherwise: str) -> MiniBertError:
     for pattern, advice in OTHER_FILES.items():
         if pattern == "*/model.safetensors" and any((folder / n).is_file() for n in WEIGHT_FILES):
             break  # only the config is missing
-        found = [path for path in folder.glob(pattern) if not OF_A_RUN.match(path.name)]
+        paths = [path for path in folder.glob(pattern) if path.is_file() or path.is_dir()]
+        found = [path for path in paths if not OF_A_RUN.match(path.name)]
         if found:
             # The last checkpoint-* has the highest number.
             path = max(sorted(found), key=lambda path: int(re.sub(r"\D", "", f"0{path}")[-9:]))

@@ -1,4 +1,4 @@
-"""Translate the names in Hugging Face files of any age to those that `transformers` uses today.
+"""Translate the names in older Hugging Face files to those that `transformers` uses today.
 
 module.bert.embeddings.word_embeddings.weight    `module.` of DataParallel, `_orig_mod.` of compile
  model.bert.embeddings.word_embeddings.weight    any other prefix, as of a class around the model

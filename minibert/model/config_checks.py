@@ -135,6 +135,7 @@ def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in fields.items() if value not in unset.get(name, ())}
     if "id2label" in fields:
         names = fields["id2label"]
+        settle_labels(fields.get("num_labels"), None, None)
         count, _, label2id = settle_labels(None, names, None)
         given = fields.pop("num_labels", count), fields.pop("label2id", label2id)
         if given != (count, label2id):
