@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from minibert.model.bert import BertModel, EncoderInputs
 from minibert.model.config import BertConfig
-from minibert.model.config_checks import check_tied
 from minibert.model.encoder import ACTIVATIONS
 from minibert.model.losses import LossTerm, cross_entropy
 from minibert.model.outputs import BertModelOutput, PreTrainingOutput, TaskOutput
@@ -32,7 +31,6 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        check_tied(config)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]()
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
