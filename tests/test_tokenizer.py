@@ -419,8 +419,8 @@ def test_lone_surrogates_are_unknown_words_with_offsets(tokenizer):
 @pytest.mark.parametrize(
     "line", ["a", "我", "\u0301", ".", " ", "😀", "\ufdfa", "the ", "é", "\x00", "ก"]
 )
-def test_a_million_characters_are_read(tokenizer, line):
-    text = line * (1_000_000 // len(line))
+def test_hundreds_of_thousands_of_characters_are_read(tokenizer, line):
+    text = line * (200_000 // len(line))
     ids = tokenizer([text], truncation=True).input_ids[0]
     assert ids[0] == CLS
     assert len(ids) <= 512
@@ -432,14 +432,14 @@ def test_time_grows_with_the_length_of_a_text_and_not_faster(line, offsets):
     def run(count: int) -> float:
         tokenizer = BertTokenizer(TOY)  # with an empty cache
         text, times = line * (count // len(line)), []
-        for _ in range(3):
+        for _ in range(2):
             start = time.process_time()
             tokenizer(text, truncation=True, return_offsets_mapping=offsets)
             times.append(time.process_time() - start)
         return min(times)
 
     # 8 times the text; a square would be 64. A busy machine gets several chances.
-    assert any(run(160_000) / run(20_000) < 24 for _ in range(5))
+    assert any(run(80_000) / run(10_000) < 24 for _ in range(5))
 
 
 def test_the_cache_never_grows_beyond_its_size():

@@ -71,9 +71,10 @@ def test_ids_are_googles_on_every_golden_line(name, backend):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some lines are longer than 512 tokens
         ids = tokenizer(texts, add_special_tokens=False)
-        placed = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        # Offsets are slow: every fourth line, of each language and kind of text.
+        placed = tokenizer(texts[::4], add_special_tokens=False, return_offsets_mapping=True)
     assert ids.input_ids == wanted
-    assert placed.input_ids == wanted
+    assert placed.input_ids == wanted[::4]
 
 
 @pytest.mark.parametrize("name", ["uncased", "multilingual-cased"])
@@ -97,7 +98,7 @@ def test_every_field_is_that_of_transformers(name):
             )
             for backend in ("python", "rust")
         ]
-        for _ in range(100):
+        for _ in range(60):
             text, pair, arguments = random_call(rng)
             side = rng.choice(["left", "right"])
             wanted = call(theirs, text, pair, arguments, side)

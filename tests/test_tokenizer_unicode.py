@@ -1,7 +1,8 @@
 """What you can rely on: over all of Unicode the two backends differ only for the reasons listed.
 
 The Python backend is Google's code; the Rust backend is the `tokenizers` library, as `transformers`
-uses it. All 1,112,064 characters are tried inside a word, uncased and cased.
+uses it. Every character that Unicode has assigned is tried inside a word, uncased and cased, and
+every eighth of the 830,000 others.
 """
 
 import unicodedata
@@ -24,7 +25,7 @@ LISTED = (
 LISTED_COUNT = 6400 + 2 * 65534 + 256
 # The library's tables of marks, punctuation and formats are those of Unicode 8, its lower case is
 # that of its compiler, and Python's are those of its release. So they differ on characters that are
-# young, or were changed since. With Unicode 14 (Python 3.11) these are 559 of 1,112,064; a thousand
+# young, or were changed since. With Unicode 14 (Python 3.11) these are 559; a thousand
 # young ones are a matter of versions, many more would be a fault of ours.
 MOST_SKEWED = 2000
 
@@ -66,7 +67,8 @@ def test_a_capital_sigma_at_the_end_of_a_word_is_lowered_by_its_neighbours_in_py
 def differing_characters(cased: bool) -> set[str]:
     both = normalizers(cased)
     every = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
-    assert len(every) == 1_112_064
+    every = [c for c in every if unicodedata.category(c) != "Cn" or ord(c) % 8 == 0]
+    assert len(every) > 350_000
     differing = set()
     for start in range(0, len(every), 2000):
         block = every[start : start + 2000]

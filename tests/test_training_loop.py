@@ -7,6 +7,7 @@ ends with the same bits as one that was not.
 import json
 import math
 import os
+import shutil
 import signal
 import zlib
 from collections.abc import Iterator
@@ -355,11 +356,11 @@ def test_the_duration_of_a_resumed_run_includes_that_of_before(tmp_path: Path):
 
 def test_a_damaged_newest_checkpoint_is_skipped_and_the_result_is_the_same(tmp_path: Path, capsys):
     unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
+    with pytest.raises(Crash):
+        run(tmp_path / "broken", SETTINGS, Breaking(9))
     for file in ("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"):
         for damage in ("flip", "cut", "empty", "delete"):
-            folder = tmp_path / f"{file}-{damage}"
-            with pytest.raises(Crash):
-                run(folder, SETTINGS, Breaking(9))
+            folder = shutil.copytree(tmp_path / "broken", tmp_path / f"{file}-{damage}")
             newest = sorted(folder.glob("step-*"))[-1]
             harm(newest / file, damage)
             capsys.readouterr()

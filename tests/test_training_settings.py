@@ -61,31 +61,31 @@ def test_automatic_precision_on_a_cpu_is_float32():
     assert describe_device(CPU, torch.float32) == "CPU, 1 thread, float32"
 
 
-# Allocates, fills and frees 6 buffers of 8 MB again and again; prints the page faults per round.
+# Allocates, fills and frees 3 buffers of 8 MB again and again, before and after the thresholds are
+# raised; prints both numbers of page faults per round.
 PAGE_FAULTS = """
-import resource, sys, torch
+import resource, torch
 from minibert.training.settings import raise_malloc_thresholds
-if sys.argv[1] == "raised":
-    assert raise_malloc_thresholds()
-for number in range(25):
-    if number == 5:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    buffers = [torch.ones(2_000_000) for _ in range(6)]
-    del buffers
-print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20)
+def page_faults():
+    for number in range(9):
+        if number == 4:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        buffers = [torch.ones(2_000_000) for _ in range(3)]
+        del buffers
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5
+before = page_faults()
+assert raise_malloc_thresholds()
+print(before, page_faults())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_memory_is_used_again_without_page_faults():
-    def page_faults(thresholds: str) -> float:
-        command = [sys.executable, "-c", PAGE_FAULTS, thresholds]
-        # Named in the environment, glibc's threshold of 128 kB does not adapt to the program.
-        glibc = {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
-        environment = {**os.environ, **glibc, "PYTHONPATH": str(Path(__file__).parents[1])}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return float(done.stdout)
-
-    before, after = page_faults("default"), page_faults("raised")
-    assert before > 500  # 48 MB are about 12,000 pages of 4 kB, or fewer of larger ones
+    # Named in the environment, glibc's threshold of 128 kB does not adapt to the program.
+    glibc = {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
+    environment = {**os.environ, **glibc, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", PAGE_FAULTS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    before, after = map(float, done.stdout.split())
+    assert before > 250  # 24 MB are about 6,000 pages of 4 kB, or fewer of larger ones
     assert after < before / 50
