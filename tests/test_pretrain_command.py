@@ -285,7 +285,7 @@ def test_a_narrow_model_starts_with_larger_numbers(corpus):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
 def test_stopped_by_a_signal_and_resumed_it_gives_the_same_bits(minibert, corpus, model, tmp_path):
-    line = "pretrain corpus --model model --epochs 3 --max-length 32 --batch-size 2"
+    line = "pretrain corpus --model model --epochs 2 --max-length 32 --batch-size 2"
     assert minibert(f"{line} --output unbroken")[0] == 0
     code = "from minibert.cli.main import main; main()"
     process = subprocess.Popen(
@@ -344,8 +344,8 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     torch.manual_seed(0)
     BertForPreTraining(small_config(len(tokenizer))).save_pretrained("start")
     tokenizer.save_pretrained("start")
-    common = "--epochs 12 --max-length 32 --batch-size 8 --learning-rate 3e-3 --held-out 0.2"
-    assert minibert(f"pretrain old --model start --output general {common}")[0] == 0
+    common = "--max-length 32 --batch-size 8 --learning-rate 3e-3 --held-out 0.2"
+    assert minibert(f"pretrain old --model start --output general {common} --epochs 4")[0] == 0
 
     Path("new.txt").write_text(text_of(*new, documents=40, seed=1), encoding="utf-8")
     assert minibert("add-words general --text new.txt --count 2 --output words")[0] == 0
@@ -360,7 +360,7 @@ def test_a_model_learns_a_new_field_with_a_word_that_was_in_pieces(minibert, old
     torch.testing.assert_close(start, expected)
 
     assert minibert("prepare new.txt --vocab words --output new --keep-duplicates")[0] == 0
-    assert minibert(f"pretrain new --model words --output adapted {common}")[0] == 0
+    assert minibert(f"pretrain new --model words --output adapted {common} --epochs 12")[0] == 0
     log = read_log(Path("adapted/training/log.jsonl"))
     first, *_, last = [record for record in log if record["kind"] == "evaluation"]
     assert last["loss"] < first["loss"] - 0.5

@@ -60,7 +60,7 @@ def new_model(vocabulary: int, seed: int) -> BertForPreTraining:
         vocab_size=vocabulary,
         hidden_size=32,
         num_attention_heads=2,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         intermediate_size=64,
         max_position_embeddings=32,
         hidden_dropout_prob=0.1,
