@@ -69,6 +69,64 @@ def test_line_ends_of_windows_and_byte_order_marks_leave_no_trace(write):
     assert read(path) == [["One.", "Two."], ["Three."]]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_lf_crlf_or_cr_in_every_format(write, end):
+    assert read(write("a.txt", TEXT.replace("\n", end))) == read(write("b.txt", TEXT))
+    markdown = "# Book\n\nOne\nline.\n\n- Two.\n---\nThree.\n".replace("\n", end)
+    assert read(write("a.md", markdown)) == [["One line.", "Two.", "Three."]]
+    rows = end.join(['{"text": "One.\\nTwo."}', '{"text": "Three."}'])
+    assert read(write("a.jsonl", rows)) == [["One.", "Two."], ["Three."]]
+    mixed = write("mixed.txt", f"One.{end}Two.\nThree.\r\n\r\nFour.")
+    assert read(mixed) == [["One.", "Two.", "Three."], ["Four."]]
+
+
+def test_a_long_file_with_cr_is_not_one_line_that_is_too_long(write, monkeypatch):
+    monkeypatch.setattr(documents, "MAX_LINE_BYTES", 10)
+    assert read(write("a.txt", "One.\r" * 20), lines="documents") == [["One."]] * 20
+
+
+WIKI = """<doc id="12" url="https://en.wikipedia.org/wiki?curid=12" title="A "quoted" title">
+Anarchism
+
+AT&amp;T is 1 &lt; 2.
+
+Section.
+The end.
+
+</doc>
+<doc id="25" url="" title="Autism">
+Autism
+
+Second article.
+
+</doc>
+"""
+ARTICLES = [["Anarchism", "AT&T is 1 < 2.", "Section.", "The end."], ["Autism", "Second article."]]
+
+
+@pytest.mark.parametrize("name", ["AA/wiki_00", "AA/wiki_107", "wiki.txt"])
+@pytest.mark.parametrize("lines", documents.LINES)
+def test_the_articles_of_wikiextractor_are_documents_and_its_tags_are_not_text(write, name, lines):
+    write(name, WIKI)
+    folder = write("readme.txt", "<p>Not a tag of it.\n").parent
+    files = documents.find_text_files([folder], [])
+    assert len(files) == 2
+    assert sorted(read(*files, lines=lines)) == [["<p>Not a tag of it."], *ARTICLES]
+
+
+def test_wikiextractor_may_have_written_json(write):
+    path = write("AA/wiki_00", json.dumps({"id": "12", "text": "Anarchism\n\nThe end."}) + "\n")
+    assert read(*documents.find_text_files([path], [])) == [["Anarchism", "The end."]]
+
+
+def test_text_around_articles_keeps_its_layout(write):
+    assert read(write("a.txt", f"{TEXT}\n{WIKI}{TEXT}")) == [
+        *([["One. Two.", "Three."], ["Four.", "Five."]]),
+        *ARTICLES,
+        *([["One. Two.", "Three."], ["Four.", "Five."]]),
+    ]
+
+
 def test_the_last_document_is_there_however_the_file_ends(write):
     for end in ("", "\n", "\n\n\n", "\r\n", " "):
         assert read(write("a.txt", "One.\n\nShort." + end))[-1] == ["Short."]
@@ -128,6 +186,24 @@ def test_hostile_markdown_takes_linear_time(write, begin):
     assert read(write("a.md", line))[0][0].endswith(" the end.")
 
 
+@pytest.mark.parametrize(
+    ("text", "documents"),
+    [
+        ("- eggs\n---\nNext.", [["eggs", "Next."]]),
+        ("* eggs\n  and milk\n---\nNext.", [["eggs and milk", "Next."]]),
+        ("1. eggs\n===\nNext.", [["eggs", "Next."]]),
+        ("- eggs\n-\n- milk", [["eggs", "milk"]]),
+        ("> Quoted\n---\nNext.", [["Quoted", "Next."]]),
+        ("A sentence.\n---\nNext.", [["A sentence.", "Next."]]),
+        ("Two\nlines\n---\nNext.", [["Two lines", "Next."]]),
+        ("- eggs\n\nTitle\n---\nNext.", [["eggs"], ["Next."]]),
+        ("---\nOnce.\n---\nNext.", [["Once.", "Next."]]),  # no front matter, but two rules
+    ],
+)
+def test_a_rule_directly_below_text_does_not_make_it_a_heading(write, text, documents):
+    assert read(write("a.md", text)) == documents
+
+
 def test_an_underlined_heading_is_a_heading(write):
     assert read(write("a.md", "One.\n\nTitle\n=====\nTwo.\n")) == [["One."], ["Two."]]
 
@@ -175,10 +251,19 @@ def test_lines_that_are_not_utf8_are_skipped_and_counted(write):
     assert stats.bad_examples[0] == f"{path}:2: byte 0xef at 3 is not UTF-8"
 
 
-@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
-def test_a_file_in_another_encoding_is_refused(write, encoding):
-    path = write("a.txt", "天气很好。\n我们走吧。\n".encode(encoding) * 9)
-    with pytest.raises(MiniBertError, match="lines cannot be read"):
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("gb18030", "GB18030"),
+        ("utf-16", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-32-be", "UTF-32"),
+    ],
+)
+def test_a_file_in_another_encoding_is_refused_and_the_encoding_is_named(write, encoding, named):
+    path = write("a.txt", "天气很好。 It is fine.\n我们走吧。 Let us go.\n".encode(encoding) * 9)
+    with pytest.raises(MiniBertError, match=f"lines cannot be read .*iconv -f {named} -t UTF-8"):
         read(path)
 
 

@@ -1,16 +1,19 @@
 """Read documents from text files and folders, as a stream that does not fill the memory.
 
-`FormatOptions` says how documents are laid out in .txt, .md and .jsonl files. Lines that are not
+`FormatOptions` says how documents are laid out in .txt, .md and .jsonl files. The files of
+WikiExtractor (AA/wiki_00) are text, or JSONL, with a document per article. Lines that are not
 UTF-8, or not JSON where they should be, are skipped and counted, since any web crawl has some. A
 file with mostly such lines is an error. `docs/corpus_format.md` has the details.
 """
 
 import codecs
 import fnmatch
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from html import unescape
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from minibert.files import CORPUS_FILE
 
 TEXT, MARKDOWN, JSONL = (".txt",), (".md", ".markdown"), (".jsonl", ".ndjson")
 LINES = ("sentences", "paragraphs", "documents", "wrapped")
+WIKI_FILE = re.compile(r"wiki_\d\d+")  # as WikiExtractor names its files
+WIKI_TAG = re.compile(r'<doc id="[^<>]*".*>|</doc>')  # around each article in them
 MAX_LINE_BYTES = 16_000_000  # each line must fit in memory
 MAX_DOCUMENT_CHARS = 4_000_000  # more than "War and Peace"; longer documents are split
 EXAMPLES_SHOWN = 5
@@ -122,7 +127,11 @@ def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Pat
                 raise MiniBertError(f"{path} is a tokenized corpus; give the text itself.")
             here: list[str] = []
             found = _visible_files(path, here) if path.is_dir() else [path]
-            texts = sorted(file for file in found if file.suffix.lower() in suffixes)
+            texts = sorted(
+                file
+                for file in found
+                if file.suffix.lower() in suffixes or WIKI_FILE.fullmatch(file.name)
+            )
             if not texts:
                 note = f" (skipped {here[0]})" if here else ""
                 raise MiniBertError(
@@ -185,10 +194,13 @@ def read_documents(
         bad, total = stats.bad_lines - bad_before, stats.lines - lines_before
         if bad > 2 and bad * 2 > total:
             with path.open("rb") as file:
-                has_nul = b"\0" in file.read(1000)
+                start = file.read(1000)
             remedy = "text must be UTF-8: iconv -f GB18030 -t UTF-8 OLD > NEW"
-            if has_nul:
-                remedy = "if it is UTF-16: iconv -f UTF-16 -t UTF-8 OLD > NEW; else remove it"
+            if nuls := start.count(
+                0
+            ):  # ASCII text has a NUL in every second byte, or three of four
+                code = "UTF-32" if nuls > 0.6 * len(start) else "UTF-16"
+                remedy = f"if it is {code}: iconv -f {code} -t UTF-8 OLD > NEW; else remove it"
             elif path.suffix.lower() in JSONL:
                 remedy = "each line must be a JSON object in UTF-8: jq -c '.[]' OLD > NEW.jsonl"
             raise MiniBertError(
@@ -200,36 +212,62 @@ def read_documents(
 def _paragraphs(path: Path, options: FormatOptions, stats: ReadStats) -> Iterator[str | None]:
     """Yield the paragraphs of a file, and None where a document ends."""
     lines = _read_lines(path, stats)
+    first = next(lines, (0, ""))
+    lines = chain([first], lines)
+    json_of_wiki = WIKI_FILE.fullmatch(path.name) and first[1].startswith("{")
     if path.suffix.lower() in MARKDOWN:
         paragraphs = markdown_paragraphs(text for _, text in lines)
         yield from (p for p in paragraphs if p is not None or options.chapters)
-    elif path.suffix.lower() in JSONL:
-        for number, line in lines:
-            if not line:
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                stats.skip_line(path, number, "not a JSON object")
-                continue
-            text = row.get(options.text_field) if isinstance(row, dict) else None
-            if not isinstance(text, str):
-                reason = f"no object with a text in the field '{options.text_field}'"
-                stats.skip_line(path, number, reason)
-                continue
-            # JSON can contain half of a surrogate pair, which is not a character.
-            text = re.sub("[\ud800-\udfff]", "\ufffd", text)
-            inner = [part.strip() for part in text.split("\n")]
-            yield from _unwrap(inner) if options.lines == "wrapped" else filter(None, inner)
-            yield None
-    elif options.lines == "wrapped":
-        yield from _unwrap(text for _, text in lines)
+    elif path.suffix.lower() in JSONL or json_of_wiki:
+        yield from _json_paragraphs(lines, path, options, stats)
     else:
-        for _, line in lines:
-            if line:
-                yield line
-            if not line or options.lines == "documents":
-                yield None
+        yield from _text_paragraphs(lines, options)
+
+
+def _json_paragraphs(
+    lines: Iterable[tuple[int, str]], path: Path, options: FormatOptions, stats: ReadStats
+) -> Iterator[str | None]:
+    for number, line in lines:
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            stats.skip_line(path, number, "not a JSON object")
+            continue
+        text = row.get(options.text_field) if isinstance(row, dict) else None
+        if not isinstance(text, str):
+            reason = f"no object with a text in the field '{options.text_field}'"
+            stats.skip_line(path, number, reason)
+            continue
+        # JSON can contain half of a surrogate pair, which is not a character.
+        text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+        inner = [part.strip() for part in text.split("\n")]
+        yield from _unwrap(inner) if options.lines == "wrapped" else filter(None, inner)
+        yield None
+
+
+def _text_paragraphs(
+    lines: Iterable[tuple[int, str]], options: FormatOptions
+) -> Iterator[str | None]:
+    wrapped: list[str] = []
+    in_article = False
+    for _, line in chain(lines, [(0, "")]):
+        tag = WIKI_TAG.fullmatch(line)
+        if line and not tag and not in_article and options.lines == "wrapped":
+            wrapped.append(line)
+            continue
+        if wrapped:
+            yield " ".join(wrapped)
+            wrapped = []
+        if tag:
+            in_article = line != "</doc>"
+            yield None
+        elif line:
+            yield unescape(line) if in_article else line  # WikiExtractor writes "&lt;" for "<"
+        ends = options.lines == "documents" or (not line and options.lines != "wrapped")
+        if ends and not in_article:
+            yield None
 
 
 def _unwrap(lines: Iterable[str]) -> Iterator[str]:
@@ -238,11 +276,16 @@ def _unwrap(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _read_lines(path: Path, stats: ReadStats) -> Iterator[tuple[int, str]]:
-    """Yield the readable lines of a file, stripped, with their numbers from 1."""
-    with path.open("rb") as file:
+    """Yield the readable lines of a file, stripped, with their numbers from 1.
+
+    Lines end in LF, CRLF or CR.
+    """
+    # Only text files know these three ends. In Latin-1, each byte is a character.
+    with io.TextIOWrapper(path.open("rb"), encoding="latin-1") as file:
         number = 0
-        while data := file.readline(MAX_LINE_BYTES):
+        while line := file.readline(MAX_LINE_BYTES):
             number += 1
+            data = line.encode("latin-1")
             if number == 1:
                 data = data.removeprefix(codecs.BOM_UTF8)
             if not data.strip():
@@ -251,7 +294,7 @@ def _read_lines(path: Path, stats: ReadStats) -> Iterator[tuple[int, str]]:
             stats.lines += 1
             if len(data) == MAX_LINE_BYTES and not data.endswith(b"\n"):
                 stats.skip_line(path, number, f"a line of more than {MAX_LINE_BYTES:,} bytes")
-                while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+                while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith("\n"):
                     pass
             elif b"\0" in data:
                 stats.skip_line(path, number, "a NUL character, which does not occur in text")

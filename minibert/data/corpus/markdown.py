@@ -11,6 +11,7 @@ from itertools import chain, islice
 
 MAX_FRONT_MATTER_LINES = 100  # if it is longer, the `---` on the first line is a rule
 
+_FIELD = re.compile(r"[\w.-]+\s*:|#|---")  # the first line of front matter, or its end
 _HEADING = re.compile(r"#{1,6}(\s|$)")
 _RULE = re.compile(r"([-*_=])(\s*\1){2,}$")
 _UNDERLINE = re.compile(r"(=+|-+)$")
@@ -46,25 +47,31 @@ def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
     if head and head[0].strip() == "---":
         head += islice(lines, MAX_FRONT_MATTER_LINES)
         ends = [i for i, line in enumerate(head) if i and line.strip() in ("---", "...")]
-        head = head[ends[0] + 1 :] if ends else head
+        head = head[ends[0] + 1 :] if ends and _FIELD.match(head[1]) else head
 
     paragraph: list[str] = []
+    in_block = False  # whether the paragraph is in a list or a quote, which a rule ends
     fence = ""
     for line in chain(head, lines, [""]):
         text = line.strip()
-        text = text.lstrip("> ") if text.startswith(">") else text
+        quoted = text.startswith(">")
+        text = text.lstrip("> ") if quoted else text
         if fence:
             if text.startswith(fence) and not text.strip(fence[0]):
                 fence = ""
             continue
-        if paragraph and _UNDERLINE.match(text):  # the lines before it are a heading
-            paragraph = []
-            yield None
-            continue
+        underline = _UNDERLINE.match(text) if paragraph else None
+        if underline and not in_block:  # the lines before it are a heading
+            # "---" is also a rule. In doubt it is one, because the text of a heading is dropped.
+            is_text = len(paragraph) > 1 or paragraph[0].endswith((".", "。"))
+            if not (text.startswith("-") and is_text):
+                paragraph = []
+                yield None
+                continue
         bullet = _BULLET.match(text)
         opening = _FENCE.match(text, bullet.end() if bullet else 0)
         heading = _HEADING.match(text)
-        dropped = opening or heading or _RULE.match(text) or _TABLE.match(text)
+        dropped = opening or heading or underline or _RULE.match(text) or _TABLE.match(text)
         if paragraph and (not text or dropped or bullet):
             plain = " ".join(paragraph)
             for pattern, replacement in _INLINE:
@@ -77,4 +84,5 @@ def markdown_paragraphs(lines: Iterable[str]) -> Iterator[str | None]:
         elif opening:
             fence = opening.group()
         elif text and not dropped:
+            in_block = bool(bullet or quoted) or (in_block and bool(paragraph))
             paragraph.append(text[bullet.end() :] if bullet else text)
