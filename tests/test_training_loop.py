@@ -494,7 +494,7 @@ def test_a_metric_that_is_not_a_number_is_never_the_best(tmp_path: Path):
 
 def test_a_missing_metric_for_the_best_model_is_refused(tmp_path: Path):
     with pytest.raises(
-        MiniBertError, match="metric_for_best_model is 'f1', but there are only accuracy"
+        MiniBertError, match="metric_for_best_model is 'f1', but the metrics are accuracy"
     ):
         run(tmp_path, SETTINGS, evaluate=lambda: {"accuracy": 0.5}, metric_for_best_model="f1")
 

@@ -297,7 +297,7 @@ def write_folder(
     theirs = to_hugging_face(tensors, config["num_hidden_layers"])
     theirs = {name.removeprefix(prefix): tensor for name, tensor in theirs.items()}
     dtype = next((t.dtype for t in theirs.values() if t.is_floating_point()), torch.float32)
-    # Files of before transformers 5 have `dtype` as `torch_dtype`.
+    # Before version 5, transformers called `dtype` `torch_dtype`.
     config = {name: value for name, value in config.items() if name != "torch_dtype"}
     write_safetensors(folder / "model.safetensors", theirs)
     write_json(folder / "config.json", config | {"dtype": str(dtype).removeprefix("torch.")})
@@ -340,7 +340,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         pointers.add(here.data_ptr())
     make_folder(path.parent)
     with atomic_file(path, size=sum(tensor.nbytes for tensor in plain.values())) as temporary:
-        # The library writes to a file of its own first, whose name would not tell whose it is.
+        # The library first writes a temporary file, whose name would not say which run left it.
         folder = temporary.with_name(f".in{temporary.name}")
         try:
             folder.mkdir(exist_ok=True)

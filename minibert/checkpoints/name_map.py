@@ -1,7 +1,8 @@
 """One table of parameter names: ours | Hugging Face's | Google's.
 
-Every published BERT has the same parameters under other names. The table is complete and is used in
-both directions; translating there and back is the identity. Three differences are more than a name:
+Every published BERT has the same parameters, under other names. The table is complete and is used
+in both directions; translating there and back is the identity. Three differences are more than a
+name:
 
 - query, key and value are one matrix here (the rows of query, then key, then value), three there;
 - Google stores the kernels of linear layers as (in, out), so they are transposed;

@@ -1,7 +1,7 @@
 """Read `pytorch_model.bin` files safely: they are pickles, which could run any code.
 
-A pickle is a program. Three checks stand before its tensors: every name that it refers to is read
-from its opcodes, without running it, and must be on a short list; PyTorch then runs it with
+A pickle is a program. It passes three checks: every name that it refers to is read from its
+opcodes, without running it, and must be on a short list; PyTorch then runs it with
 `weights_only=True`; and the result may not be larger than the file. All models from before 2023,
 among them most Chinese BERTs, exist in this format only.
 

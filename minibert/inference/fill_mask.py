@@ -7,7 +7,7 @@ Only "[MASK]" is special in a text; a "[SEP]" in it is plain text, and a second 
 `text_pair`.
 
 A call predicts each mask independently, with all others still hidden, as BERT was trained. The best
-token of each need not make the best sentence: "[MASK] [MASK]" may be "new york" or "los angeles",
+token of each may not make the best sentence: "[MASK] [MASK]" may be "new york" or "los angeles",
 but never "new angeles". `MaskFiller.fill_all` therefore fills one mask at a time, the most
 confident first, and then predicts the others again. This is greedy decoding, not a search for the
 most probable combination.
@@ -141,7 +141,7 @@ class MaskFiller:
             )
         sequences: list[list[int]] = []
         for one in texts:
-            # No part may be longer than the whole, so that a huge text costs little.
+            # Each part is truncated to the maximum of the whole, so that a huge text costs little.
             parts = self.tokenizer(
                 one.split(mask),
                 add_special_tokens=False,
@@ -184,7 +184,7 @@ class MaskFiller:
         hidden = bert(batch[:1], token_type_ids=batch[1:]).last_hidden_state  # (1, S, E)
         # V is large, so only the masked positions are scored: (1, S, E) -> (N, E) -> (N, V)
         logits = self.model.masked_lm(hidden[0, list(positions)], embeddings)
-        # The embedding matrix may have more rows than the vocabulary; those are no tokens.
+        # The embedding matrix may have more rows than the vocabulary; these are not tokens.
         probabilities: Tensor = logits[:, : len(self.tokenizer)].cpu().double().softmax(dim=-1)
         return probabilities
 

@@ -60,7 +60,7 @@ class TextClassifier:
         Raises:
             MiniBertError: a file is missing or damaged, or the folder has no trained classifier.
         """
-        advice = "fine-tune it: python examples/finetune_cls.py --train FILE --model FOLDER"
+        advice = "fine-tune it: minibert finetune --train FILE --model FOLDER"
         model, tokenizer, limit = load_for_inference(
             BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
         )
@@ -144,7 +144,8 @@ class TextClassifier:
                 )
         if text_pairs is not None and len(text_pairs) != len(texts):
             raise MiniBertError(
-                f"there are {len(texts)} texts but {len(text_pairs)} second texts; give one each."
+                f"there are {len(texts)} texts but {len(text_pairs)} second texts; give one for "
+                "each text."
             )
         if self.pairs is not None and self.pairs != (text_pairs is not None):
             raise MiniBertError(

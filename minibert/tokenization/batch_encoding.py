@@ -156,7 +156,7 @@ class BatchEncoding(dict[str, Any]):
     def _find(self) -> LocatedTokens:
         if self._located is None:
             raise MiniBertError(
-                "this encoding was padded, copied or sent from another process, and no longer "
-                "knows its words and offsets; ask the encoding that the tokenizer returned."
+                "this encoding was padded, copied or sent from another process, so it has no words "
+                "and offsets; use the encoding that the tokenizer returned."
             )
         return self._located

@@ -35,7 +35,7 @@ class NormalizeOptions:
 
     Attributes:
         lower_case: "The" becomes "the". True for uncased vocabularies.
-        strip_accents: "é" becomes "e". Google's code does this exactly when it lower-cases.
+        strip_accents: "é" becomes "e". Google's code does this whenever it lower-cases.
         space_chinese: make every Chinese character a word. All of Google's BERT models need it.
     """
 

@@ -30,8 +30,8 @@ OPTIONS: dict[str, type] = {
     "cls_token": str,
     "mask_token": str,
 }
-# Their names in tokenizer_config.json. `split_special_tokens` has a name of its own, because the
-# one that others save is false by default, and would make special tokens of plain text.
+# Their names in tokenizer_config.json. Other libraries save `split_special_tokens` as false by
+# default. Reading that would turn plain text such as "[SEP]" into special tokens.
 _CONFIG_NAMES = {name: name for name in OPTIONS} | {
     "split_special_tokens": "minibert_split_special_tokens"
 }
@@ -100,7 +100,7 @@ class PretrainedTokenizer(Vocabulary):
         write_vocabulary(folder / "vocab.txt", tokens)
         config = {_CONFIG_NAMES[name]: value for name, value in self.options.items()}
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **config})
-        # Left from another tokenizer, they would take precedence in transformers.
+        # Files left by another tokenizer would take precedence in transformers.
         for name in ("tokenizer.json", "added_tokens.json"):
             (folder / name).unlink(missing_ok=True)
 
@@ -181,7 +181,7 @@ def _options(path: Path, content: Mapping[str, Any], names: Mapping[str, str]) -
 def _check_added_token(path: Path, token: str, index: Any, vocabulary: Mapping[str, int]) -> None:
     """Raise if the vocabulary does not have an added token under the same id."""
     found = vocabulary.get(token, "none")
-    if str(found) != str(index):  # compared as strings, like all keys of JSON
+    if str(found) != str(index):  # the keys of JSON are strings
         raise MiniBertError(
             f"{path} adds the token {token!r:.60} with id {index}; its id in the vocabulary: "
             f"{found}. minibert reads tokens from vocab.txt only: write the token on its line "

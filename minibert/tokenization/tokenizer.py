@@ -36,7 +36,7 @@ class BertTokenizer(PretrainedTokenizer):
         do_lower_case: True for uncased vocabularies and Google's Chinese one, else False.
         backend: "python" (the faster one) or "rust" (the `tokenizers` library).
         tokenize_chinese_chars: make every Chinese character a word.
-        strip_accents: drop accents; None means if `do_lower_case`, as in Google's code.
+        strip_accents: drop accents; None: as `do_lower_case`, like Google's code.
         split_special_tokens: read "[SEP]" in a text as plain text (True) or the special token.
         max_characters_per_word: longer words become [UNK]; see `WordPiece`.
         model_max_length: the default of `max_length`; BERT has 512 positions.
@@ -121,7 +121,7 @@ class BertTokenizer(PretrainedTokenizer):
                 is a list of words.
             text_pair: the second text, or a list of them; "" beside one text means none.
             add_special_tokens: put [CLS] and [SEP] around the texts.
-            padding: True or "longest" (row of the batch), "max_length", or False.
+            padding: True or "longest" (pad to the longest row), "max_length", or False.
             truncation: True or "longest_first", "only_first", "only_second", or False. None means
                 True if there is a `max_length` and no padding, else False.
             max_length: tokens per row, with special tokens; by default `model_max_length`.

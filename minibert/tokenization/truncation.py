@@ -93,14 +93,14 @@ def truncate(
         The truncated pair, and with `overflow` every further pair of windows.
 
     Raises:
-        MiniBertError: The sequence is too short to be shortened so much, or `stride` is as long as
-            a window.
+        MiniBertError: More items have to be dropped than the sequence has, or `stride` is as long
+            as a window.
     """
     lengths = len(first), len(second or [])
     if sum(lengths) <= max_length:
         return [(first, second)]
     if strategy == "longest_first":
-        # The longer one keeps what the shorter one leaves free, at least half, and the odd item.
+        # The longer sequence gets what the shorter one leaves: at least half, rounded up.
         kept = min(*lengths, max_length // 2)
         sizes = (kept, max_length - kept) if lengths[0] <= lengths[1] else (max_length - kept, kept)
     else:

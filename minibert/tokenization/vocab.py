@@ -20,7 +20,7 @@ _NO_SPACE_BEFORE = (".", "?", "!", ",")
 _CLEAN_UP = {" ' ": "'", " n't": "n't", " 'm": "'m", " 's": "'s", " 've": "'ve", " 're": "'re"}
 
 MAX_UNKNOWN_RATE = 0.1  # Google's vocabularies stay below 0.01 in their own language
-MOSTLY_UNKNOWN = 0.5  # what a model says about such texts means nothing
+MOSTLY_UNKNOWN = 0.5  # predictions for such texts are meaningless
 
 
 def read_vocabulary(path: str | Path) -> dict[str, int]:
@@ -62,7 +62,7 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
         if token in vocabulary:
             raise MiniBertError(
                 f"{line}: {token!r} was already on line {vocabulary[token] + 1}; remove one, or "
-                "write another token in its line."
+                "replace it by another token."
             )
         vocabulary[token] = index
     return vocabulary
@@ -74,12 +74,12 @@ def write_vocabulary(path: str | Path, tokens: Iterable[str]) -> None:
 
 
 class Vocabulary:
-    """The tokens, their ids and the five special tokens; `BertTokenizer` adds the text.
+    """The tokens, their ids and the five special tokens; the base of `BertTokenizer`.
 
     Attributes:
         unk_token, sep_token, pad_token, cls_token, mask_token: the special tokens.
         unk_token_id, sep_token_id, pad_token_id, cls_token_id, mask_token_id: their ids.
-        special_pattern: finds special tokens in a text; one group around all of it.
+        special_pattern: finds special tokens in a text; its one group is the whole match.
     """
 
     def __init__(

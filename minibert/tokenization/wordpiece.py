@@ -45,7 +45,7 @@ class WordPiece:
         start = 0
         while start < len(word):
             prefix = SUBWORD_PREFIX if start > 0 else ""
-            # No token is longer, so the work grows with the length of the word, not its square.
+            # No token is longer than this, so the work is linear in the length of the word.
             longest_end = min(len(word), start + self.max_token_length)
             for end in range(longest_end, start, -1):
                 token = prefix + word[start:end]

@@ -80,10 +80,10 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, then delete all but the newest two, and best weights that none refers to.
 
-    At every moment, the checkpoints of before or the new one are complete.
+    At every moment, either the earlier checkpoints or the new one are complete.
 
     Raises:
-        MiniBertError: the system refused to write; the older checkpoints stay.
+        MiniBertError: the files cannot be written; the older checkpoints are kept.
     """
     key = (state.step, state.epoch)
     same = [(number, path) for *k, number, path in _checkpoints(folder) if tuple(k) == key]
@@ -109,7 +109,7 @@ def save_checkpoint(
         with suppress(MiniBertError):  # a damaged checkpoint refers to nothing
             needed.add(best_weights(folder, _read_state(checkpoint)))
     for file in set(folder.glob("best-*.safetensors")) - needed:
-        with suppress(OSError):  # the run is saved, so a file too many does not end it
+        with suppress(OSError):  # the run is saved; a leftover file is no reason to stop
             file.unlink()
 
 
@@ -146,7 +146,7 @@ def load_checkpoint(
         state = _read_state(path)
         print(f"resumed after step {state.step}.")
         check_best_weights(folder, state)
-        for skipped in damaged:  # or they would count as the newest two
+        for skipped in damaged:  # otherwise they would count among the newest two
             shutil.rmtree(skipped.with_name(f"damaged-{skipped.name}"), ignore_errors=True)
             with explain_os_errors("write", skipped):
                 skipped.rename(skipped.with_name(f"damaged-{skipped.name}"))
@@ -178,7 +178,7 @@ def best_weights(folder: Path, state: TrainState) -> Path:
 
 
 def check_best_weights(folder: Path, state: TrainState) -> None:
-    """If the best weights are not what was written, say so and forget them, but not their score."""
+    """Forget the best weights, but not their score, if their file is damaged, and say so."""
     path = best_weights(folder, state)
     try:
         damaged = state.best_step is not None and state.best_file not in (

@@ -39,7 +39,8 @@ from minibert.errors import Interrupted, MiniBertError
 Result = TypeVar("Result")
 
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# The other processes wait while the main one evaluates. A process that dies is noticed at once.
+# So long, because the other processes wait while the main one evaluates. A process that dies is
+# noticed at once.
 TIMEOUT = timedelta(hours=2)
 BUCKET_SIZE = 2**24  # numbers in a message: 64 MiB of float32
 
@@ -175,8 +176,8 @@ def _join(device: torch.device) -> Processes:
                 "process its own."
             )
         torch.cuda.set_device(device)
-    # The optimizer imports this module, and its functions hold on to the process group that exists
-    # at that time. A group that is never freed keeps threads that can crash the process at exit.
+    # Imported before there is a process group. The optimizer would import it later, and then its
+    # functions would keep the group alive, whose threads can crash the process at exit.
     importlib.import_module("torch.distributed.nn.functional")
     try:
         dist.init_process_group(

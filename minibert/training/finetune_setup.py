@@ -21,10 +21,10 @@ from minibert.tokenization.training.train_vocabulary import train_vocabulary
 from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
-MIN_UPDATES = 300  # from random weights; with fewer, even the simplest task stays at chance
+MIN_UPDATES = 300  # from random weights; after fewer, even a simple task is still at chance
 SHORT_TRAINING = 2000  # updates; in fewer, a small pretrained model needs a higher learning rate
 VOCABULARY_SIZE = 8192  # learned from the training texts
-ALPHABET_LIMIT = 4000  # characters; each needs a piece, or two if words can continue with it
+ALPHABET_LIMIT = 4000  # characters; each takes a token, or two if a word can continue with it
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def setup_finetuning(
             f"{unknown:.0%} of the tokens of your texts are unknown to {default}, so training "
             "starts from random weights; a --model for their language would do better.\n"
         )
-    pieces = vocab or _learn_vocabulary(examples, cased=cased)
-    tokenizer = BertTokenizer(pieces, do_lower_case=not cased)
+    vocabulary = vocab or _learn_vocabulary(examples, cased=cased)
+    tokenizer = BertTokenizer(vocabulary, do_lower_case=not cased)
     config = preset_config(preset or "tiny", tokenizer, **_task(labels))
     torch.manual_seed(seed)
     note += (
@@ -150,10 +150,10 @@ def _from_pretrained(
 
 def _learn_vocabulary(examples: Sequence[Example], *, cased: bool) -> dict[str, int]:
     texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-    pieces = train_vocabulary(
+    tokens = train_vocabulary(
         texts, size=VOCABULARY_SIZE, alphabet_limit=ALPHABET_LIMIT, do_lower_case=not cased
     )
-    return {piece: index for index, piece in enumerate(pieces)}
+    return {token: index for index, token in enumerate(tokens)}
 
 
 def _task(labels: LabelSet) -> dict[str, Any]:

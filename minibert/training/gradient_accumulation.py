@@ -9,7 +9,7 @@ memory, and every process takes part of them:
 
 The same settings therefore make the same updates with any number of processes, and a run can be
 resumed with another number. At the end of an epoch a process can have fewer micro-batches than the
-others, or none. It takes part in the update all the same.
+others, or none. It still takes part in the update.
 """
 
 from collections import deque
@@ -53,7 +53,7 @@ class GlobalBatch:
     """The micro-batches of one update that this process reads, and counts over all processes."""
 
     micro_batches: dict[int, Batch]  # by their index in the global batch
-    size: int  # micro-batches of all processes, as are the following counts
+    size: int  # micro-batches; this and the following counts are over all processes
     labels: dict[str, int]  # their number, by argument of the model
     tokens: int
     positions: int  # tokens and padding
@@ -129,7 +129,7 @@ def sum_over_processes(
 def prefetch(batches: Iterable[Batch], device: torch.device, *, depth: int = 2) -> Iterator[Batch]:
     """Yield the same batches in the same order; for a GPU, make the next `depth` in a thread.
 
-    While a GPU computes, the CPU would only wait. A model on the CPU keeps all cores busy itself.
+    While a GPU computes, the CPU would be idle. A model on the CPU keeps all cores busy itself.
     For CUDA, batches are put into pinned memory, so that they can be copied in the background.
     """
     if device.type == "cpu":

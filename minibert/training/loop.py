@@ -49,7 +49,7 @@ MAX_SKIPPED_IN_A_ROW = 20  # float16 updates; after so many, no loss scale will 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The end of a run."""
+    """The result of a run."""
 
     steps: int
     tokens: int  # learned from, in all epochs
@@ -147,10 +147,10 @@ def train(
                     total += loss.detach()
                 sum_over_processes(total, parameters, processes, run.stop)
 
-                # All processes now hold the same gradients, so they all step alike.
+                # All processes now hold the same gradients, so they make the same update.
                 scaler.unscale_(optimizer)
                 norm = clip_grad_norm_(parameters, settings.max_grad_norm)
-                # Reading a number waits for a GPU, so both are read together.
+                # Reading a number waits for the GPU, so both are read together.
                 total_loss, grad_norm = torch.stack([total, norm.to(total.dtype)]).tolist()
                 _check_gradients(grad_norm, state, precision)
                 scaler.step(optimizer)  # without effect if float16 gradients are not finite
@@ -173,7 +173,7 @@ def _dropout_seed(seed: int, step: int, index: int) -> int:
 
 
 def _check_gradients(norm: float, state: TrainState, precision: torch.dtype) -> None:
-    """Raise if gradients are not finite; in float16 this happens and the update is skipped."""
+    """Raise if the gradients are not finite; in float16, only after many skipped updates."""
     if math.isfinite(norm):
         state.skipped_in_a_row = 0
         return

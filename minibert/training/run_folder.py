@@ -56,7 +56,7 @@ def run_fingerprint(
         values = tensor.detach().cpu().contiguous().flatten()
         checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
     chosen = asdict(settings) | {"precision": str(precision)}
-    del chosen["logging_steps"], chosen["save_steps"]  # which change no weight
+    del chosen["logging_steps"], chosen["save_steps"]  # these change no weight
     start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
     return dict(_flatten(json.loads(json.dumps(chosen | start | dict(data)))))
 
@@ -139,7 +139,7 @@ class RunFolder:
             broadcast_checkpoint(self.processes, self.model, self.optimizer)
             if self.state.loss_scale:
                 self.scaler.load_state_dict(self.state.loss_scale)
-            self._cut_log()
+            self._truncate_log()
             self.started = time.monotonic() - self.state.seconds
             self.progress = Progress("", total=0, shown=False)
             try:
@@ -227,7 +227,7 @@ class RunFolder:
             return
         if metric not in metrics:
             raise MiniBertError(
-                f"metric_for_best_model is {metric!r}, but there are only {', '.join(metrics)}."
+                f"metric_for_best_model is {metric!r}, but the metrics are {', '.join(metrics)}."
             )
         if metrics[metric] > (-math.inf if state.best_score is None else state.best_score):
             state.best_score, state.best_step = metrics[metric], state.step
@@ -283,7 +283,7 @@ class RunFolder:
                 file.write(json.dumps(line | values) + "\n")
             self.state.log_lines += 1
 
-    def _cut_log(self) -> None:
+    def _truncate_log(self) -> None:
         """Keep the lines that belong to the checkpoint; later ones will be written again."""
         if self.processes.is_main:
             log = self.folder / LOG

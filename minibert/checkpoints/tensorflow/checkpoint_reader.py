@@ -79,7 +79,7 @@ def find_checkpoint(folder: Path) -> Path:
 
 
 def read_index(prefix: Path) -> Index:
-    """Return the names, types, shapes and places of all tensors.
+    """Return the names, types, shapes and positions of all tensors.
 
     Raises:
         MiniBertError: the index is missing, damaged, or holds what minibert does not read.

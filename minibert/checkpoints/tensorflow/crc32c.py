@@ -23,7 +23,7 @@ import numpy.typing as npt
 POLYNOMIAL = 0x82F63B78  # P without its highest power, reflected
 ALL_ONES = 0xFFFFFFFF
 PIECE = 17  # 2^17 words at a time, 512 kB, stay in the processor's cache
-# The standard starts from a remainder of ones, which these four bytes in front leave.
+# The standard starts from a remainder of ones; these four bytes in front have that remainder.
 START = bytes.fromhex("54641f64")
 
 Bytes = npt.NDArray[np.uint8]

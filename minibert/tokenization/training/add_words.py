@@ -51,7 +51,7 @@ class AddedWord:
 
 
 def split_and_count(texts: Iterable[str], tokenizer: BertTokenizer) -> list[SplitWord]:
-    """Return every different word of the texts, also those that are one token already.
+    """Return each distinct word of the texts, even if it is one token already.
 
     Args:
         texts: lines or documents; read once.

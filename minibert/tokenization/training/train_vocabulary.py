@@ -1,8 +1,9 @@
 """Learn a WordPiece vocabulary from texts.
 
-The words are counted first, because nothing else of the texts matters. They are the words that the
-tokenizer will look up, so Chinese characters and punctuation are words of one character and are
-never merged. Then `pair_merging.py`, or its fast twin in the `tokenizers` library, merges tokens.
+First the words are counted; the vocabulary depends on these counts alone. They are the words that
+the tokenizer will look up, so Chinese characters and punctuation are words of one character and
+are never merged. Then `pair_merging.py`, or its fast twin in the `tokenizers` library, merges
+tokens.
 
 Left out: sampling from a corpus that is too large to count.
 """
