@@ -1,24 +1,23 @@
 """Fine-tune BERT to classify texts or pairs of texts: the built-in data, or labelled files.
 
-python examples/finetune_cls.py                                  # and the same from random weights
+python examples/finetune_cls.py                       # with 100, 400 and 1,600 labelled sentences
 python examples/finetune_cls.py --train train.tsv --dev dev.tsv --model bert-base-uncased
 """
 
 from minibert.cli.process import run
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
 from minibert import MiniBertError
-from minibert.cli.shared import (
-    Parser,
-    add_column_arguments,
-    choose_output,
-    int_range,
-    requested_columns,
-    resume_command,
-)
+from minibert.cli.finetune import add_arguments
+from minibert.cli.shared import Parser, choose_output, requested_columns, resume_command
+
+# Training sentences of the built-in data, which has 6,400.
+BUILT_IN_LIMIT = 1600
+BUILT_IN_FEW_LABELS = (100, 400)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -26,12 +25,13 @@ def main(options: argparse.Namespace) -> None:
     import torch
 
     from minibert import BertForSequenceClassification
-    from minibert.data.labelled.batches import describe_lengths
+    from minibert.data.labelled.batches import ClassificationBatches, describe_lengths
     from minibert.data.labelled.labels import TASKS
     from minibert.data.labelled.splits import make_batches, read_task
     from minibert.evaluation.baselines import baseline_accuracies
     from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
     from minibert.inference.text_classification import TextClassifier
+    from minibert.plots.few_labels import train_with_few_labels, write_few_labels
     from minibert.plots.report import write_report
     from minibert.training.finetune_setup import default_hyperparameters, setup_finetuning
     from minibert.training.loop import train
@@ -43,20 +43,27 @@ def main(options: argparse.Namespace) -> None:
     # Data: labelled texts, and the scores of simple baselines on them.
     how = {name: getattr(options, name) for name in ("encoding", "dev_share", "limit", "seed")}
     how |= {"columns": requested_columns(options), "problem_type": TASKS.get(options.task)}
+    built_in = options.train is None
+    if built_in and options.limit is None:
+        how["limit"] = BUILT_IN_LIMIT
     task = read_task(options.train, options.dev, options.test, **how)
     print(task.describe())
     baselines = baseline_accuracies(task)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
-    setup = setup_finetuning(task.labels, task.splits["train"], default="weights/tiny", **asked)
+    default = "weights/mini" if built_in else "weights/tiny"
+    setup = setup_finetuning(task.labels, task.splits["train"], default=default, **asked)
     print(setup.note)
-    if options.compare_random and not setup.pretrained:
-        raise MiniBertError("--compare-random is for pretrained weights; these are random already.")
+    compare_random = options.compare_random or bool(options.few_labels)
+    if compare_random and not setup.pretrained:
+        raise MiniBertError(
+            "--compare-random and --few-labels are for pretrained weights; these are random."
+        )
     model, tokenizer = setup.model, setup.tokenizer
     max_length = min(options.max_length, model.config.max_position_embeddings)
-    sizes = {"max_length": max_length, "batch_size": options.batch_size}
-    batches = make_batches(task, tokenizer, **sizes, seed=options.seed)
+    sizes = {"max_length": max_length, "batch_size": options.batch_size, "seed": options.seed}
+    batches = make_batches(task, tokenizer, **sizes)
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # Training: the loop is in minibert/training/loop.py.
@@ -75,7 +82,11 @@ def main(options: argparse.Namespace) -> None:
     print(describe_run(model, settings, device))
     fingerprint = {name: batches[name].fingerprint() for name in ("train", "dev")}
 
-    def finetune(model: BertForSequenceClassification, folder: Path) -> None:
+    def finetune(
+        model: BertForSequenceClassification,
+        batches: Mapping[str, ClassificationBatches],
+        folder: Path,
+    ) -> None:
         train(
             model,
             batches["train"],
@@ -89,49 +100,31 @@ def main(options: argparse.Namespace) -> None:
             how_to_resume=resume_command(output),
         )
 
-    finetune(model, output / "training")
     random_model = None
-    if setup.pretrained and (options.compare_random or options.train is None):
-        print("the same from random weights:")
+    if compare_random or (built_in and setup.pretrained):
         torch.manual_seed(options.seed)
         random_model = BertForSequenceClassification(model.config)
-        finetune(random_model, output / "training-at-random")
+
+    # What is pretraining worth? Compare both with less training data, too.
+    few_labels = {}
+    default_counts = BUILT_IN_FEW_LABELS if built_in and options.limit is None else ()
+    for count in (options.few_labels or default_counts) if random_model else ():
+        starts = {"pretrained": model, "random": random_model}
+        few_labels[count] = train_with_few_labels(count, task, tokenizer, starts, finetune, **sizes)
+
+    finetune(model, batches, output / "training")
+    if random_model is not None:
+        print("the same from random weights:")
+        finetune(random_model, batches, output / "training-at-random")
 
     # A folder for predictions, with scores and plots.
     TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
     sets = {name: batches[name] for name in baselines}
     print(write_report(output, model, sets, task.labels, baselines, control=random_model))
+    if few_labels:
+        print(write_few_labels(output, few_labels, train_size=len(task.splits["train"])))
     pair = ' --pair "and a second one"' if task.pairs else ""
     print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    files = ".tsv, .txt, .csv, .jsonl or .json"
-    add("--train", type=Path, metavar="FILE", help=f"{files}; default: built-in data")
-    add("--dev", type=Path, metavar="FILE", help="for evaluation; default: a part of --train")
-    add("--dev-share", type=float, default=0.1, help="of --train, without --dev; default: 0.1")
-    add("--test", type=Path, metavar="FILE", help="for the final scores; default: none")
-    add("--task", choices=("classification", "multi-label", "regression"), help="default: guessed")
-    add_column_arguments(parser, ("text", "pair", "label"))
-    add("--limit", type=int, metavar="N", help="use only the first N training examples")
-    add("--model", metavar="FOLDER_OR_NAME", help="pretrained weights; default: weights/tiny")
-    add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")
-    add("--vocab", type=Path, help="vocab.txt for random weights; default: learned from the texts")
-    add("--cased", action="store_true", help="keep capitals, with random weights")
-    add("--compare-random", action="store_true", help="also train random weights, to compare")
-    add("--epochs", type=int, help="passes over --train; default: by the sizes of model and data")
-    add("--batch-size", type=int, default=32, help="texts per batch; default: 32")
-    help_text = "batches per update; default: 1"
-    add("--gradient-accumulation-steps", type=int_range(1), default=1, help=help_text)
-    add("--learning-rate", type=float, help="the highest; default: by the sizes of model and data")
-    add("--max-length", type=int, default=128, help="tokens of a text; default: 128")
-    add("--seed", type=int_range(0, 2**31 - 1), default=0, help="of the random numbers; default: 0")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps; default: auto")
-    add("--precision", default="auto", help="auto, float32, bfloat16 or float16; default: auto")
-    add("--save-steps", type=int, default=200, help="updates between checkpoints; default: 200")
-    add("--output", type=Path, help="a new folder; default: runs/finetune_cls, or -2, -3, ...")
-    add("--resume", action="store_true", help="continue an interrupted run")
 
 
 if __name__ == "__main__":

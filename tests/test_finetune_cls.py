@@ -171,7 +171,7 @@ BAD_INPUT = {
     "less than one epoch": (["--train", "good.tsv", "--epochs", "-1"], "epochs is -1"),
     "random weights compared with random ones": (
         ["--train", "good.tsv", "--compare-random", "--cased"],
-        "--compare-random is for pretrained weights",
+        "--compare-random and --few-labels are for pretrained weights",
     ),
     "a learning rate of nothing": (
         ["--train", "good.tsv", "--learning-rate", "0"],
@@ -184,23 +184,29 @@ BAD_INPUT = {
 }
 
 
-def test_the_same_seed_gives_the_same_weights_from_a_pretrained_folder_too(
-    finetune, tmp_path: Path
-):
+def test_the_same_seed_gives_the_same_weights_and_few_labels_come_on_top(finetune, tmp_path: Path):
     pretrained_folder(tmp_path / "pretrained")
     train = write(tmp_path / "train.tsv", weather(40, 1))
-    saved = []
-    for name in ("one", "two"):
+    for name, compare in (("one", ["--compare-random"]), ("two", ["--few-labels", 8, 16])):
         code, _, err = finetune(
             *("--train", train, "--model", tmp_path / "pretrained", "--epochs", 1),
-            *("--max-length", 12, "--output", tmp_path / name, "--compare-random"),
+            *("--max-length", 12, "--output", tmp_path / name, *compare),
         )
         assert code == 0, err
-        files = ("model.safetensors", "metrics.json")
-        saved.append([(tmp_path / name / file).read_bytes() for file in files])
-    assert saved[0] == saved[1]
-    assert "from_random_weights" in json.loads(saved[0][1])
-    logs = (tmp_path / "one" / name / "log.jsonl" for name in ("training", "training-at-random"))
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+    metrics, more = (json.loads((f / "metrics.json").read_text("utf-8")) for f in (one, two))
+    few_labels = more.pop("few_labels")
+    assert metrics == more
+    assert list(few_labels) == ["8", "16", "36"]  # of 40, a tenth is for dev
+    assert few_labels["36"] == {
+        "pretrained": metrics["dev"]["accuracy"],
+        "random": metrics["from_random_weights"]["accuracy"],
+        "bag_of_words": metrics["baselines"]["bag_of_words"],
+    }
+    assert all(0 <= x <= 1 for scores in few_labels.values() for x in scores.values())
+    assert (two / "few_labels.png").exists()
+    logs = (one / name / "log.jsonl" for name in ("training", "training-at-random"))
     pretrained, random = (json.loads(log.read_text("utf-8").splitlines()[0]) for log in logs)
     assert pretrained["loss"] != random["loss"]
 

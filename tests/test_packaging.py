@@ -50,7 +50,8 @@ def files_below(folder: Path) -> set[str]:
 
 def test_the_wheel_holds_the_package_the_script_and_the_weights(installed: Path):
     expected = files_below(ROOT / "minibert") | {"examples/finetune_cls.py"}
-    expected |= {f"weights/tiny/{name}" for name in files_below(ROOT / "weights/tiny")}
+    for folder in ("weights/mini", "weights/tiny"):
+        expected |= {f"{folder}/{name}" for name in files_below(ROOT / folder)}
     assert files_below(installed / "minibert") == expected
 
 

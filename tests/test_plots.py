@@ -24,6 +24,7 @@ from minibert.plots import report, style
 from minibert.plots.attention_heatmap import attention_heatmap, mosaic, stack_attentions
 from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.plots.embedding_plot import embedding_plot, principal_components
+from minibert.plots.few_labels import few_labels_figure, write_few_labels
 from minibert.plots.learning_curve import (
     finetuning_curve,
     points,
@@ -554,3 +555,36 @@ def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(tmp_path, 
     said = [str(note.message) for note in notes]
     for name in ("metrics.json", "learning_curve.png", "confusion_matrix.png"):
         assert sum(f"{tmp_path / name} could not be made: " in note for note in said) == 1
+
+
+FEW = {
+    "100": {"pretrained": 0.6, "random": 0.25, "bag_of_words": 0.4},
+    "400": {"pretrained": 0.76, "random": 0.35, "bag_of_words": 0.5},
+}
+
+
+def test_few_labels_are_one_line_for_each_method_over_the_number_of_texts():
+    axes = few_labels_figure(FEW, split="dev").axes[0]
+    assert lines(axes) == {
+        "pretrained BERT": [[100, 400], [0.6, 0.76]],
+        "linear bag of words": [[100, 400], [0.4, 0.5]],
+        "BERT from random weights": [[100, 400], [0.25, 0.35]],
+    }
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["100", "400"]
+    assert axes.get_ylabel() == "dev accuracy"
+
+
+def test_few_labels_join_the_metrics_with_the_scores_of_all_texts(tmp_path: Path):
+    metrics = {
+        "test": {"accuracy": 0.8},
+        "from_random_weights": {"accuracy": 0.5},
+        "baselines": {"bag_of_words": 0.6, "split": "test"},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    table = write_few_labels(tmp_path, {100: FEW["100"]}, train_size=1600)
+    added = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    with_all = {"pretrained": 0.8, "random": 0.5, "bag_of_words": 0.6}
+    assert added == metrics | {"few_labels": {"100": FEW["100"], "1600": with_all}}
+    assert table.splitlines()[1].split() == ["100", "1,600"]
+    assert table.splitlines()[4].split() == ["pretrained", "BERT", "0.600", "0.800"]
+    assert (tmp_path / "few_labels.png").read_bytes()[:4] == b"\x89PNG"

@@ -7,7 +7,7 @@ are sorted by label are pointed out, too: their first or last lines are no sampl
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ class TaskData:
     def pairs(self) -> bool:
         """Whether the examples are pairs of texts."""
         return self.splits["train"][0].text_pair is not None
+
+    def first(self, count: int) -> "TaskData":
+        """Return the task with only the first `count` training examples."""
+        splits = self.splits | {"train": self.splits["train"][:count]}
+        return replace(
+            self, splits=splits, targets=self.targets | {"train": self.targets["train"][:count]}
+        )
 
     def describe(self) -> str:
         """Return the notes, and the number of examples in each split by class."""
