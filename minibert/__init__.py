@@ -11,6 +11,7 @@ from minibert.from_transformers import ALIASES, INSTEAD, explain
 
 TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from minibert.from_transformers import get_linear_schedule_with_warmup
     from minibert.model.bert import BertModel
     from minibert.model.config import BertConfig
     from minibert.model.pretrained import PretrainedModel
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         BertForTokenClassification,
     )
     from minibert.tokenization.tokenizer import BertTokenizer
-    from minibert.training.optimizer import get_linear_schedule_with_warmup
 
 __version__ = "0.2.0.dev0"
 
@@ -58,7 +58,7 @@ _HOMES = {
     "BertModel": "minibert.model.bert",
     "BertTokenizer": "minibert.tokenization.tokenizer",
     "PretrainedModel": "minibert.model.pretrained",
-    "get_linear_schedule_with_warmup": "minibert.training.optimizer",
+    "get_linear_schedule_with_warmup": "minibert.from_transformers",
 }
 
 

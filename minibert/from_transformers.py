@@ -1,9 +1,13 @@
 """Names that code for `transformers` uses: aliases, and what to write instead."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minibert.errors import MiniBertError
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LambdaLR
 
 # Imported from minibert under these names, too.
 ALIASES = {
@@ -95,7 +99,8 @@ INSTEAD = {
     "masked_lm_labels": "the argument is called labels",
     "lm_labels": "the argument is called labels",
     "output_all_encoded_layers": "leave it out, or pass output_hidden_states=True for all layers",
-    # Methods of a config
+    # Fields and methods of a config
+    "gradient_checkpointing": "leave it out, and call model.gradient_checkpointing_enable()",
     "to_diff_dict": "use config.to_dict()",
     "to_json_file": "use config.save_pretrained(folder)",
     "to_json_string": "use json.dumps(config.to_dict(), indent=2)",
@@ -135,3 +140,22 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if options[name] is not None and options[name] is not False:
             raise MiniBertError(explain(name))
     return {n: v for n, v in options.items() if n not in INSTEAD and n not in WITHOUT_EFFECT}
+
+
+def get_linear_schedule_with_warmup(
+    optimizer: "Optimizer", num_warmup_steps: int, num_training_steps: int
+) -> "LambdaLR":
+    """Return a schedule for your own loop, equal to that of `transformers`.
+
+    The learning rate of its first update is 0. `training/optimizer.py` has the schedule that
+    minibert trains with.
+    """
+    from torch.optim.lr_scheduler import LambdaLR
+
+    def factor(step: int) -> float:
+        if step < num_warmup_steps:
+            return step / num_warmup_steps
+        left = max(0, num_training_steps - step)
+        return left / max(1, num_training_steps - num_warmup_steps)
+
+    return LambdaLR(optimizer, factor)

@@ -2,10 +2,13 @@
 
 The lines of the first table are run with both libraries and give the same result. In the second,
 the left line is run with `transformers`, the one beside it with minibert; where the third column
-quotes an error, the left line is also run with minibert and gives that error.
+quotes an error, the left line is also run with minibert and gives that error. Each line of the
+third table gives its error, each name of the table in the package a sentence, and the class at the
+end of the page works.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +18,7 @@ import torch
 from tiny_folders import classifier_folder
 
 import minibert
+from minibert.from_transformers import ALIASES, INSTEAD
 from minibert.model.resize import resize
 
 transformers = pytest.importorskip("transformers")
@@ -50,7 +54,7 @@ def run(folder: Path):
         tokenizer = tokenizer_class.from_pretrained(folder)
         texts = ["The cat sat.", "the cat sat on a mat"]
         batch = dict(tokenizer(texts, padding=True, return_tensors="pt"))
-        public = [name for name in minibert.__all__ if hasattr(library, name)]
+        public = [n for n in (*minibert.__all__, *ALIASES) if hasattr(library, n)]
         return {name: getattr(library, name) for name in public} | {
             "BertTokenizer": tokenizer_class,
             "folder": str(folder),
@@ -62,10 +66,12 @@ def run(folder: Path):
             "mask": batch["attention_mask"],
             "labels": torch.tensor([0, 1]),
             "resize": resize,
+            "torch": torch,
+            "vectors": torch.linspace(-1, 1, batch["input_ids"].numel() * 16).view(2, -1, 16),
         }
 
-    def evaluate(line: str, library: ModuleType) -> Any:
-        return eval(line, names(library))
+    def evaluate(line: str, library: ModuleType, *, how: Callable[..., Any] = eval) -> Any:
+        return how(line, names(library))
 
     return evaluate
 
@@ -90,3 +96,42 @@ def test_what_differs_does_what_the_page_says(theirs: str, ours: str, why: str, 
     if error := re.search(r"Error: \*(.*?)\*", why):
         with pytest.raises((minibert.MiniBertError, AttributeError, TypeError), match=error[1]):
             run(code(theirs), minibert)
+
+
+@pytest.mark.parametrize(("line", "error"), rows("What is not there"), ids=lambda cell: cell[:50])
+def test_what_is_not_there_is_refused_with_what_stands_for_it(line: str, error: str, run):
+    errors = (minibert.MiniBertError, AttributeError, ImportError, TypeError)
+    with pytest.raises(errors, match=re.escape(error.strip("`"))):
+        run(code(line), minibert, how=exec)
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_every_name_has_its_sentence_where_it_is_used(name: str):
+    model = minibert.BertModel(minibert.BertConfig.tiny(vocab_size=9))
+    uses: list[Callable[[], Any]] = [
+        lambda: getattr(minibert, name),
+        lambda: getattr(model.config, name),
+        lambda: model(torch.tensor([[5]]), **{name: 1}),
+        lambda: minibert.BertConfig(**{name: 1}),
+    ]
+    if not hasattr(torch.nn.Module, name):
+        uses.append(lambda: getattr(model, name))
+    for use in uses:
+        with pytest.raises(
+            (minibert.MiniBertError, AttributeError, ImportError), match=f"no {name}; "
+        ) as caught:
+            use()
+        assert str(caught.value).count(". ") == 0
+
+
+def test_a_name_that_asks_for_nothing_is_passed_over(run):
+    nothing = "head_mask=None, inputs_embeds=None, past_key_values=None, return_dict=None"
+    assert_same(run(f"model(ids, {nothing}).logits", minibert), run("model(ids).logits", minibert))
+
+
+def test_the_head_of_your_own_on_the_page_works(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, page = PAGE.read_text(encoding="utf-8").split("## A head of your own")
+    program = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1]
+    check = "assert 'hidden.weight' in model.load_report.loaded and not model.load_report.new"
+    run(f"{program}\n{check}", minibert, how=exec)

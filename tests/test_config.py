@@ -4,8 +4,10 @@ Every number of parameters can be computed by hand from the formula in `config.p
 contradictory values are refused with a sentence; what a foreign `config.json` says beside is kept.
 """
 
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -160,23 +162,75 @@ def test_the_config_of_another_kind_of_model_is_refused(field, value):
 
 
 def test_an_unknown_argument_is_refused_and_the_like_is_named():
-    with pytest.raises(TypeError, match="num_label"):
-        BertConfig(num_label=3)
-    with pytest.raises(MiniBertError, match="'num_label'; did you mean 'num_labels'"):
-        BertConfig().with_changes(num_label=3)
-    with pytest.raises(MiniBertError, match="no field 'zzz'; it has vocab_size, hidden_size"):
-        BertConfig().with_changes(zzz=3)
+    for make in (BertConfig, BertConfig.tiny, BertConfig().with_changes):
+        with pytest.raises(MiniBertError, match="'num_label'; did you mean 'num_labels'"):
+            make(num_label=3)
+        with pytest.raises(MiniBertError, match="no field 'zzz'; it has vocab_size, hidden_size"):
+            make(zzz=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"is_decoder": True}, "'is_decoder', which is always False; leave it out"),
+        ({"position_embedding_type": "absolute"}, "always 'absolute'"),
+        ({"transformers_version": "4.3"}, "'transformers_version'; leave it out"),
+        ({"gradient_checkpointing": True}, r"model\.gradient_checkpointing_enable\(\)"),
+        ({"output_attentions": True}, r"model\(ids, output_attentions=True\)"),
+    ],
+    ids=str,
+)
+def test_a_field_of_transformers_that_minibert_has_not_is_refused_with_advice(field, words):
+    with pytest.raises(MiniBertError, match=words):
+        BertConfig(**field)
+
+
+def test_a_path_is_not_a_field():
+    with pytest.raises(MiniBertError, match=r"use BertConfig\.from_pretrained"):
+        BertConfig("bert_config.json")
 
 
 @pytest.mark.parametrize("option", ["output_attentions", "output_hidden_states"])
-def test_an_option_of_the_call_is_sent_to_the_call(option):
-    with pytest.raises(MiniBertError, match="an argument of each call"):
-        BertConfig().with_changes(**{option: True})
+def test_what_each_call_returns_can_be_chosen_in_the_config(option, tmp_path):
+    config = BertConfig.tiny().with_changes(**{option: True})
+    assert getattr(config, option) and not getattr(BertConfig.tiny(), option)
+    config.save_pretrained(tmp_path)
+    assert getattr(BertConfig.from_pretrained(tmp_path), option)
 
 
 def test_a_config_cannot_be_changed_behind_the_models_back():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"with_changes\(hidden_size=5\)"):
         BertConfig().hidden_size = 5
+
+
+def test_a_config_is_read_from_a_folder_or_a_file_with_changes(tmp_path):
+    BertConfig.tiny(num_labels=5).save_pretrained(tmp_path)
+    for place in (tmp_path, str(tmp_path), tmp_path / "config.json"):
+        config = BertConfig.from_pretrained(place, hidden_dropout_prob=0.2, cache_dir="x")
+        assert (config.num_labels, config.hidden_dropout_prob) == (5, 0.2)
+    with pytest.raises(MiniBertError, match=r"nothing does not exist"):
+        BertConfig.from_pretrained(tmp_path / "nothing")
+    with pytest.raises(MiniBertError, match=r"cannot read .*x\.json"):
+        BertConfig.from_pretrained(tmp_path / "x.json")
+
+
+def test_the_config_of_a_tensorflow_checkpoint_has_googles_gelu(tmp_path):
+    (tmp_path / "bert_config.json").write_text('{"hidden_act": "gelu"}', encoding="utf-8")
+    assert BertConfig.from_pretrained(tmp_path).hidden_act == "gelu"
+    (tmp_path / "bert_model.ckpt.index").touch()
+    assert BertConfig.from_pretrained(tmp_path).hidden_act == "gelu_tanh"
+
+
+def test_fields_of_transformers_can_be_read_and_others_not():
+    config = BertConfig.from_dict({"architectures": ["BertModel"], "use_return_dict": False})
+    assert config.architectures == ["BertModel"] and not config.use_return_dict
+    assert BertConfig().model_type == "bert" and BertConfig().use_return_dict
+    with pytest.raises(AttributeError, match="no field 'architectures'"):
+        _ = BertConfig().architectures
+    with pytest.raises(AttributeError, match=r"config\.save_pretrained\(folder\)"):
+        BertConfig().to_json_file("config.json")
+    copied = pickle.loads(pickle.dumps(config))
+    assert copied == copy.deepcopy(config) == config
 
 
 def test_a_change_is_checked_like_a_new_config():

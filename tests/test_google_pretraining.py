@@ -94,3 +94,12 @@ def test_whole_words_are_picked_as_a_whole_and_within_the_limit():
         assert 0 < len(positions) <= 18  # 122 * 0.15
         changed = [n for n, (old, new) in enumerate(zip(ids, masked, strict=True)) if old != new]
         assert set(changed) <= set(positions)
+
+
+def test_instances_of_whole_words():
+    sentence = [FIRST_WORD, FIRST_PIECE, FIRST_PIECE + 1] * 10  # ten words
+    documents = [[sentence, sentence]] * 2
+    instances = google_instances(documents, TOKENIZER, random.Random(0), whole_word=True)
+    for instance in instances:
+        pieces = [token for token in instance.masked_lm_ids if token >= FIRST_PIECE]
+        assert len(pieces) * 3 == len(instance.masked_lm_ids) * 2 > 0

@@ -5,7 +5,9 @@ No test here touches the network: `snapshot_download` is replaced.
 
 import huggingface_hub
 import pytest
+from small_models import small_config
 
+from minibert import BertConfig, BertForMaskedLM, BertModel
 from minibert.errors import MiniBertError
 from minibert.files import bundled
 from minibert.hub import local_folder
@@ -18,8 +20,8 @@ def asked(monkeypatch, tmp_path):
     """What the hub was asked for; it answers with `tmp_path`."""
     calls = []
 
-    def download(name, allow_patterns):
-        calls.append((name, allow_patterns))
+    def download(name, allow_patterns, **options):
+        calls.append((name, allow_patterns, *options.items()))
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
@@ -47,6 +49,16 @@ def test_weights_that_come_with_minibert_are_found_from_any_folder(asked, tmp_pa
 def test_the_hub_is_asked_for_the_named_files_only(asked, tmp_path):
     assert local_folder("google-bert/bert-base-uncased", files=FILES) == tmp_path
     assert asked == [("google-bert/bert-base-uncased", list(FILES))]
+
+
+def test_options_for_the_hub_are_passed_on(asked, tmp_path):
+    BertForMaskedLM(small_config()).save_pretrained(tmp_path)
+    BertModel.from_pretrained("google/x", revision="v1", local_files_only=True, quiet=True)
+    BertConfig.from_pretrained("google/x", cache_dir="c")
+    assert [options for _, _, *options in asked] == [
+        [("local_files_only", True), ("revision", "v1")],
+        [("cache_dir", "c")],
+    ]
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c"])

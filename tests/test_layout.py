@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": {"evaluation", "data", "model", "tokenization", "checkpoints"},
     "plots": {"evaluation", "data", "model", "tokenization"},
     "training": {"evaluation", "data", "model", "tokenization", "checkpoints"},
-    "__init__": {"model", "tokenization", "training"},  # the public names, imported on first use
+    "__init__": {"model", "tokenization"},  # the public names, imported on first use
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT} - {"__init__", "reference"}
 MAY_IMPORT["__main__"] = {"cli"}

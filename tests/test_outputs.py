@@ -18,6 +18,8 @@ def test_an_output_is_read_by_name_or_by_place_among_what_is_present():
     assert output.logits is output["logits"] is output[0]
     assert output[1] is output.hidden_states
     assert output["loss"] is None
+    assert output[:2] == output.to_tuple() == output.values() and len(output) == 2
+    assert dict(output.items()) == dict(output)
     with pytest.raises(IndexError):
         output[2]
     with pytest.raises(AttributeError, match="no attribute 'logit'"):
@@ -66,6 +68,22 @@ def test_an_output_is_used_as_in_transformers(head):
     assert without.keys() == [*ANSWERS[head]]
     for value, name in zip(outputs.to_tuple(), outputs.keys(), strict=True):
         assert value is outputs[name]
+
+
+@pytest.mark.parametrize("head", [*HEADS, "BertModel"])
+def test_an_output_is_a_tuple_if_asked_for(head):
+    model, batch = small_model(head), small_batch(head) | small_labels(head)
+    outputs = model(**batch, output_attentions=True, return_dict=True)
+    as_tuple = model(**batch, output_attentions=True, return_dict=False)
+    assert isinstance(as_tuple, tuple) and len(as_tuple) == len(outputs)
+    assert torch.equal(as_tuple[0], outputs[0])
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_config_may_ask_for_all_layers(head):
+    model, batch = small_model(head, foreign={"output_hidden_states": True}), small_batch(head)
+    assert "hidden_states" in model(**batch) and "attentions" not in model(**batch)
+    assert "hidden_states" not in model(**batch, output_hidden_states=False)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -66,6 +66,38 @@ def test_a_subclass_of_a_head_is_made_from_a_config_alone(tmp_path):
         model(**batch, labels=torch.tensor([0, 1, 3, 0]))
 
 
+class Convolution(PretrainedModel):
+    """As in tutorials: arguments of its own, one of them a field, and positional inputs."""
+
+    def __init__(self, config, num_labels, filters, *, width=2, **more):
+        super().__init__(config)
+        self.bert = BertModel(config)
+        self.convolution = nn.Conv1d(config.hidden_size, filters, width)
+        self.classifier = nn.Linear(filters, num_labels)
+        self.more = more
+        self.post_init()
+
+    def forward(self, input_ids, token_type_ids=None, attention_mask=None, labels=None):
+        outputs = self.bert(input_ids, attention_mask=attention_mask, return_dict=False)
+        maximum = self.convolution(outputs[0].transpose(1, 2)).amax(dim=2)
+        return self.classifier(maximum).view(-1, self.num_labels), labels
+
+
+def test_arguments_of_a_class_of_your_own_are_passed_to_it(tmp_path):
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path)
+    options = {"hidden_dropout_prob": 0.25, "alpha": 2, "quiet": True}
+    by_name = Convolution.from_pretrained(tmp_path, num_labels=5, filters=4, width=3, **options)
+    by_place = Convolution.from_pretrained(tmp_path, 3, 4, **options)
+    for model, labels in ((by_name, 5), (by_place, 3)):
+        assert model.num_labels == labels == model.classifier.out_features
+        assert model.config.hidden_dropout_prob == 0.25 and model.more == {"alpha": 2}
+        assert 0 < model.classifier.weight.abs().max() < 0.2  # by post_init, as BERT's layers
+    ids = torch.tensor([[5, 6, 7, 8]])
+    assert by_name(ids, None, torch.ones_like(ids), "kept")[1] == "kept"
+    with pytest.raises(MiniBertError, match="no field 'widht'; it has vocab_size"):
+        Spam.from_pretrained(tmp_path, widht=3)
+
+
 def test_what_a_model_of_your_own_has_beside_the_bert_is_saved_and_loaded(tmp_path):
     model = Tagger(CONFIG)
     with torch.no_grad():

@@ -7,6 +7,7 @@ a folder from which no right model can come is refused with one sentence that sa
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_models import ANSWERS, small_batch, small_model
+from small_models import ANSWERS, small_batch, small_config, small_labels, small_model
 from tensorflow_writer import write_google_folder
 from torch import Tensor
 
@@ -377,3 +378,38 @@ def test_arrays_of_google_may_be_trained(tmp_path):
     assert "bert.embeddings.word_embeddings.weight" in changed
     again = BertForPreTraining.from_pretrained(tmp_path, **QUIET)
     assert all(np.array_equal(p.detach(), before[n]) for n, p in again.named_parameters())
+
+
+def test_gradient_checkpointing_changes_no_bit():
+    def gradients(*, enabled: bool):
+        torch.manual_seed(0)
+        model = minibert.BertForPreTraining(small_config(hidden_dropout_prob=0.5)).train()
+        model.masked_positions_only = True  # the last layer has fewer queries than keys
+        if enabled:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={})
+            model = copy.deepcopy(model)
+        batch = small_batch("BertForPreTraining") | small_labels("BertForPreTraining")
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            loss = model(**batch).loss
+        loss.backward()
+        model.gradient_checkpointing_disable()
+        assert not any("forward" in vars(layer) for layer in model.bert.encoder.layer)
+        return len(kept), [loss, *(parameter.grad for parameter in model.parameters())]
+
+    (all_kept, expected), (few_kept, found) = gradients(enabled=False), gradients(enabled=True)
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+    assert few_kept < all_kept
+
+
+def test_weights_are_loaded_in_the_type_asked_for(tmp_path):
+    minibert.BertModel(small_config()).save_pretrained(tmp_path, safe_serialization=True)
+    load = partial(minibert.BertModel.from_pretrained, tmp_path, quiet=True)
+    assert load().dtype == load(dtype="auto").dtype == torch.float32
+    assert load(torch_dtype="bfloat16").dtype == load(dtype=torch.bfloat16).dtype == torch.bfloat16
+    assert load(attn_implementation="eager").attention == "eager"
+    assert load(attn_implementation="sdpa").attention == "auto"
+    config = minibert.BertConfig.from_pretrained(tmp_path, num_hidden_layers=2)
+    assert load(config=config).config == config
+    with pytest.raises(TypeError, match="no argument 'spam'"):
+        load().save_pretrained(tmp_path, spam=1)

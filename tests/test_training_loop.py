@@ -114,6 +114,28 @@ def test_the_loop_learns_a_task_that_can_be_learned(tmp_path: Path):
     assert np.mean(right) == 1.0
 
 
+@pytest.mark.parametrize("keep", [["input_ids"], ["input_ids", "attention_mask"]])
+def test_a_batch_without_labels_is_refused(keep: list[str], tmp_path: Path):
+    class Unlabelled(Breaking):
+        def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[dict]:
+            for batch in new_batches().epoch(epoch, start=start, step=step):
+                yield {name: batch[name] for name in keep} | {"label": batch["labels"]}
+
+    with pytest.raises(MiniBertError, match=r"has no labels, only input_ids.*, label; give each"):
+        run(tmp_path, SETTINGS, Unlabelled(after=99))
+
+
+@pytest.mark.parametrize("returned", ["a tuple", "no loss"])
+def test_a_model_without_a_loss_is_refused(returned: str, tmp_path: Path):
+    class Own(BertForSequenceClassification):
+        def forward(self, input_ids, *, labels, **inputs):
+            outputs = super().forward(input_ids, **inputs)
+            return outputs.to_tuple() if returned == "a tuple" else outputs
+
+    with pytest.raises(MiniBertError, match=r"without a loss; .*with_loss\("):
+        train(Own(new_model().config), new_batches(), SETTINGS, folder=tmp_path, device=CPU)
+
+
 def test_two_small_batches_give_the_gradient_of_one_big_batch(tmp_path: Path):
     # 12 examples in batches of 4 + 4 + 4 and in one of 12, without dropout.
     weights = []

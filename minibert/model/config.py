@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from minibert.model import config_files
-from minibert.model.config_checks import check_changes, check_file, checked, to_hugging_face
+from minibert.model.config_checks import check_file, checked, to_hugging_face
 
 
+@config_files.explain_misuse
 @dataclass(frozen=True, kw_only=True)
 class BertConfig:
     """The sizes and options of a BERT model.
@@ -141,7 +142,7 @@ class BertConfig:
         Raises:
             MiniBertError: a name is not a field of BertConfig, or the result is invalid.
         """
-        check_changes(changes, self._own_fields())
+        changes = config_files.check_changes(self, changes, self._own_fields())
         if changes.keys() & {"num_labels", "id2label", "label2id"}:
             changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
         return replace(self, **changes)
@@ -158,6 +159,3 @@ class BertConfig:
     @classmethod
     def _own_fields(cls) -> list[str]:
         return [name for name in cls.__dataclass_fields__ if name != "foreign"]
-
-
-BertConfig.__setattr__ = config_files.refuse_assignment  # type: ignore[assignment, method-assign]

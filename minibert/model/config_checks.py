@@ -5,11 +5,12 @@ The tables also say which fields of foreign files mark another kind of model, an
 
 import difflib
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minibert.checkpoints.foreign_config import ONLY_ACCEPTED, check_is_bert
 from minibert.errors import MiniBertError
+from minibert.from_transformers import INSTEAD, explain
 from minibert.problem_types import PROBLEM_TYPES
 
 if TYPE_CHECKING:
@@ -146,11 +147,16 @@ def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def check_changes(changes: Collection[str], own: Collection[str]) -> None:
+def check_names(names: Iterable[str], own: Collection[str]) -> None:
     """Raise if a name is not a field of BertConfig."""
-    for name in changes:
+    for name in names:
+        if name in INSTEAD:
+            raise MiniBertError(explain(name))
         if name in ("output_hidden_states", "output_attentions"):
             raise MiniBertError(f"{name} is an argument of each call: model(ids, {name}=True).")
+        if name in ONLY_ACCEPTED or name in BOOKKEEPING:
+            only = f", which is always {ONLY_ACCEPTED[name]!r}" if name in ONLY_ACCEPTED else ""
+            raise MiniBertError(f"BertConfig has no field {name!r}{only}; leave it out.")
         if name not in own:
             guess = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."

@@ -13,12 +13,14 @@ from minibert.errors import MiniBertError
 from minibert.files import read_json_object, write_json
 from minibert.from_transformers import INSTEAD, check_options, explain
 from minibert.hub import local_folder, pop_hub_options
+from minibert.model.config_checks import check_names
 
 if TYPE_CHECKING:
     from minibert.model.config import BertConfig
 
 Config = TypeVar("Config", bound="BertConfig")
 
+OUTPUTS = ("output_attentions", "output_hidden_states")  # fields of `transformers`
 # Fields that code for transformers reads, and that have one value here unless a file has another.
 FIXED = {
     "is_decoder": False,
@@ -75,6 +77,20 @@ def save_pretrained(config: "BertConfig", folder: str | Path) -> None:
     write_json(Path(folder).expanduser() / "config.json", config.to_dict())
 
 
+def check_changes(
+    config: "BertConfig", changes: Mapping[str, Any], own: Collection[str]
+) -> dict[str, Any]:
+    """Return the changes for `with_changes`; what each call of a model returns is a foreign field.
+
+    Raises:
+        MiniBertError: a name is not a field.
+    """
+    outputs = {name: changes[name] for name in OUTPUTS if name in changes}
+    changes = {name: value for name, value in changes.items() if name not in OUTPUTS}
+    check_names(changes, own)
+    return changes | ({"foreign": {**config.foreign, **outputs}} if outputs else {})
+
+
 def foreign_field(config: "BertConfig", name: str) -> Any:
     """Return a field that minibert does not use but a file or `transformers` has."""
     fields = FIXED | dict(config.__dict__.get("foreign", {}))
@@ -83,8 +99,23 @@ def foreign_field(config: "BertConfig", name: str) -> Any:
     raise AttributeError(explain(name) if name in INSTEAD else f"BertConfig has no field {name!r}.")
 
 
-def refuse_assignment(_: "BertConfig", name: str, value: Any) -> NoReturn:
-    """Raise for `config.num_labels = 3`: models share configs, so a config does not change."""
-    raise FrozenInstanceError(
-        f"a BertConfig does not change; write config = config.with_changes({name}={value!r})."
-    )
+def explain_misuse(cls: type[Config]) -> type[Config]:
+    """Make a config class say what to write instead of what code for `transformers` tries."""
+
+    def check_arguments(cls: type[Config], /, *args: Any, **fields: Any) -> Config:
+        if args:
+            raise MiniBertError(
+                "a BertConfig takes its fields by name, as in BertConfig(vocab_size=8192); for a "
+                "file or a folder use BertConfig.from_pretrained(...)."
+            )
+        check_names(fields, cls.__dataclass_fields__)
+        return object.__new__(cls)
+
+    def refuse_assignment(_: Config, name: str, value: Any) -> NoReturn:
+        raise FrozenInstanceError(
+            f"a BertConfig does not change; write config = config.with_changes({name}={value!r})."
+        )
+
+    cls.__new__ = check_arguments  # type: ignore[method-assign, assignment]
+    cls.__setattr__ = refuse_assignment  # type: ignore[method-assign, assignment]
+    return cls

@@ -42,10 +42,21 @@ class ModelOutput:
         """Return the fields that are not None; `outputs[0]` is the first of them."""
         return tuple(getattr(self, name) for name in self.keys())
 
+    def values(self) -> tuple[Any, ...]:
+        """Return the fields that are not None."""
+        return self.to_tuple()
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return the names and the values of the fields that are not None."""
+        return [(name, getattr(self, name)) for name in self.keys()]
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
     def __contains__(self, name: str) -> bool:
         return name in self.keys()
 
-    def __getitem__(self, key: int | str) -> Any:
+    def __getitem__(self, key: int | str | slice) -> Any:
         return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
 
     def __iter__(self) -> Iterator[NoReturn]:

@@ -25,7 +25,7 @@ from minibert.hub import pop_hub_options
 from minibert.model import input_checks
 from minibert.model.config import BertConfig
 from minibert.model.config_checks import check_tied, unexplained_fields
-from minibert.model.config_files import split_arguments
+from minibert.model.config_files import OUTPUTS, split_arguments
 from minibert.model.fused_attention import choose_attention
 from minibert.model.outputs import ModelOutput
 
@@ -113,18 +113,23 @@ class PretrainedModel(nn.Module):
 
         With `return_dict=False`, the output is a tuple.
         """
-        if len(args) > 1 and type(self).forward.__module__.startswith("minibert."):
-            raise MiniBertError(
-                "all arguments but input_ids must be given by name, since libraries differ in the "
-                "order: model(input_ids, attention_mask=..., token_type_ids=...) or model(**batch)."
-            )
+        if str(type(self).forward.__module__).startswith("minibert."):  # not a class of your own
+            for name in [name for name in batch if name in INSTEAD]:
+                if batch.pop(name) is not None:
+                    raise MiniBertError(explain(name))
+            if len(args) > 1:
+                raise MiniBertError(
+                    "all arguments but input_ids must be given by name, since libraries differ in "
+                    "the order: model(input_ids, attention_mask=..., token_type_ids=...) or "
+                    "model(**batch)."
+                )
         return_dict = batch.pop("return_dict", None)
         if hasattr(self, "bert"):
             self.check_labels(*args[:1], **batch)
         else:
-            for name in [name for name in batch if name in INSTEAD]:
-                if batch.pop(name) is not None:
-                    raise MiniBertError(explain(name))
+            for name in OUTPUTS:
+                if batch.get(name) is None and self.config.foreign.get(name):
+                    batch[name] = True
             input_checks.check_inputs(self.config, *args, **batch)
         outputs = super().__call__(*args, **batch)
         as_tuple = return_dict is False and isinstance(outputs, ModelOutput)

@@ -71,6 +71,7 @@ def google_instances(
     short_seq_prob: float = 0.1,
     masked_lm_prob: float = 0.15,
     max_predictions_per_seq: int = 20,
+    whole_word: bool = False,
 ) -> list[Instance]:
     """Return the instances that Google's script writes for these documents.
 
@@ -83,6 +84,7 @@ def google_instances(
         short_seq_prob: see `google_pairs`.
         masked_lm_prob: see `google_masking`.
         max_predictions_per_seq: see `google_masking`.
+        whole_word: see `google_masking`; Google's `do_whole_word_mask`.
 
     Source: `create_training_instances`.
     """
@@ -102,6 +104,7 @@ def google_instances(
                 rng,
                 masked_lm_prob=masked_lm_prob,
                 max_predictions_per_seq=max_predictions_per_seq,
+                whole_word=whole_word,
             )
             originals = [ids[position] for position in positions]
             label = pair.next_sentence_label

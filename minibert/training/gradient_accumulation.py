@@ -13,11 +13,11 @@ others, or none. It still takes part in the update.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -159,6 +159,18 @@ def to_device(batch: Batch, model: PretrainedModel, device: torch.device) -> Bat
     return {name: tensor.to(device, non_blocking=in_background) for name, tensor in batch.items()}
 
 
+def loss_terms(outputs: Any) -> Mapping[str, Any]:
+    """Return the loss terms of a model's output; raise if it has none."""
+    terms: Mapping[str, Any] = getattr(outputs, "loss_terms", {})
+    if not terms:
+        raise MiniBertError(
+            f"the model returned a {type(outputs).__name__} without a loss; training needs the "
+            "output of a head, or TaskOutput(logits=logits).with_loss(labels=cross_entropy(logits, "
+            "labels))."
+        )
+    return terms
+
+
 def check_batch(model: PretrainedModel, batch: Batch) -> None:
     """Raise for inputs and labels that would end in a "device-side assert" on a GPU."""
     inputs = {name: batch[name] for name in INPUTS if name in batch}
@@ -175,6 +187,11 @@ def _counts(batch: Batch) -> list[int]:
     positions = batch["input_ids"].numel()
     mask = batch.get("attention_mask")
     labels = count_labels(batch)
+    if not labels:
+        raise MiniBertError(
+            f"a training batch has no labels, only {', '.join(batch)}; give each batch one of "
+            f"{', '.join(LABEL_ARGUMENTS)}."
+        )
     return [
         1,
         positions if mask is None else int(mask.sum()),

@@ -32,6 +32,7 @@ from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.gradient_accumulation import (
     Batches,
     global_batches,
+    loss_terms,
     sum_over_processes,
     to_device,
 )
@@ -141,7 +142,7 @@ def train(
                     torch.manual_seed(_dropout_seed(settings.seed, state.step, index))
                     inputs = to_device(batch, model, device)
                     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                        terms = model(**inputs).loss_terms
+                        terms = loss_terms(model(**inputs))
                     loss = sum(t.total / global_batch.count(name) for name, t in terms.items())
                     scaler.scale(loss).backward()
                     total += loss.detach()

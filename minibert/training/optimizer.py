@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from minibert.errors import MiniBertError
 from minibert.training.google_adam import GoogleAdam
@@ -70,17 +69,9 @@ def warmup_then_linear(step: int, *, total: int, warmup: int) -> float:
         >>> [warmup_then_linear(step, total=4, warmup=2) for step in (1, 2, 3, 4)]
         [0.5, 1.0, 0.6666666666666666, 0.3333333333333333]
     """
-    if step < warmup:
+    if step <= warmup:
         return step / warmup
-    return max(0.0, (total - step + 1) / max(1, total - warmup + 1))
-
-
-def get_linear_schedule_with_warmup(
-    optimizer: torch.optim.Optimizer, num_warmup_steps: int, num_training_steps: int
-) -> LambdaLR:
-    """Return the schedule of `transformers`; the rate of its first update is 0."""
-    sizes = {"total": num_training_steps - 1, "warmup": num_warmup_steps}
-    return LambdaLR(optimizer, lambda updates: warmup_then_linear(updates, **sizes))
+    return max(0.0, (total - step + 1) / (total - warmup + 1))
 
 
 class LearningRateSchedule:
