@@ -281,7 +281,7 @@ BAD = {
     "0 and 1 for labels": (
         "a.jsonl",
         '{"text": "x", "label": [0, 1, 0]}\n',
-        "must list label names, each once, not 0s and 1s",
+        "must list the names of the classes that apply, each once, not 0s and 1s",
     ),
     "brackets without end": ("a.jsonl", '{"text": ' + "[" * 100_000, "a.jsonl:1"),
     "two columns of one name": (
@@ -438,6 +438,6 @@ def test_a_vector_of_0_and_1_is_not_taken_for_names(tmp_path, label):
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"text": "x", "label": {label}}}\n', encoding="utf-8")
     with pytest.raises(
-        MiniBertError, match=r"a\.jsonl:1: .*must list label names, each once, not 0s and 1s"
+        MiniBertError, match=r"a\.jsonl:1: .*must list the names .* each once, not 0s and 1s"
     ):
         examples_of(path)

@@ -2,7 +2,7 @@
 
 minibert embed weights/tiny "A cat sleeps." "A dog barks."
 minibert embed bert-base-chinese "猫在睡觉。"
-minibert embed weights/tiny --file texts.txt --normalize --output vectors.npy --figure map.png
+minibert embed weights/tiny --file texts.txt --normalize --output vectors.npy --figure cats.png
 
 A .npy file has one float32 array with a row per text. Without --output, or with a .jsonl file, each
 text is one line: {"text": ..., "vector": [...]}. --figure plots the first two principal components.
@@ -26,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
     add_text_arguments(parser, pairs=False)
-    add("--pooling", default="mean", metavar="MODE", help="mean, cls, max, pooler; default: mean")
-    add("--layer", type=int, default=-1, metavar="N", help="0: embeddings; default: -1, the last")
+    help_text = "how to pool the tokens: mean, cls, max or pooler; default: mean"
+    add("--pooling", default="mean", metavar="MODE", help=help_text)
+    help_text = "the layer to pool, 0 for the embeddings; default: -1, the last"
+    add("--layer", type=int, default=-1, metavar="N", help=help_text)
     add("--normalize", action="store_true", help="scale every vector to length 1")
     add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
-    add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file")
+    add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file; default: print")
     add("--figure", type=Path, metavar="FILE", help="also draw the texts in a .png, .svg or .pdf")
     add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 

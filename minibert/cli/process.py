@@ -43,7 +43,7 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 def _explain(error: BaseException, stopped_by: int | None) -> tuple[int, str]:
     """Return the exit code and the message for the exception that ended a command."""
-    # What a signal interrupts may turn its exception into another one.
+    # The code that a signal interrupts may replace its exception by another one.
     if stopped_by is not None or isinstance(error, KeyboardInterrupt):
         return 128 + (stopped_by or signal.SIGINT), "stopped."
     if isinstance(error, SystemExit):  # of argparse, after --help or an error

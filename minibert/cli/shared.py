@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from minibert.data.labelled.header import Columns
     from minibert.tokenization.tokenizer import BertTokenizer
 
-# What is not to be overwritten in a folder that holds no run.
+# Files that a new run does not overwrite.
 KEPT_FILES = (
     *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         """Parse all arguments, and exit if one is unknown."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if hasattr(parsed, "texts"):
-            # argparse takes texts only before the first option; they may follow it, too.
+            # argparse accepts texts only before the first option; here they may also follow it.
             parsed.texts += [word for word in unknown if not word.startswith("-")]
             unknown = [word for word in unknown if word.startswith("-")]
         if unknown:
@@ -155,7 +155,7 @@ def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     """Add the arguments that `read_texts` reads."""
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="the texts")
     parser.add_argument(
-        "--file", type=Path, help="a .txt (one text per line), .tsv, .csv or .jsonl"
+        "--file", type=Path, help="read texts from a .txt (one per line), .tsv, .csv or .jsonl"
     )
     if pairs:
         help_text = "the second text; repeat it for several texts"
@@ -164,13 +164,13 @@ def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
 
 
 def add_column_arguments(parser: argparse.ArgumentParser, roles: Sequence[str]) -> None:
-    """Add the arguments that say how to read a labelled file, of which roles are columns."""
+    """Add the arguments for reading a labelled file: a column for each role, header, encoding."""
     for role in roles:
         help_text = f"column of the {role}; default: guessed and printed"
         parser.add_argument(f"--{role}-column", metavar="NAME_OR_NUMBER", help=help_text)
     header = "whether line 1 holds the column names; default: guessed and printed"
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help=header)
-    parser.add_argument("--encoding", help="of a file that is not UTF-8, such as cp1252, gb18030")
+    parser.add_argument("--encoding", help="of files that are not UTF-8: cp1252, gb18030, ...")
 
 
 def requested_columns(options: argparse.Namespace) -> "Columns":

@@ -10,7 +10,7 @@ Words of your own, given with their pieces, start as the mean of the pieces: `wi
 model, `write_new_words` for a folder. `tokenization/training/add_words.py` chooses their ids.
 
 A new position starts as a copy: in a table of P rows, row P is a copy of row 0, row P + 1 of row 1,
-and so on. So neighbouring positions stay similar, which random rows would have to learn again.
+and so on. So neighboring positions stay similar, which random rows would have to learn again.
 
 Source: Hewitt 2021, "Initializing new word embeddings for pretrained language models"; Su 2020
 (WoBERT), which joins Chinese characters to words; Beltagy et al. 2020 (Longformer), section 5.

@@ -1,8 +1,8 @@
 """A scatter plot of text embeddings: their first two principal components, with the texts.
 
 The plane holds the first two principal components (Pearson 1901), found by a singular value
-decomposition; the axes say which share of the variance they keep. Texts that are far apart on the
-map are far apart. Neighbours may still differ in the components that are not shown.
+decomposition; the axes say which share of the variance they keep. Points that are far apart have
+distant vectors. Points that are close may still differ in the components that are not shown.
 
 N texts, E numbers in a vector.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 LONGEST_LABEL = 36  # characters
-# Places for a label, best first: its offset from the point, right and up in points (1/72 inch), and
-# which side of the label lies there.
+# Positions for a label, best first: its offset from the point, right and up in points (1/72 inch),
+# and which side of the label lies there.
 PLACES = (
     (6, 0, "left", "center"),
     (-6, 0, "right", "center"),
@@ -113,7 +113,7 @@ def embedding_plot(
         xlabel=f"first component: {shares[0]:.0%} of the variance",
         ylabel=f"second component: {shares[1]:.0%}",
     )
-    axes.set(xticks=[], yticks=[])  # only distances have a meaning
+    axes.set(xticks=[], yticks=[])  # only distances are meaningful
     axes.set_title(title, fontsize=11, loc="left")
     if len(names) > 1 and drawable:
         # Above the axes, where there are no labels.

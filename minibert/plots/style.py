@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, axes, fonts, and saving.
+"""What all figures share: size, colors, axes, fonts, and saving.
 
 Figures are built without `matplotlib.pyplot`, which keeps them open for the whole process and looks
 for a screen. Functions import matplotlib when they are called, because that takes half a second.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008): distinguishable with every common kind of colour blindness.
+# Okabe & Ito (2008): distinguishable with every common kind of color blindness.
 BLUE, ORANGE, GREEN, PURPLE = COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A85")
 INK, GRAY, LIGHT_GRAY = "#222222", "#6B6B6B", "#D9D9D9"
 

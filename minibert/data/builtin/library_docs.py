@@ -7,10 +7,10 @@ too little for a useful model.
 
 - No sentence names its library, and none is in two libraries.
 - Of sentences that share most of their words, one is kept.
-- No docstring is in two splits: neighbouring sentences have the same topic. Files are in several
+- No docstring is in two splits: neighboring sentences have the same topic. Files are in several
   splits. Most of numpy's documentation is in a dozen files, so a split by file would give each
   split other topics, and change with every release.
-- The sentences depend on the installed versions, so scores compare on one machine only.
+- The sentences depend on the installed versions, so compare scores on one machine only.
 
 Finding the sentences takes some seconds; they are kept in a cache.
 """
@@ -117,7 +117,7 @@ def library_paragraphs(
         cache: as in `library_sentences`.
 
     Returns:
-        One document per docstring, in the order of the files. They do name libraries.
+        One document per docstring, in the order of the files. They may name libraries.
     """
     excluded = {normalize_text(example.text) for example in without}
     kept = (
@@ -132,7 +132,7 @@ def write_library_text(path: Path) -> int:
     """Write the documentation as text, and return the number of documents.
 
     Each paragraph is a line, and a blank line ends a document. The dev and test sentences of
-    `library_sentences` are left out, so that no score is for texts seen in pretraining.
+    `library_sentences` are left out, so that no model is scored on texts from its pretraining.
 
     Raises:
         MiniBertError: a library is missing, or the file cannot be written.
@@ -153,8 +153,8 @@ def build_library_corpus(folder: Path, *, vocabulary_size: int = 8192) -> Corpus
         path = Path(temporary) / "documentation.txt"
         write_library_text(path)
         lines = path.read_text(encoding="utf-8").splitlines()
-        pieces = train_vocabulary(lines, size=vocabulary_size)
-        tokenizer = BertTokenizer({piece: index for index, piece in enumerate(pieces)})
+        tokens = train_vocabulary(lines, size=vocabulary_size)
+        tokenizer = BertTokenizer({token: index for index, token in enumerate(tokens)})
         return build_corpus([path], tokenizer, folder)
 
 
@@ -233,7 +233,7 @@ def drop_near_duplicates(texts: Sequence[str], *, threshold: float = 0.8) -> lis
 
 
 def default_cache() -> Path | None:
-    """Return the user's cache folder for minibert; None if the system names no home."""
+    """Return the user's cache folder for minibert; None without a home folder."""
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         folder = Path(os.environ.get(variable, ""))
         if folder.is_absolute():
@@ -247,7 +247,7 @@ def default_cache() -> Path | None:
 def _cached(
     name: str, cache: Cache, build: Callable[[], dict[str, list[Document]]]
 ) -> dict[str, list[Document]]:
-    """Return what `build` returns, from the cache if possible. Its failures are ignored."""
+    """Return what `build` returns, from the cache if possible; its failures are ignored."""
     folder = default_cache() if cache == "default" else cache
     if folder is None:
         return build()

@@ -1,8 +1,8 @@
 """Extract the prose of a documentation string: paragraphs, and sentences that read as such.
 
-Documentation mixes prose with code, tables, lists of parameters and reStructuredText. Paragraphs
-keep the prose. Sentences keep what could stand in a letter: a capital letter, 6 to 40 words, nearly
-all of them plain words, a full stop, and no code between.
+Documentation mixes prose with code, tables, lists of parameters and reStructuredText. A paragraph
+is prose. A sentence begins with a capital letter, ends with a full stop, and has 6 to 40 words,
+nearly all of them plain, and no code.
 
 These are rules of thumb for English, made by looking at what they accept. They miss many good
 sentences and accept a few bad ones.

@@ -62,7 +62,7 @@ def tokenize_examples(
     single = [example for example in examples if example.text_pair is None]
     if 0 < len(single) < len(examples):
         place = single[0].where or repr(single[0].text[:40])
-        raise MiniBertError(f"{place}: the second text is missing; other examples have one.")
+        raise MiniBertError(f"{place}: the second text is missing; all or no examples need one.")
     input_ids: list[Ids] = []
     token_type_ids: list[Ids] = []
     full_lengths: list[int] = []
@@ -106,14 +106,14 @@ def describe_lengths(full_lengths: Sequence[int], *, max_length: int) -> str:
 
 @dataclass
 class ClassificationBatches:
-    """Give out tokenized texts and their targets as batches.
+    """Batches of tokenized texts and their targets.
 
     Attributes:
         texts: N texts.
         targets: N targets; None for batches without labels.
-        pad_token_id: fills up `input_ids`. The attention mask, not this id, marks padding.
+        pad_token_id: the padding of `input_ids`. The attention mask, not this id, marks padding.
         batch_size: texts per batch.
-        seed: of the order, with the number of the epoch.
+        seed: the order is a function of the seed and the epoch.
 
     Example:
         >>> texts = Tokenized([[101, 102], [101, 7, 102]], [[0, 0], [0, 0, 0]], [2, 3])
@@ -132,7 +132,8 @@ class ClassificationBatches:
     def __post_init__(self) -> None:
         if self.targets is not None and len(self.targets) != len(self.texts.input_ids):
             raise MiniBertError(
-                f"{len(self.texts.input_ids)} texts, but {len(self.targets)} labels."
+                f"there are {len(self.texts.input_ids)} texts, but {len(self.targets)} labels; "
+                "give one for each text."
             )
         if self.batch_size < 1:
             raise MiniBertError(f"batch_size is {self.batch_size}; it must be at least 1.")
@@ -147,7 +148,7 @@ class ClassificationBatches:
         return len(self)
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
-        """Yield the batches start, start + step, ... of an epoch: a resumed or shared epoch."""
+        """Yield batches start, start + step, ... of an epoch, for a resume or several processes."""
         order = length_grouped_batches(
             self.lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch
         )

@@ -5,7 +5,7 @@
     or "text" or "sentence", or the only other known name for a text, or the only column beside
     the label. Label: the first known name.
 3.  Of two columns without known names, the one with more distinct values is the text, and the
-    other one is the label. A single column is the text. Columns of row numbers are passed over.
+    other one is the label. A single column is the text. Columns of row numbers are skipped.
 4.  Anything else is an error that lists the columns and says which option to pass.
 """
 

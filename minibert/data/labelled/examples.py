@@ -23,7 +23,7 @@ from minibert.errors import MiniBertError
 
 _ZERO_AND_ONE = frozenset(("0", "1", "0.0", "1.0", "true", "false"))
 _HOW_TO_LIST = (
-    "must list label names, each once, not 0s and 1s: those of the classes that hold, as in "
+    "must list the names of the classes that apply, each once, not 0s and 1s, as in "
     '{"text": "...", "labels": ["sports", "health"]}'
 )
 _NO_CONSENSUS = ("gold_label", "-")  # SNLI and MultiNLI: their authors leave these pairs out
@@ -41,7 +41,7 @@ class Example:
         text_pair: the second text of a pair.
         label: without spaces around it; a tuple if there can be several labels; None if there is
             no label.
-        where: "file:line", for messages. It plays no part in comparisons.
+        where: "file:line", for messages. It is ignored in comparisons.
     """
 
     text: str
@@ -148,15 +148,15 @@ def _refuse_unknown_header(labels: Sequence[Label], known: Collection[Label], pa
     alone = bool(counts) and first not in counts and min(counts.values()) > 1
     if alone and isinstance(first, str) and not is_number(first) and first not in known:
         raise MiniBertError(
-            f"{path}:1: no other line has the label '{first}', so this seems to be a header; say "
-            "so (--header), or that it is an example (--no-header)."
+            f"{path}:1: no other line has the label '{first}', so it seems to be a header; pass "
+            "--header if it is one, or --no-header if it is an example."
         )
 
 
 def normalize_text(text: str) -> str:
-    """Return the words of a text in lower case, by which copies of it are found.
+    """Return the words of a text in lower case, to find copies of it.
 
-    Vowel signs and tone marks are part of a word. A text of signs only ("?!") stands for itself.
+    Vowel signs and tone marks are part of a word. A text without words ("?!") is kept.
 
     Example:
         >>> normalize_text("A  Film, twice!"), normalize_text("कुल!") == normalize_text("कल!")

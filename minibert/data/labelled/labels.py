@@ -21,7 +21,7 @@ from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 TASKS = {"classification": SINGLE_LABEL, "multi-label": MULTI_LABEL, "regression": REGRESSION}
 """The problem types by the names of the command line."""
-MAX_NUMBER = 1e15  # the square of a larger one soon leaves the range of float32
+MAX_NUMBER = 1e15  # the squared error of a larger one could overflow float32
 MAX_LISTED = 20  # classes that are named in a sentence
 
 Target = int | float | list[float]
@@ -49,7 +49,7 @@ class LabelSet:
     def from_examples(
         cls, examples: Sequence[Example], problem_type: str | None = None
     ) -> "LabelSet":
-        """Collect the labels of the training examples, in an order that their order cannot change.
+        """Collect and sort the labels of the training examples.
 
         Args:
             examples: labelled examples.

@@ -1,7 +1,7 @@
 """Read the train, dev and test sets of a task, hold out a dev set, and tokenize all of them.
 
-A score on texts that were trained on says nothing, so the user is told about overlaps. Files that
-are sorted by label are pointed out, too: their first or last lines are no sample.
+Scores on training texts are meaningless, so overlaps are reported. So are files that are sorted by
+label, because their first or last lines are not a random sample.
 """
 
 from collections import Counter, defaultdict
@@ -229,7 +229,7 @@ def stratified_split(
         rare = problem_type == MULTI_LABEL and counts[example.label] == 1
         members["" if rare or problem_type == REGRESSION else str(example.label)].append(index)
     random = np.random.Generator(np.random.PCG64(seed))
-    # Sorted, so that the order of the file plays no part.
+    # Sorted, so that the order of the file does not matter.
     groups = [random.permutation(members[label]).tolist() for label in sorted(members)]
     ties = random.permutation(len(groups)).tolist()
     # The first of each class, then each class by its size (Webster's method of apportionment).
@@ -266,7 +266,7 @@ def warn_if_sorted(examples: Sequence[Example], problem_type: str | None = None)
     """Return a warning if the examples are sorted by label or lie in blocks; otherwise None.
 
     In random order, the label changes n (1 - sum of the squared class shares) times from one
-    line to the next. Fewer than a third of that is no accident, unless that number is below 50.
+    line to the next. Fewer than a third of that means sorted, unless the number is below 50.
     """
     if (problem_type or guess_problem_type(examples)) == REGRESSION:
         return None

@@ -1,4 +1,4 @@
-"""Read a text file of any encoding that it names, and report its bad lines together."""
+"""Read a text file as UTF-8, UTF-16 or in a given encoding, and list its bad lines together."""
 
 import codecs
 import difflib
@@ -71,7 +71,9 @@ def read_text(path: Path, encoding: str | None) -> tuple[str, list[str]]:
                 raise
             text, used = data.decode(encoding), encoding
     except LookupError:
-        raise MiniBertError(f"Python knows no encoding '{encoding}' (--encoding).") from None
+        raise MiniBertError(
+            f"the encoding '{encoding}' is unknown; give another --encoding."
+        ) from None
     except UnicodeDecodeError as error:
         used = encoding or used
         before = data[: error.start].decode(used, errors="replace")
