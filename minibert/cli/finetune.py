@@ -18,29 +18,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files = ".tsv, .txt, .csv, .jsonl or .json"
     add("--train", type=Path, metavar="FILE", help=f"{files}; default: built-in data")
     add("--dev", type=Path, metavar="FILE", help="for evaluation; default: a part of --train")
-    add("--dev-share", type=float, default=0.1, help="of --train, without --dev; default: 0.1")
+    help_text = "part of --train to hold out if there is no --dev; default: 0.1"
+    add("--dev-share", type=float, default=0.1, metavar="X", help=help_text)
     add("--test", type=Path, metavar="FILE", help="for the final scores; default: none")
-    add("--task", choices=("classification", "multi-label", "regression"), help="default: guessed")
+    tasks = ("classification", "multi-label", "regression")
+    add("--task", choices=tasks, help="what the labels are; default: guessed and printed")
     add_column_arguments(parser, ("text", "pair", "label"))
-    add("--limit", type=int, metavar="N", help="train on the first N only; built-in: 1600 of 6400")
-    add("--model", metavar="FOLDER_OR_NAME", help="default: weights/tiny; built-in: weights/mini")
-    add("--preset", metavar="SIZE", help="random weights: tiny, mini, small, medium, base, large")
-    add("--vocab", type=Path, help="vocab.txt for random weights; default: learned from the texts")
-    add("--cased", action="store_true", help="keep capitals, with random weights")
-    add("--compare-random", action="store_true", help="also train random weights, to compare")
-    help_text = "also train both with only N texts; built-in: 100 400"
+    help_text = "train on the first N texts only; default: all, or 1600 of the built-in data"
+    add("--limit", type=int, metavar="N", help=help_text)
+    help_text = "pretrained model; default: weights/tiny, or weights/mini with the built-in data"
+    add("--model", metavar="FOLDER_OR_NAME", help=help_text)
+    help_text = "train random weights of a size: tiny, mini, small, medium, base or large"
+    add("--preset", metavar="SIZE", help=help_text)
+    help_text = "vocab.txt for random weights; default: learned from the training texts"
+    add("--vocab", type=Path, metavar="FILE", help=help_text)
+    add("--cased", action="store_true", help="keep capitals and accents, with random weights")
+    add("--compare-random", action="store_true", help="also train a model of the same size with random weights")
+    help_text = "also train the model and random weights with only N texts; built-in data: 100 400"
     add("--few-labels", type=int_range(1), nargs="+", metavar="N", help=help_text)
-    add("--epochs", type=int, help="passes over --train; default: by the sizes of model and data")
-    add("--batch-size", type=int, default=32, help="texts per batch; default: 32")
+    help_text = "passes over the training texts; default: by the sizes of model and data"
+    add("--epochs", type=int, metavar="N", help=help_text)
+    add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
     help_text = "batches per update; default: 1"
-    add("--gradient-accumulation-steps", type=int_range(1), default=1, help=help_text)
-    add("--learning-rate", type=float, help="the highest; default: by the sizes of model and data")
-    add("--max-length", type=int, default=128, help="tokens of a text; default: 128")
-    add("--seed", type=int_range(0, 2**31 - 1), default=0, help="of the random numbers; default: 0")
+    add("--gradient-accumulation-steps", type=int_range(1), default=1, metavar="N", help=help_text)
+    help_text = "the highest; default: by the sizes of model and data"
+    add("--learning-rate", type=float, metavar="RATE", help=help_text)
+    add(
+        "--max-length",
+        type=int,
+        default=128,
+        metavar="N",
+        help="truncate texts to N tokens; default: 128",
+    )
+    add(
+        "--seed",
+        type=int_range(0, 2**31 - 1),
+        default=0,
+        metavar="N",
+        help="seed of this run; default: 0",
+    )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps; default: auto")
     add("--precision", default="auto", help="auto, float32, bfloat16 or float16; default: auto")
-    add("--save-steps", type=int, default=200, help="updates between checkpoints; default: 200")
-    add("--output", type=Path, help="a new folder; default: runs/finetune_cls, or -2, -3, ...")
+    help_text = "updates between checkpoints; default: 200"
+    add("--save-steps", type=int, default=200, metavar="N", help=help_text)
+    help_text = "a new folder; default: runs/finetune_cls, or runs/finetune_cls-2, -3, ..."
+    add("--output", type=Path, metavar="FOLDER", help=help_text)
     add("--resume", action="store_true", help="continue an interrupted run")
 
 

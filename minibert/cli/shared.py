@@ -170,7 +170,9 @@ def add_column_arguments(parser: argparse.ArgumentParser, roles: Sequence[str]) 
         parser.add_argument(f"--{role}-column", metavar="NAME_OR_NUMBER", help=help_text)
     header = "whether line 1 holds the column names; default: guessed and printed"
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help=header)
-    parser.add_argument("--encoding", help="of files that are not UTF-8: cp1252, gb18030, ...")
+    parser.add_argument(
+        "--encoding", help="that of the files; default: UTF-8. Others: cp1252, gb18030"
+    )
 
 
 def requested_columns(options: argparse.Namespace) -> "Columns":
