@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "vocab.txt for random weights; default: learned from the training texts"
     add("--vocab", type=Path, metavar="FILE", help=help_text)
     add("--cased", action="store_true", help="keep capitals and accents, with random weights")
-    add("--compare-random", action="store_true", help="also train a model of the same size with random weights")
+    add("--compare-random", action="store_true", help="also train random weights, to compare")
     help_text = "also train the model and random weights with only N texts; built-in data: 100 400"
     add("--few-labels", type=int_range(1), nargs="+", metavar="N", help=help_text)
     help_text = "passes over the training texts; default: by the sizes of model and data"
