@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> None:
     from minibert.data.labelled.batches import ClassificationBatches, describe_lengths
     from minibert.data.labelled.labels import TASKS
     from minibert.data.labelled.splits import make_batches, read_task
-    from minibert.evaluation.baselines import baseline_accuracies
+    from minibert.evaluation.baselines import baseline_scores
     from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
     from minibert.inference.text_classification import TextClassifier
     from minibert.plots.few_labels import train_with_few_labels, write_few_labels
@@ -48,7 +48,8 @@ def main(options: argparse.Namespace) -> None:
         how["limit"] = BUILT_IN_LIMIT
     task = read_task(options.train, options.dev, options.test, **how)
     print(task.describe())
-    baselines = baseline_accuracies(task)
+    print("scoring the baselines ...", flush=True)
+    baselines = baseline_scores(task)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}

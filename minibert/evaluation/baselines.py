@@ -1,113 +1,216 @@
-"""Score the baselines: the most common class, and a linear model on word counts.
+"""Score the baselines: a constant, a linear model on word counts, and word overlap for pairs.
 
-A BERT that does not clearly beat the linear model has only learned which words occur. The linear
-model is equivalent to scikit-learn's `CountVectorizer` + `LogisticRegression`. Both baselines are
-for one class per text.
+A BERT that does not clearly beat the linear model has only learned which words occur.
 
-N is the number of texts, V the number of distinct words, C the number of classes.
+| baseline     | one class per text       | several classes             | a number          |
+|--------------|--------------------------|-----------------------------|-------------------|
+| majority     | the most common class    | the classes of over half    | the mean          |
+| bag_of_words | logistic regression      | the same, one versus rest   | ridge regression  |
+
+For pairs there is also "word_overlap", the same linear model of how many words the texts share.
+The linear models are scikit-learn's: `CountVectorizer` with `LogisticRegression` or `Ridge`.
+N is the number of texts, V of distinct words, C of outputs: classes, or 1 for a number.
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from minibert.data.labelled.examples import Example
+from minibert.data.labelled.examples import Example, normalize_text
 from minibert.data.labelled.splits import TaskData
-from minibert.evaluation.metrics import classification_metrics
-from minibert.problem_types import SINGLE_LABEL
+from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, decide, score_decisions
+from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.normalize import CHINESE
 
-_WORD = re.compile(rf"[{CHINESE}]+|[^\W{CHINESE}]+")
+MAX_WEIGHTS = 4_000_000  # V * C; of more, the words that occur least often are left out
+MAX_LOGITS = 4_000_000  # N * C that are computed at a time
+MAX_HISTORY = 20_000_000  # numbers that L-BFGS keeps of its past steps, of each of two kinds
+
+Encoded = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""The features of one text: their ids and their values."""
+
+_CHINESE = re.compile(f"[{CHINESE}]")
+_RUN = re.compile(f"[{CHINESE}]+|[^{CHINESE}]+")
 
 
-def baseline_accuracies(task: TaskData) -> dict[str, dict[str, float]]:
-    """Return the accuracy of both baselines, "majority" and "bag_of_words", on dev and on test.
+def baseline_scores(task: TaskData) -> dict[str, dict[str, float]]:
+    """Return the score of each baseline on dev and on test, by split and name.
 
-    The inner dictionaries are empty if the examples do not have one class each.
+    The score is the metric by which the best model is chosen, see `METRIC_FOR_BEST_MODEL`.
     """
-    held_out = {name: examples for name, examples in task.splits.items() if name != "train"}
-    if task.labels.problem_type != SINGLE_LABEL:
-        return {name: {} for name in held_out}
-    num_labels = len(task.labels)
-    targets = np.asarray(task.targets["train"])
-    most_common = np.bincount(targets).argmax()
-    model = BagOfWords(task.splits["train"], targets, num_labels)
-    scores = {}
-    for name, examples in held_out.items():
-        predictions = {
-            "majority": np.full(len(examples), most_common),
-            "bag_of_words": model.predict(examples),
+    targets, problem_type = np.asarray(task.targets["train"]), task.labels.problem_type
+    if problem_type == SINGLE_LABEL:
+        constant = np.asarray(np.bincount(targets).argmax())  # ()
+    else:
+        constant = targets.mean(axis=0)  # () the mean, or (C,) the share of each class
+        constant = (constant > 0.5).astype(np.int64) if problem_type == MULTI_LABEL else constant
+    predictors: dict[str, Callable[[Sequence[Example]], NDArray[Any]]] = {
+        "majority": lambda examples: np.stack([constant] * len(examples))
+    }
+    features = {"bag_of_words": count_words, "word_overlap": word_overlap}
+    for name in [*features][: 1 + task.pairs]:
+        predictors[name] = BagOfWords(
+            task.splits["train"],
+            targets,
+            len(task.labels),
+            problem_type=problem_type,
+            features=features[name],
+        ).predict
+    metric = METRIC_FOR_BEST_MODEL[problem_type]
+    return {
+        split: {
+            name: score_decisions(predict(examples), task.targets[split], task.labels)[metric]
+            for name, predict in predictors.items()
         }
-        scores[name] = {
-            baseline: classification_metrics(predicted, task.targets[name], num_labels)["accuracy"]
-            for baseline, predicted in predictions.items()
-        }
-    return scores
+        for split, examples in task.splits.items()
+        if split != "train"
+    }
 
 
 class BagOfWords:
-    """A linear classifier of word counts, trained when it is created.
+    """A linear model of word counts, or of other features, trained when it is created.
 
     An `nn.EmbeddingBag` that sums is exactly this model: row v holds what one occurrence of word v
-    adds to the logit of each class, and no (N, V) matrix is needed. The objective is convex, so the
-    result depends only on the data.
+    adds to each output, and no (N, V) matrix is needed. The objective is convex, so the result
+    depends only on the data.
 
     Args:
         examples: N texts or pairs.
-        targets: (N,) class ids.
+        targets: (N,) class ids, (N, C) of 0 and 1, or (N,) numbers, by problem type.
         num_labels: C.
-        penalty: strength of the L2 penalty, 1/C in scikit-learn.
+        penalty: strength of the L2 penalty: 1/C in scikit-learn's logistic regression, alpha in
+            its ridge regression.
+        problem_type: what the targets are.
+        features: returns the features of an example, name -> value.
     """
 
     def __init__(
         self,
         examples: Sequence[Example],
-        targets: NDArray[Any],
+        targets: ArrayLike,
         num_labels: int,
         *,
         penalty: float = 1.0,
+        problem_type: str = SINGLE_LABEL,
+        features: Callable[[Example], Mapping[str, float]] | None = None,
     ) -> None:
-        texts = [words(example) for example in examples]
-        found = dict.fromkeys(word for text in texts for word in text)
-        self.vocabulary = {word: index for index, word in enumerate(found)}
-        self.weight = nn.EmbeddingBag(max(1, len(found)), num_labels, mode="sum")  # (V, C)
+        self.features = features or count_words
+        self.problem_type, self.num_labels = problem_type, num_labels
+        self.vocabulary: dict[str, int] = {}
+        texts = self._limit_vocabulary([self._encode(example, learn=True) for example in examples])
+        self.weight = nn.EmbeddingBag(max(1, len(self.vocabulary)), num_labels, mode="sum")
+        nn.init.zeros_(self.weight.weight)  # (V, C)
         self.bias = nn.Parameter(torch.zeros(num_labels))
-        nn.init.zeros_(self.weight.weight)
-        bags, labels = self._bags(texts), torch.as_tensor(targets, dtype=torch.long)
+        goals = np.asarray(targets)
+        self.mean, self.scale = 0.0, 1.0
+        if problem_type == REGRESSION:  # in units in which the solution is found fast
+            self.mean, self.scale = float(goals.mean()), float(goals.std()) or 1.0
+            goals = (goals[:, None] - self.mean) / self.scale  # (N,) -> (N, 1)
+        whole = problem_type == SINGLE_LABEL
+        goals_ = torch.tensor(goals, dtype=torch.int64 if whole else torch.float32)
+        batches = [(_bags(texts[rows]), goals_[rows]) for rows in self._batches(len(texts))]
         optimizer = torch.optim.LBFGS(
             [self.weight.weight, self.bias],
             max_iter=100,
             tolerance_grad=1e-6,
             tolerance_change=1e-7,
+            history_size=max(5, min(100, MAX_HISTORY // self.weight.weight.numel())),
             line_search_fn="strong_wolfe",
         )
 
         def objective() -> Tensor:
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(self.weight(*bags) + self.bias, labels)
-            loss = loss + penalty / (2 * len(labels)) * self.weight.weight.square().sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
+            total = penalty / (2 * len(texts)) * self.weight.weight.square().sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            for bags, labels in batches:
+                loss = _sum_of_losses(self._outputs(*bags), labels, problem_type) / len(texts)
+                loss.backward()  # type: ignore[no-untyped-call]
+                total = total.detach() + loss.detach()
+            return total
 
         optimizer.step(objective)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def predict(self, examples: Sequence[Example]) -> NDArray[np.int64]:
-        """Return the class ids of N texts, (N,). Unknown words are skipped."""
-        logits = self.weight(*self._bags([words(example) for example in examples])) + self.bias
-        return np.asarray(logits.argmax(dim=1))  # (N, C) -> (N,)
+    def predict(self, examples: Sequence[Example]) -> NDArray[Any]:
+        """Return the decisions for N texts, as `decide` returns them. Unknown words are skipped."""
+        texts = [self._encode(example) for example in examples]
+        outputs = (self._outputs(*_bags(texts[rows])) for rows in self._batches(len(texts)))
+        decided = np.concatenate([decide(batch.numpy(), self.problem_type) for batch in outputs])
+        return decided * self.scale + self.mean if self.problem_type == REGRESSION else decided
 
-    def _bags(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-        """Return the ids of known words, concatenated, and where each text starts in them."""
-        ids = [[self.vocabulary[w] for w in text if w in self.vocabulary] for text in texts]
-        starts = np.cumsum([0, *map(len, ids)])[:-1]
-        flat = np.fromiter((i for text in ids for i in text), dtype=np.int64)
-        return torch.from_numpy(flat), torch.from_numpy(starts)
+    def _outputs(self, ids: Tensor, values: Tensor, starts: Tensor) -> Tensor:
+        outputs: Tensor = self.weight(ids, starts, per_sample_weights=values) + self.bias
+        return outputs  # (N, C)
+
+    def _batches(self, count: int) -> list[slice]:
+        size = max(1, MAX_LOGITS // self.num_labels)
+        return [slice(start, start + size) for start in range(0, count, size)]
+
+    def _encode(self, example: Example, *, learn: bool = False) -> Encoded:
+        """Return the ids of the known features of a text, and their values."""
+        known = self.vocabulary
+        found = self.features(example)
+        if learn:
+            for name in found:
+                known.setdefault(name, len(known))
+        pairs = [(known[name], value) for name, value in found.items() if name in known]
+        ids, values = zip(*pairs, strict=True) if pairs else ((), ())
+        return np.array(ids, dtype=np.int64), np.array(values, dtype=np.float32)
+
+    def _limit_vocabulary(self, texts: Sequence[Encoded]) -> list[Encoded]:
+        """Keep the features that most texts have, and return the texts with those only."""
+        most = max(1, MAX_WEIGHTS // self.num_labels)
+        if len(self.vocabulary) <= most:
+            return list(texts)
+        counts = np.bincount(np.concatenate([ids for ids, _ in texts]))
+        new_ids = np.full(len(counts), -1)
+        new_ids[np.argsort(-counts, kind="stable")[:most]] = np.arange(most)
+        self.vocabulary = {
+            name: int(new_ids[old]) for name, old in self.vocabulary.items() if new_ids[old] >= 0
+        }
+        kept = [(new_ids[ids], values) for ids, values in texts]
+        return [(ids[ids >= 0], values[ids >= 0]) for ids, values in kept]
+
+
+def _bags(texts: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all ids and values, concatenated, and where each text starts in them."""
+    ids, values = (np.concatenate(column) for column in zip(*texts, strict=True))
+    starts = np.cumsum([0, *(len(ids) for ids, _ in texts)])[:-1]
+    return torch.from_numpy(ids), torch.from_numpy(values), torch.from_numpy(starts)
+
+
+def _sum_of_losses(outputs: Tensor, goals: Tensor, problem_type: str) -> Tensor:
+    """Return the loss whose minimum scikit-learn's models find, for (N, C) outputs."""
+    if problem_type == SINGLE_LABEL:
+        return nn.functional.cross_entropy(outputs, goals, reduction="sum")
+    if problem_type == MULTI_LABEL:
+        return nn.functional.binary_cross_entropy_with_logits(outputs, goals, reduction="sum")
+    return nn.functional.mse_loss(outputs, goals, reduction="sum") / 2
+
+
+def count_words(example: Example) -> Mapping[str, float]:
+    """Return how often each of the `words` occurs."""
+    return Counter(words(example))
+
+
+def word_overlap(example: Example) -> Mapping[str, float]:
+    """Return the share of the words of a pair, of its first and of its second text that are shared.
+
+    Example:
+        >>> word_overlap(Example("It is cold.", "It is"))
+        {'of both': 0.6666666666666666, 'of the first': 0.6666666666666666, 'of the second': 1.0}
+    """
+    first, second = (set(words(Example(t))) for t in (example.text, example.text_pair or ""))
+    shared, sets = len(first & second), (first | second, first, second)
+    names = ("of both", "of the first", "of the second")
+    return {n: shared / max(1, len(some)) for n, some in zip(names, sets, strict=True)}
 
 
 def words(example: Example) -> list[str]:
@@ -124,11 +227,13 @@ def words(example: Example) -> list[str]:
     if example.text_pair is not None:
         sides = (("a", example.text), ("b", example.text_pair))
         return [f"{side}:{word}" for side, text in sides for word in words(Example(text))]
-    found: list[str] = []
-    for run in _WORD.findall(example.text.lower()):
-        if re.match(f"[{CHINESE}]", run):
-            # Chinese has no spaces, and most of its words are one or two characters long.
-            found += [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
-        else:
-            found.append(run)
-    return found
+    found = normalize_text(example.text).split()
+    if not _CHINESE.search(example.text):
+        return found
+    runs = [run for word in found for run in _RUN.findall(word)]
+    # Chinese has no spaces, and most of its words are one or two characters long.
+    return [
+        word
+        for run in runs
+        for word in ([*run, *map("".join, pairwise(run))] if _CHINESE.match(run) else [run])
+    ]

@@ -60,7 +60,14 @@ def compute_metrics(
     logits: NDArray[np.float32], targets: Sequence[Target], labels: LabelSet
 ) -> dict[str, float]:
     """Return the scores of (N, C) logits for N targets, according to the problem type."""
-    decisions, true = decide(logits, labels.problem_type), np.asarray(targets)
+    return score_decisions(decide(logits, labels.problem_type), targets, labels)
+
+
+def score_decisions(
+    decisions: NDArray[Any], targets: Sequence[Target], labels: LabelSet
+) -> dict[str, float]:
+    """Return the scores of what `decide` returns for N targets."""
+    true = np.asarray(targets)
     if labels.problem_type == REGRESSION:
         return regression_metrics(decisions, true)
     if labels.problem_type == MULTI_LABEL:
