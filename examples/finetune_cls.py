@@ -121,7 +121,7 @@ def main(options: argparse.Namespace) -> None:
     # A folder for predictions, with scores and plots.
     TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
     sets = {name: batches[name] for name in baselines}
-    print(write_report(output, model, sets, task.labels, baselines, control=random_model))
+    write_report(output, model, sets, task.labels, baselines, control=random_model)
     if few_labels:
         print(write_few_labels(output, few_labels, train_size=len(task.splits["train"])))
     pair = ' --pair "and a second one"' if task.pairs else ""

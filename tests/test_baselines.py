@@ -207,7 +207,22 @@ def test_a_text_of_millions_of_words_is_one_row_of_counts():
     assert model.predict([Example("good"), Example("bad")]).tolist() == [1, 0]
 
 
-def test_with_thousands_of_classes_the_rarest_words_are_left_out(monkeypatch):
+def test_with_thousands_of_classes_weights_are_counted_as_in_scikit_learns_naive_bayes(monkeypatch):
+    pytest.importorskip("sklearn")
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+
+    monkeypatch.setattr(baselines, "MAX_TRAINED", 100)
+    texts, labels = topic_texts(4, 600)
+    counts = CountVectorizer()
+    theirs = MultinomialNB().fit(counts.fit_transform(texts[:400]), labels[:400])
+    examples = [Example(text) for text in texts]
+    ours = BagOfWords(examples[:400], labels[:400], 4)
+    predicted = ours.predict(examples[400:])
+    assert predicted.tolist() == theirs.predict(counts.transform(texts[400:])).tolist()
+
+
+def test_of_too_many_words_the_rarest_are_left_out(monkeypatch):
     monkeypatch.setattr(baselines, "MAX_WEIGHTS", 40)
     monkeypatch.setattr(baselines, "MAX_LOGITS", 100)  # several batches
     train = [(f"the{n} word rare{n}{i}", f"{n:02}") for n in range(20) for i in range(5)]

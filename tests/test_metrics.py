@@ -207,3 +207,20 @@ def test_multi_label_scores_equal_scikit_learn(seed):
     for average in ("micro", "macro"):
         expected = sklearn.f1_score(labels, predictions, average=average, zero_division=0)
         assert ours[f"f1_{average}"] == pytest.approx(expected)
+
+
+def test_of_many_classes_the_worst_and_the_most_confused_are_listed():
+    draw = np.random.default_rng(0)
+    labels = np.arange(100).repeat(3)
+    predictions = np.where(draw.random(300) < 0.9, labels, (labels + 1) % 100)
+    predictions[:3] = [7, 7, 7]  # class 0 is always taken for class 7
+    names = [f"class {i}" for i in range(100)]
+    table = metrics.report_table(metrics.classification_report(predictions, labels, names))
+    lines = table.splitlines()
+    assert lines[0] == "the 20 of 100 classes with the lowest F1"
+    assert lines[2].split() == ["0.000", "0.000", "0.000", "3", "class", "0"]
+    assert len(lines) == 2 + 20 + 2 + 2  # and two means, and the accuracy
+    matrix = metrics.confusion_matrix(predictions, labels, 100)
+    confused = metrics.confusion_table(matrix, names).splitlines()
+    assert confused[1] == "    3   100%  class 0 -> class 7"
+    assert len(confused) <= 21

@@ -354,6 +354,22 @@ def test_a_class_without_examples_has_no_shares():
     assert cells(confusion_matrix_figure([[0]], ["a"]).axes[0]) == {(0, 0): "0\n0%"}
 
 
+def test_the_picture_of_many_classes_is_bounded(tmp_path):
+    """Of 40 classes with names, of more without; never more than 2,000 points wide."""
+    draw = np.random.default_rng(0)
+    sizes = {}
+    for classes in (40, 41, 1500):
+        counts = draw.integers(0, 9, (classes, classes)) + np.eye(classes, dtype=int) * 50
+        figure = confusion_matrix_figure(counts, [f"c{i}" for i in range(classes)])
+        sizes[classes] = figure.get_size_inches() * figure.dpi
+        numbers = cells(figure.axes[0])
+        assert len(numbers) <= 400
+        assert bool(numbers) == (classes == 40)
+    assert max(map(max, sizes.values())) <= 2000
+    assert figure.axes[0].images[0].get_array().shape == (375, 375, 3)  # 4 classes per point
+    assert figure.axes[0].get_xlabel() == "predicted class id, 4 per point"
+
+
 @pytest.mark.usefixtures("no_fonts")
 def test_ids_replace_class_names_where_no_font_has_them():
     axes = confusion_matrix_figure([[3, 1], [0, 4]], ["体育", "财经"]).axes[0]

@@ -5,10 +5,12 @@ A BERT that does not clearly beat the linear model has only learned which words 
 | baseline     | one class per text       | several classes             | a number          |
 |--------------|--------------------------|-----------------------------|-------------------|
 | majority     | the most common class    | the classes of over half    | the mean          |
-| bag_of_words | logistic regression      | the same, one versus rest   | ridge regression  |
+| bag_of_words | logistic regression; if  | logistic regression, one    | ridge regression  |
+|              | very large, naive Bayes  | versus rest                 |                   |
 
 For pairs there is also "word_overlap", the same linear model of how many words the texts share.
-The linear models are scikit-learn's: `CountVectorizer` with `LogisticRegression` or `Ridge`.
+The linear models are scikit-learn's: `CountVectorizer` with `LogisticRegression`, `MultinomialNB`
+or `Ridge`.
 N is the number of texts, V of distinct words, C of outputs: classes, or 1 for a number.
 """
 
@@ -29,7 +31,8 @@ from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, decide, sc
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.normalize import CHINESE
 
-MAX_WEIGHTS = 4_000_000  # V * C; of more, the words that occur least often are left out
+MAX_TRAINED = 2_000_000  # weights, V * C; more are those of naive Bayes, which are only counted
+MAX_WEIGHTS = 20_000_000  # of more, the words that occur least often are left out
 MAX_LOGITS = 4_000_000  # N * C that are computed at a time
 MAX_HISTORY = 20_000_000  # numbers that L-BFGS keeps of its past steps, of each of two kinds
 
@@ -109,6 +112,9 @@ class BagOfWords:
         nn.init.zeros_(self.weight.weight)  # (V, C)
         self.bias = nn.Parameter(torch.zeros(num_labels))
         goals = np.asarray(targets)
+        if problem_type == SINGLE_LABEL and self.weight.weight.numel() > MAX_TRAINED:
+            self._count_weights(texts, goals)
+            return
         self.mean, self.scale = 0.0, 1.0
         if problem_type == REGRESSION:  # in units in which the solution is found fast
             self.mean, self.scale = float(goals.mean()), float(goals.std()) or 1.0
@@ -136,6 +142,15 @@ class BagOfWords:
             return total
 
         optimizer.step(objective)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def _count_weights(self, texts: Sequence[Encoded], class_ids: NDArray[Any]) -> None:
+        """Use the weights of multinomial naive Bayes: the logarithm of the share of each word."""
+        weight = self.weight.weight
+        for (ids, values), class_id in zip(texts, class_ids.tolist(), strict=True):
+            weight[torch.from_numpy(ids), class_id] += torch.from_numpy(values)
+        weight.add_(1).div_(weight.sum(dim=0)).log_()
+        self.bias.copy_(torch.from_numpy(np.bincount(class_ids, minlength=self.num_labels))).log_()
 
     @torch.no_grad()
     def predict(self, examples: Sequence[Example]) -> NDArray[Any]:
@@ -166,7 +181,8 @@ class BagOfWords:
 
     def _limit_vocabulary(self, texts: Sequence[Encoded]) -> list[Encoded]:
         """Keep the features that most texts have, and return the texts with those only."""
-        most = max(1, MAX_WEIGHTS // self.num_labels)
+        limit = MAX_WEIGHTS if self.problem_type == SINGLE_LABEL else MAX_TRAINED
+        most = max(1, limit // self.num_labels)
         if len(self.vocabulary) <= most:
             return list(texts)
         counts = np.bincount(np.concatenate([ids for ids, _ in texts]))

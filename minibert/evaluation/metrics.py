@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from minibert.errors import MiniBertError
 
+MAX_CLASSES_LISTED = 40  # of more classes, only the worst are shown
+WORST_LISTED = 20
+
 IntegerArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -149,17 +152,41 @@ def classification_report(
 
 
 def report_table(report: dict[str, Any]) -> str:
-    """Return a `classification_report` as a table that stays aligned with names in any script."""
+    """Return a `classification_report` as a table that stays aligned with names in any script.
+
+    Of many classes, only those with the lowest F1 are shown.
+    """
     support = sum(row["support"] for row in report["classes"])
     means = [
         {"name": f"{mean} average", **report[mean], "support": support}
         for mean in ("macro", "weighted")
     ]
     lines = ["precision  recall     F1  support"]
-    for row in [*report["classes"], *means]:
+    classes = report["classes"]
+    if len(classes) > MAX_CLASSES_LISTED:
+        lines.insert(0, f"the {WORST_LISTED} of {len(classes):,} classes with the lowest F1")
+        found = [row for row in classes if row["support"]]
+        classes = sorted(found, key=lambda row: row["f1"])[:WORST_LISTED]
+    for row in [*classes, *means]:
         scores = f"{row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}"
         lines.append(f"{scores}  {row['support']:7d}  {row['name']}")
     return "\n".join([*lines, "", f"accuracy {report['accuracy']:.3f}"])
+
+
+def confusion_table(matrix: IntegerArray, names: Sequence[str]) -> str:
+    """Return the most frequent errors of a confusion matrix, one pair of classes per line.
+
+    Example:
+        >>> print(confusion_table(np.array([[3, 1], [0, 4]]), ["no", "yes"]))
+        count  share  true -> predicted
+            1    25%  no -> yes
+    """
+    cells = [(-matrix[i, j], i, j) for i, j in np.argwhere(matrix).tolist() if i != j]
+    lines = ["count  share  true -> predicted"]
+    for count, true, predicted in sorted(cells)[:WORST_LISTED]:
+        share = -count / matrix[true].sum()
+        lines.append(f"{-count:5d}  {share:5.0%}  {names[true]} -> {names[predicted]}")
+    return "\n".join(lines)
 
 
 def multi_label_metrics(predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minibert.data.labelled.batches import ClassificationBatches
 from minibert.data.labelled.labels import LabelSet
 from minibert.evaluation.classification import (
@@ -14,13 +12,25 @@ from minibert.evaluation.classification import (
     decide,
     predict,
 )
-from minibert.evaluation.metrics import classification_report, confusion_matrix, report_table
+from minibert.evaluation.metrics import (
+    MAX_CLASSES_LISTED,
+    classification_report,
+    confusion_matrix,
+    confusion_table,
+    report_table,
+)
 from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.plots.learning_curve import finetuning_curve
 from minibert.plots.style import note_failure, save_figure
 from minibert.problem_types import SINGLE_LABEL
+
+BASELINE_NAMES = {
+    "majority": "most common answer",
+    "bag_of_words": "linear bag of words",
+    "word_overlap": "word overlap of pairs",
+}
 
 
 def write_report(
@@ -31,8 +41,8 @@ def write_report(
     baselines: Mapping[str, Mapping[str, float]],
     *,
     control: BertForSequenceClassification | None = None,
-) -> str:
-    """Evaluate, write `metrics.json` and the figures, and return the report as text.
+) -> None:
+    """Evaluate, write `metrics.json`, print the scores, and only then draw the figures.
 
     Args:
         output: the folder; the log of the model is in `training`, that of the control in
@@ -51,39 +61,35 @@ def write_report(
     # From here on, `split`, `examples` and `predictions` are those of the last set.
     metrics["baselines"] = {**baselines[split], "split": split}
     logs = {"pretrained" if control else "model": output / "training" / "log.jsonl"}
+    metric = METRIC_FOR_BEST_MODEL[labels.problem_type]
+    compared = {BASELINE_NAMES[name]: score for name, score in baselines[split].items()}
     if control is not None:
         logits = predict(control, examples).logits
         metrics["from_random_weights"] = compute_metrics(logits, examples.targets or [], labels)
+        compared["from random weights"] = metrics["from_random_weights"][metric]
         logs["random weights"] = output / "training-at-random" / "log.jsonl"
+    compared["this BERT"] = metrics[split][metric]
     with note_failure(output / "metrics.json"):
         write_json(output / "metrics.json", metrics)
-    metric = METRIC_FOR_BEST_MODEL[labels.problem_type]
+    single = labels.problem_type == SINGLE_LABEL
+    if single:
+        decisions = decide(predictions.logits, labels.problem_type)
+        matrix = confusion_matrix(decisions, examples.targets or [], len(labels))
+        report = classification_report(decisions, examples.targets or [], labels.names)
+        print(f"\n{split} by class\n{report_table(report)}")
+        if len(labels) > MAX_CLASSES_LISTED:
+            print(f"\n{split}, most confused\n{confusion_table(matrix, labels.names)}")
+    else:
+        for name in batches:
+            print(f"{name}:", "  ".join(f"{k} {v:.4f}" for k, v in metrics[name].items()))
+    print(f"\n{split} {metric}")
+    print("\n".join(f"{name:24} {score:.4f}" for name, score in compared.items()), flush=True)
     with note_failure(output / "learning_curve.png"):
         curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
         save_figure(curve, output / "learning_curve.png")
-    if labels.problem_type != SINGLE_LABEL:
-        shown = [*batches, *(["from_random_weights"] if control is not None else [])]
-        return "\n".join(
-            f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in metrics[name].items())
-            for name in shown
-        )
-    decisions = decide(predictions.logits, labels.problem_type)
-    true = np.asarray(examples.targets)
-    matrix = confusion_matrix(decisions, true, len(labels))
-    with note_failure(output / "confusion_matrix.png"):
-        figure = confusion_matrix_figure(matrix, labels.names)
-        save_figure(figure, output / "confusion_matrix.png")
-    accuracies = {
-        "most common class": baselines[split]["majority"],
-        "linear bag of words": baselines[split]["bag_of_words"],
-    }
-    if control is not None:
-        accuracies["from random weights"] = metrics["from_random_weights"]["accuracy"]
-    accuracies["this BERT"] = metrics[split]["accuracy"]
-    by_class = report_table(classification_report(decisions, true, labels.names))
-    written = ("metrics.json", "learning_curve.png", "confusion_matrix.png")
-    compared = "\n".join(f"{name:24} {value:.4f}" for name, value in accuracies.items())
-    return (
-        f"\n{split} by class\n{by_class}\n\n{split} accuracy\n{compared}\n\n"
-        f"{output}: {', '.join(name for name in written if (output / name).is_file())}"
-    )
+    if single:
+        with note_failure(output / "confusion_matrix.png"):
+            figure = confusion_matrix_figure(matrix, labels.names)
+            save_figure(figure, output / "confusion_matrix.png")
+    files = ("metrics.json", "learning_curve.png", "confusion_matrix.png")
+    print(f"\n{output}: {', '.join(name for name in files if (output / name).is_file())}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE = COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A85")
 INK, GRAY, LIGHT_GRAY = "#222222", "#6B6B6B", "#D9D9D9"
 
+MAX_PIXELS = 2000  # of a figure in each direction
 DEFAULT_FONT = "DejaVu Sans"  # ships with matplotlib; has no Chinese characters
 # Preferred over other installed fonts, which may have the characters but look worse.
 CHINESE_FONTS = (
@@ -35,11 +36,15 @@ CHINESE_FONTS = (
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of `width` x `height` inches that lays out its own parts."""
+    """Return an empty figure of `width` x `height` inches that lays out its own parts.
+
+    A large figure has fewer points per inch, so that it takes a bounded amount of memory.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=160, layout="constrained", facecolor="white")
+    dpi = min(160, MAX_PIXELS / max(width, height))
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
