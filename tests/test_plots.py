@@ -546,7 +546,9 @@ def test_vectors_that_cannot_be_drawn_are_refused(vectors, texts, groups, messag
         embedding_plot(vectors, texts, groups=groups)
 
 
-def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(tmp_path, monkeypatch):
+def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(
+    tmp_path, monkeypatch, capsys
+):
     def fail(*_, **__):
         raise RuntimeError("no such font")
 
@@ -558,7 +560,8 @@ def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(tmp_path, 
     baselines = {"dev": {"majority": 0.5, "bag_of_words": 0.5}}
     (tmp_path / "training").mkdir()
     write_log(tmp_path / "training" / "log.jsonl", TRAIN)
-    whole = report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+    report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+    whole = capsys.readouterr().out.rstrip()
     assert whole.endswith("metrics.json, learning_curve.png, confusion_matrix.png")
     for path in tmp_path.glob("*.*"):
         path.unlink()
@@ -566,7 +569,8 @@ def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(tmp_path, 
     for name in ("confusion_matrix_figure", "write_json"):
         monkeypatch.setattr(report, name, fail)
     with pytest.warns(UserWarning) as notes:
-        rest = report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+        report.write_report(tmp_path, model, {"dev": data}, labels, baselines)
+    rest = capsys.readouterr().out.rstrip()
     assert rest.rsplit("\n", 1)[0] == whole.rsplit("\n", 1)[0]
     said = [str(note.message) for note in notes]
     for name in ("metrics.json", "learning_curve.png", "confusion_matrix.png"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from minibert.data.labelled.batches import ClassificationBatches
 from minibert.data.labelled.splits import TaskData, make_batches
 from minibert.errors import MiniBertError
-from minibert.evaluation.baselines import baseline_accuracies
+from minibert.evaluation.baselines import baseline_scores
 from minibert.evaluation.classification import evaluate_classifier
 from minibert.files import write_json
 from minibert.model.task_heads import BertForSequenceClassification
@@ -64,7 +64,7 @@ def train_with_few_labels(
     part = task.first(count)
     *_, last = part.splits
     batches = make_batches(part, tokenizer, **sizes)
-    scores = {"bag_of_words": baseline_accuracies(part)[last]["bag_of_words"]}
+    scores = {"bag_of_words": baseline_scores(part)[last]["bag_of_words"]}
     for name, model in models.items():
         print(f"{name}, {count:,} labelled texts:")
         trained = deepcopy(model)
