@@ -16,8 +16,9 @@ from minibert.cli.shared import (
     FIGURE_SUFFIXES,
     add_text_arguments,
     check_output,
+    note_empty,
     note_unknown,
-    read_texts,
+    open_texts,
 )
 
 
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         check_output(options.output, suffixes=(".npy", ".jsonl"))
     if options.figure is not None:
         check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
-    texts, _ = read_texts(options)
+    source = open_texts(options)
     import numpy as np
 
     from minibert.files import atomic_file
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
     from minibert.training.settings import choose_device
 
     encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
+    texts = [row.text for part in source.parts() for row in part]
     vectors = encoder.encode(
         texts,
         pooling=options.pooling,
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
         show_progress_bar=True,
     )
     note_unknown(encoder.tokenizer, texts)
+    note_empty(source)
     if options.figure is not None:
         save_figure(embedding_plot(vectors, texts), options.figure)
     # str() gives the shortest decimals that become the same float32 again.

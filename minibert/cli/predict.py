@@ -2,16 +2,35 @@
 
 minibert predict runs/finetune_cls "Returns a view of the array."
 minibert predict runs/pairs "It rains." --pair "The street is wet." --json
-minibert predict runs/finetune_cls --file texts.tsv
+minibert predict runs/finetune_cls --file texts.tsv --output predictions.csv
+
+A file may have any size. --output writes its columns, in its order, then the label
+(predicted_label) and a probability for each class (probability_NAME).
 """
 
 import argparse
+import csv
 import json
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from minibert.cli.shared import add_text_arguments, note_unknown, read_texts
+from minibert.cli.shared import (
+    add_text_arguments,
+    check_output,
+    note_empty,
+    note_unknown,
+    one_line,
+    open_texts,
+)
+from minibert.errors import MiniBertError
+
+if TYPE_CHECKING:
+    from minibert.data.labelled.prediction_file import TextRow
+    from minibert.inference.text_classification import Prediction
 
 SHOWN = 5  # classes on a line
 
@@ -20,37 +39,111 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("folder", metavar="FOLDER", help="the output of minibert finetune")
     add_text_arguments(parser, pairs=True)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="a new .csv or .jsonl file")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the prediction for each text: the label, probabilities, the text."""
-    texts, pairs = read_texts(options)
+    """Print the prediction for each text: the label, probabilities, the text; or write them."""
+    if options.output is not None:
+        if options.json:
+            raise MiniBertError("--json prints; leave it out, and name the --output .jsonl.")
+        check_output(options.output, suffixes=(".csv", ".jsonl"))
+    texts = open_texts(options)
+    from tqdm import tqdm
+
     from minibert.inference.text_classification import TextClassifier
     from minibert.training.settings import choose_device
 
     device = choose_device(options.device)
     classifier = TextClassifier.from_pretrained(options.folder, device=device)
-    predictions = classifier.predict(texts, pairs)
-    note_unknown(classifier.tokenizer, texts)
-    for text, pair, prediction in zip(texts, pairs or repeat(None), predictions, strict=False):
-        if options.json:
-            inputs = {"text": text} | ({} if pair is None else {"text_pair": pair})
-            print(json.dumps(inputs | asdict(prediction), ensure_ascii=False))
-            continue
-        label, probabilities = prediction.label, prediction.probabilities
-        shown = text if pair is None else f"{text}  |  {pair}"
-        if isinstance(label, float):
-            print(f"{label:.4f}  {shown}")
-        else:
-            likely = sorted(probabilities.items(), key=lambda item: -item[1])[:SHOWN]
-            scores = ", ".join(f"{name} {probability:.3f}" for name, probability in likely)
-            names = ", ".join(label) if isinstance(label, tuple) else label
-            print(f"{names or 'none'}  ({scores})  {shown}")
-    if truncated := sum(prediction.truncated for prediction in predictions):
+    truncated = count = 0
+    with (
+        _writer(options, texts.names, classifier.labels.names) as write,
+        tqdm(total=texts.count, unit="text", disable=None if options.output else True) as bar,
+    ):
+        for part in texts.parts():
+            pairs = [row.text_pair for row in part if row.text_pair is not None]
+            predictions = classifier.predict([row.text for row in part], pairs or None)
+            if not count:
+                note_unknown(classifier.tokenizer, [row.text for row in part])
+            for row, prediction in zip(part, predictions, strict=True):
+                write(row, prediction)
+                truncated += prediction.truncated
+            count += len(part)
+            bar.update(len(part))
+    if options.output is not None:
+        print(f"wrote {count:,} predictions to {options.output}")
+    note_empty(texts)
+    if truncated:
         print(
-            f"note: {truncated} of {len(texts)} texts are longer than {classifier.max_length} "
+            f"note: {truncated:,} of {count:,} texts are longer than {classifier.max_length} "
             "tokens, the maximum of this classifier; only their beginning was read.",
             file=sys.stderr,
         )
+
+
+@contextmanager
+def _writer(
+    options: argparse.Namespace, names: Sequence[str], classes: Sequence[str]
+) -> "Iterator[Callable[[TextRow, Prediction], None]]":
+    """Yield what prints or writes a prediction; a file appears when the block ends."""
+    if options.output is None:
+        yield _print_json if options.json else _print_line
+        return
+    from minibert.files import atomic_file
+
+    own = ["predicted_label", *(f"probability_{name}" for name in classes)]
+    number = 1
+    while set(columns := own if number == 1 else [f"{n}_{number}" for n in own]) & set(names):
+        number += 1  # the file holds predictions already
+    if number > 1:
+        print(f"note: the file has these columns; the new ones end in _{number}", file=sys.stderr)
+    with (
+        atomic_file(options.output) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        is_csv = options.output.suffix.lower() == ".csv"
+        table = csv.writer(file, lineterminator="\n")
+        if is_csv:
+            table.writerow([*names, *columns])
+
+        def write(row: "TextRow", prediction: "Prediction") -> None:
+            label = prediction.label
+            if is_csv and isinstance(label, tuple):
+                label = json.dumps(label, ensure_ascii=False)
+            values = [label, *prediction.probabilities.values()]
+            values = [float(f"{v:.6g}") if isinstance(v, float) else v for v in values]
+            if is_csv:
+                table.writerow([*(_csv_cell(row, name) for name in names), *values])
+                return
+            source = row.source or json.dumps(row.cells, ensure_ascii=False)
+            added = json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)
+            file.write(f"{source[:-1]}, {added[1:]}\n")  # the row stays as it is written
+
+        yield write
+
+
+def _csv_cell(row: "TextRow", name: str) -> str:
+    cell = row.cells.get(name)
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    return json.dumps(json.loads(row.source)[name], ensure_ascii=False)
+
+
+def _print_json(row: "TextRow", prediction: "Prediction") -> None:
+    inputs = {"text": row.text} | ({} if row.text_pair is None else {"text_pair": row.text_pair})
+    print(json.dumps(inputs | asdict(prediction), ensure_ascii=False))
+
+
+def _print_line(row: "TextRow", prediction: "Prediction") -> None:
+    label, probabilities = prediction.label, prediction.probabilities
+    shown = row.text if row.text_pair is None else f"{row.text}  |  {row.text_pair}"
+    if isinstance(label, float):
+        print(f"{label:.4f}  {one_line(shown)}")
+        return
+    likely = sorted(probabilities.items(), key=lambda item: -item[1])[:SHOWN]
+    scores = ", ".join(f"{name} {probability:.3f}" for name, probability in likely)
+    names = ", ".join(label) if isinstance(label, tuple) else label
+    print(one_line(f"{names or 'none'}  ({scores})  {shown}"))

@@ -15,6 +15,7 @@ from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, TOKENIZER_FILES,
 
 if TYPE_CHECKING:
     from minibert.data.labelled.header import Columns
+    from minibert.data.labelled.prediction_file import GivenTexts, PredictionFile
     from minibert.tokenization.tokenizer import BertTokenizer
 
 # Files that a new run does not overwrite.
@@ -154,9 +155,9 @@ def check_output(path: Path, *, suffixes: tuple[str, ...] = (), replace: bool = 
 def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     """Add the arguments that `read_texts` reads."""
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="the texts")
-    parser.add_argument(
-        "--file", type=Path, help="read texts from a .txt (one per line), .tsv, .csv or .jsonl"
-    )
+    file_help = "read texts from a .txt (one per line), .tsv, .csv, .jsonl or .json; -: stdin"
+    parser.add_argument("--file", type=Path, help=file_help)
+    parser.set_defaults(pair=None)
     if pairs:
         help_text = "the second text; repeat it for several texts"
         parser.add_argument("--pair", action="append", metavar="TEXT", help=help_text)
@@ -183,32 +184,44 @@ def requested_columns(options: argparse.Namespace) -> "Columns":
     return Columns(*names)._replace(header=options.header)
 
 
-def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str] | None]:
-    """Return the texts of the command line or of a file, and their second texts if there are any.
+def open_texts(options: argparse.Namespace) -> "PredictionFile | GivenTexts":
+    """Return the texts of the command line or of a file, which is checked and not yet read.
 
     Raises:
         MiniBertError: if there are no texts or both kinds, or the file cannot be read.
     """
-    from minibert.data.labelled.examples import read_examples
+    from minibert.data.labelled.prediction_file import GivenTexts, PredictionFile
 
-    columns, pair = requested_columns(options), getattr(options, "pair", None)
-    if options.file is None:
-        if not options.texts:
-            raise MiniBertError(
-                f'give at least one text: minibert {options.command} FOLDER "text", or --file.'
-            )
-        if columns.text or columns.pair:
-            raise MiniBertError("--text-column and --pair-column need --file.")
-        return options.texts, pair
-    if options.texts or pair:
-        raise MiniBertError("give texts or --file, not both.")
-    examples, note, _ = read_examples(
-        options.file, columns, labelled=False, encoding=options.encoding
-    )
-    if options.file.suffix.lower() != ".txt":
-        print(f"note: {note}", file=sys.stderr)
-    seconds = [example.text_pair for example in examples if example.text_pair is not None]
-    return [example.text for example in examples], seconds or None
+    columns = requested_columns(options)
+    if options.file is not None:
+        if options.texts or options.pair:
+            raise MiniBertError("give texts or --file, not both.")
+        file = PredictionFile(options.file, columns, options.encoding)
+        if file.note:
+            print(f"note: {file.note}", file=sys.stderr)
+        return file
+    if not options.texts:
+        raise MiniBertError(
+            f'give at least one text: minibert {options.command} FOLDER "text", or --file.'
+        )
+    if columns.text or columns.pair:
+        raise MiniBertError("--text-column and --pair-column need --file.")
+    return GivenTexts(options.texts, options.pair)
+
+
+def note_empty(texts: "PredictionFile | GivenTexts") -> None:
+    """Print which texts were empty and how many blank lines were left out, after reading them."""
+    if texts.empty:
+        lines = ", ".join(map(str, texts.empty[:5])) + ", ..." * (len(texts.empty) > 5)
+        count = f"{len(texts.empty):,} (line{'s' * (len(texts.empty) > 1)} {lines})"
+        print(f"note: empty texts: {count}; they keep their place", file=sys.stderr)
+    if texts.skipped:
+        print(f"note: blank lines skipped: {texts.skipped:,}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line ends shown, so that it takes one line of output."""
+    return text.replace("\n", "\\n")
 
 
 def read_documents_as_text(paths: Sequence[Path], *, text_field: str) -> Iterator[str]:

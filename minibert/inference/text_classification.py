@@ -10,14 +10,17 @@ whether the classifier was trained on pairs of texts.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
+from minibert.data.labelled.labels import LabelSet, Target
 from minibert.errors import MiniBertError
-from minibert.evaluation.classification import decide, predict
+from minibert.evaluation.classification import compute_metrics, decide, predict
 from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
 from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
@@ -40,6 +43,23 @@ class Prediction:
     label: str | tuple[str, ...] | float
     probabilities: dict[str, float]
     truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier does on N labelled texts.
+
+    Attributes:
+        metrics: the loss and the scores, by name.
+        predictions: (N,) class ids; (N, C) of 0 and 1 in multi-label; (N,) numbers in regression.
+        targets: what is right, likewise.
+        truncated: the number of texts of which only the beginning was read.
+    """
+
+    metrics: dict[str, float]
+    predictions: NDArray[Any]
+    targets: NDArray[Any]
+    truncated: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,21 +127,13 @@ class TextClassifier:
         self._check_texts(texts, text_pairs)
         seconds = [None] * len(texts) if text_pairs is None else text_pairs
         examples = [Example(*pair) for pair in zip(texts, seconds, strict=True)]
-        tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
-        batches = ClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
-        self.model.eval()
-        logits = predict(self.model, batches, batch_size=batch_size).logits  # (N, labels)
-        config = self.model.config
-        names = [config.id2label[index] for index in range(config.num_labels)]
-        kind = config.problem_type or (REGRESSION if len(names) == 1 else SINGLE_LABEL)
+        logits, _, lengths = self._run(examples, None, batch_size)
         scores = torch.from_numpy(logits).double()
+        names, kind = self.labels.names, self.labels.problem_type
         probabilities = scores.sigmoid() if kind == MULTI_LABEL else scores.softmax(dim=-1)
         predictions = []
         for decision, row, length in zip(
-            decide(logits, kind).tolist(),
-            probabilities.tolist(),
-            tokenized.full_lengths,
-            strict=True,
+            decide(logits, kind).tolist(), probabilities.tolist(), lengths, strict=True
         ):
             label: str | tuple[str, ...] | float = decision
             if kind == SINGLE_LABEL:
@@ -131,6 +143,45 @@ class TextClassifier:
             named = {} if kind == REGRESSION else dict(zip(names, row, strict=True))
             predictions.append(Prediction(label, named, length > self.max_length))
         return predictions
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes and the problem type."""
+        config = self.model.config
+        kind = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE_LABEL)
+        names = tuple(config.id2label[index] for index in range(config.num_labels))
+        return LabelSet(() if kind == REGRESSION else names, kind)
+
+    def evaluate(self, examples: Sequence[Example], *, batch_size: int = 64) -> Evaluation:
+        """Compare predictions with the labels of examples, such as those of `read_examples`.
+
+        Raises:
+            MiniBertError: an example has no label or one that the model does not know, or it is a
+                pair of texts and the classifier was trained on single texts, or the other way
+                round.
+        """
+        labels = self.labels
+        targets = labels.targets(examples)
+        pairs = [example.text_pair for example in examples if example.text_pair is not None]
+        self._check_texts([example.text for example in examples], pairs or None)
+        logits, loss, lengths = self._run(examples, targets, batch_size)
+        return Evaluation(
+            {"loss": loss, **compute_metrics(logits, targets, labels)},
+            decide(logits, labels.problem_type),
+            np.asarray(targets),
+            truncated=sum(length > self.max_length for length in lengths),
+        )
+
+    def _run(
+        self, examples: Sequence[Example], targets: Sequence[Target] | None, batch_size: int
+    ) -> tuple[NDArray[np.float32], float, Sequence[int]]:
+        """Return the logits (N, labels), the loss, and the full length of each text."""
+        tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
+        pad_token_id = self.tokenizer.pad_token_id
+        batches = ClassificationBatches(tokenized, targets, pad_token_id=pad_token_id)
+        self.model.eval()
+        predictions = predict(self.model, batches, batch_size=batch_size)
+        return predictions.logits, predictions.loss, tokenized.full_lengths
 
     def _check_texts(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
         if isinstance(texts, str) or len(texts) == 0:
@@ -149,7 +200,9 @@ class TextClassifier:
             )
         if self.pairs is not None and self.pairs != (text_pairs is not None):
             raise MiniBertError(
-                "this classifier was trained on pairs of texts; add the second text (--pair)."
+                "this classifier was trained on pairs of texts; add the second text (--pair, or "
+                "--pair-column for a file)."
                 if self.pairs
-                else "this classifier was trained on single texts; remove the second text."
+                else "this classifier was trained on single texts; remove the second text, or name "
+                "the one column to read (--text-column)."
             )

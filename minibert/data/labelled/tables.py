@@ -74,13 +74,29 @@ def read_table(path: Path, requested: Columns = GUESS, *, encoding: str | None =
     Raises:
         MiniBertError: the file cannot be read or has no rows.
     """
-    format_ = _FORMATS.get(path.suffix.lower())
-    if format_ is None:
-        raise MiniBertError(
-            f"{path}: cannot tell the format from the name, which should end in one of "
-            f"{', '.join(_FORMATS)}; if the file is compressed, unpack it first."
-        )
+    format_of(path)
     text, notes = read_text(path, encoding)
+    table = parse_table(text, path, requested, notes)
+    if not table.rows:
+        header = "a header and " * table.has_header
+        empty = MiniBertError(f"{path} holds {header}no examples.")
+        raise bad_lines(path, table.errors) if table.errors else empty
+    return table
+
+
+def format_of(path: Path) -> str:
+    """Return "tsv", "csv" or "json" for the name of a file."""
+    if format_ := _FORMATS.get(path.suffix.lower()):
+        return format_
+    raise MiniBertError(
+        f"{path}: cannot tell the format from the name, which should end in one of "
+        f"{', '.join(_FORMATS)}; if the file is compressed, unpack it first."
+    )
+
+
+def parse_table(text: str, path: Path, requested: Columns, notes: Sequence[str] = ()) -> Table:
+    """Return the table that the text of a file holds; see `read_table`."""
+    format_, notes = format_of(path), [*notes]
     errors: Errors = []
     if format_ == "json":
         rows = list(_json_rows(text, path, errors))
@@ -98,9 +114,6 @@ def read_table(path: Path, requested: Columns = GUESS, *, encoding: str | None =
         if "\n" in text and re.search(r"\r(?!\n)", text):
             too_long = "a carriage return (CR) without a line feed (LF)"
         names, header, rows = _name_cells(lines, requested, errors, notes, too_long=too_long)
-    if not rows:
-        empty = MiniBertError(f"{path} holds {'a header and ' * header}no examples.")
-        raise bad_lines(path, errors) if errors else empty
     return Table(path, names, header, rows, errors, notes)
 
 
@@ -197,17 +210,15 @@ def _fasttext_rows(text: str) -> list[Row]:
 
 def _csv_lines(text: str, errors: Errors, notes: list[str]) -> list[tuple[int, list[str]]]:
     """Return the number and the cells of each line that is not empty."""
-    if match := re.match(r"sep=(.)\r?\n", text):  # Excel's own way to name the separator
-        separator, text = match[1], text[match.end() :]
-    else:
-        separator = _find_separator(text)
+    separator, start_of_rows = csv_separator(text)
     if separator != ",":
         notes.append(f"cells separated by {_SEPARATORS.get(separator, repr(separator))}")
     # The csv module allows 131,072 characters per cell. The limit is global, so it is restored.
     previous_limit = csv.field_size_limit(len(text) + 1)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    rows = io.StringIO(text[start_of_rows:], newline="")
+    reader = csv.reader(rows, strict=True, delimiter=separator)
     lines = []
-    start = first_line = 2 if match else 1
+    start = first_line = 2 if start_of_rows else 1
     try:
         for cells in reader:
             if any(cells):
@@ -227,8 +238,13 @@ def _csv_lines(text: str, errors: Errors, notes: list[str]) -> list[tuple[int, l
     return lines
 
 
-def _find_separator(text: str) -> str:
-    """Return what separates the cells of a CSV file: what gives rows of equal length."""
+def csv_separator(text: str) -> tuple[str, int]:
+    """Return what separates the cells of a CSV file, and where the rows start.
+
+    A separator gives rows of equal length. Excel can name it in the first line: "sep=;".
+    """
+    if match := re.match(r"sep=(.)\r?\n", text):
+        return match[1], match.end()
     sample = text[:100_000]
     found, rows = [], 0
     for separator in _SEPARATORS:
@@ -240,7 +256,7 @@ def _find_separator(text: str) -> str:
             found.append(separator)
             rows = len(lengths)
     # A comma in every line can be part of its text or of a number; a semicolon hardly ever is.
-    return (found[-1] if rows > 2 else found[0]) if found else ","
+    return ((found[-1] if rows > 2 else found[0]) if found else ","), 0
 
 
 def _json_rows(text: str, path: Path, errors: Errors) -> Iterator[Row]:
@@ -264,7 +280,7 @@ def _json_values(
         return
     if path.suffix.lower() == ".json":
         with suppress(json.JSONDecodeError, RecursionError):
-            yield from enumerate(_rows_inside(decoder.decode(text), path), start=1)
+            yield from enumerate(rows_inside(decoder.decode(text), path), start=1)
             return
     lines = split_lines(text)
     for number, line in enumerate(lines, start=1):
@@ -300,7 +316,7 @@ def _json_list(
         yield number, value
 
 
-def _rows_inside(value: object, path: Path) -> list[Any]:
+def rows_inside(value: object, path: Path) -> list[Any]:
     """Return the rows of a file that is one JSON value.
 
     They are the only list of objects inside it, as in {"data": [...]}; or the rows of columns, as
