@@ -4,6 +4,7 @@ import codecs
 import difflib
 import stat
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -84,7 +85,7 @@ def open_text(path: Path, encoding: str | None) -> tuple[TextIO, list[str]]:
         used = encoding
     if not _decodes(path, used):
         raise _undecodable(path, used.removesuffix("-sig"))
-    text = path.open(encoding=used, newline="")
+    text = TextIOWrapper(path.open("rb"), encoding=used, newline="")
     if not any(not block.isspace() for block in iter(lambda: text.read(2**20), "")):
         raise MiniBertError(f"{path} is empty; it should hold one example per line.")
     text.seek(0)
@@ -93,7 +94,7 @@ def open_text(path: Path, encoding: str | None) -> tuple[TextIO, list[str]]:
 
 def _decodes(path: Path, encoding: str) -> bool:
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with path.open("rb") as binary, TextIOWrapper(binary, encoding, newline="") as file:
             while file.read(2**20):
                 pass
     except LookupError:
