@@ -40,10 +40,10 @@ def explain_os_errors(verb: str, path: Path, *, size: int = 0) -> Iterator[None]
     try:
         yield
     except OSError as error:
-        advice = {
-            "read": "check the path and its permissions",
-            "write": "free some space or choose another place",
-        }[verb]
+        advice = "check the path and its permissions"
+        if verb == "write":
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            advice = "free some space or choose another place" if full else "choose another place"
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC:
             with suppress(OSError):
@@ -63,19 +63,27 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
         return  # where asking whether a process lives would end it
     for leftover in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(leftover.name)
-        if match and (
-            match["machine"] == _machine()
-            or (match["machine"] is None and name in ("", match["name"]))
-        ):
-            with suppress(OSError):  # PermissionError: it lives, and belongs to another user
-                try:
-                    if match["machine"] or int(match["pid"]) != os.getpid():
-                        os.kill(int(match["pid"]), 0)
-                        continue
-                except ProcessLookupError:
-                    pass
-                shutil.rmtree(leftover, ignore_errors=True)
+        if not match or match["machine"] not in (None, _machine()):
+            continue
+        pid, is_old = int(match["pid"]), match["machine"] is None
+        if is_old and name not in ("", match["name"]):
+            continue
+        if not _is_alive(pid) or (is_old and pid == os.getpid()):
+            shutil.rmtree(leftover, ignore_errors=True)
+            with suppress(OSError):
                 leftover.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it belongs to another user
+    with suppress(OSError):  # in a container, nobody may have noticed that it ended: a zombie
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    return True
 
 
 def _machine() -> str:

@@ -4,6 +4,7 @@ A run that was broken off anywhere (crash, Ctrl-C, mid-epoch, mid-accumulation, 
 ends with the same bits as one that was not.
 """
 
+import errno
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from minibert import BertConfig, BertForSequenceClassification, MiniBertError
 from minibert.data.labelled.batches import ClassificationBatches, Tokenized
 from minibert.errors import Interrupted
 from minibert.files import exclusive_lock, size_and_checksum
+from minibert.training import checkpoint
 from minibert.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from minibert.training.loop import train
 from minibert.training.settings import TrainingSettings
@@ -360,6 +362,57 @@ def test_a_checkpoint_is_written_again_only_if_the_run_is_elsewhere(tmp_path: Pa
     assert save(TrainState(step=3, seconds=3.0, evaluated_step=3)) == 3.0
 
 
+@pytest.mark.parametrize(
+    "times", [{"save_steps": 3}, {"save_steps": 2, "eval_steps": 2}, {"save_steps": 1}]
+)
+def test_a_stop_at_an_evaluation_that_cannot_save_loses_no_checkpoint(
+    tmp_path: Path, monkeypatch, times
+):
+    """The step has just been saved; the checkpoint of it must outlive a full disk."""
+    settings = TrainingSettings(**{**vars(SETTINGS), **times})
+    unbroken, _ = run(tmp_path / "unbroken", settings, evaluate=lambda: {"accuracy": 0.5})
+    folder = tmp_path / "broken"
+    write = checkpoint.write_safetensors
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def evaluate() -> dict[str, float]:
+        if [*folder.glob("step-*")]:
+            monkeypatch.setattr(checkpoint, "write_safetensors", full)
+            signal.raise_signal(signal.SIGTERM)
+        return {"accuracy": 0.5}
+
+    with pytest.raises((MiniBertError, Interrupted), match=r"No space left on device|is saved"):
+        run(folder, settings, evaluate=evaluate)
+    monkeypatch.setattr(checkpoint, "write_safetensors", write)
+    step = 2 if "eval_steps" in times else 3
+    assert max(folder.glob("step-*")).name == f"step-{step:08d}-epoch-0"
+    resumed, _ = run(folder, settings, evaluate=lambda: {"accuracy": 0.5}, resume=True)
+    assert same(unbroken, resumed)
+
+
+def test_a_folder_that_has_become_read_only_is_named_and_the_run_goes_on_elsewhere(
+    tmp_path: Path, monkeypatch
+):
+    unbroken, _ = run(tmp_path / "unbroken", SETTINGS)
+    mkdir = os.mkdir
+
+    def refuse(path, *mode: int, **options: int) -> None:
+        if "step-00000003" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        mkdir(path, *mode, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", refuse)
+        reason = "cannot write .*step-00000003-epoch-0: Read-only file system; choose another place"
+        with pytest.raises(MiniBertError, match=reason):
+            run(tmp_path / "broken", SETTINGS)
+    (tmp_path / "broken").rename(tmp_path / "elsewhere")
+    resumed, _ = run(tmp_path / "elsewhere", SETTINGS, resume=True)
+    assert same(unbroken, resumed)
+
+
 def test_the_duration_of_a_resumed_run_includes_that_of_before(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
@@ -494,8 +547,8 @@ def test_a_run_of_an_earlier_version_is_resumed(tmp_path: Path):
 def test_when_all_checkpoints_are_damaged_a_run_does_not_silently_start_again(tmp_path: Path):
     with pytest.raises(Crash):
         run(tmp_path, SETTINGS, Breaking(9))
-    for checkpoint in tmp_path.glob("step-*"):
-        harm(checkpoint / "model.safetensors", "flip")
+    for path in tmp_path.glob("step-*"):
+        harm(path / "model.safetensors", "flip")
     with pytest.raises(MiniBertError, match=r"all checkpoints in .* are damaged"):
         run(tmp_path, SETTINGS, resume=True)
 
