@@ -16,9 +16,9 @@ from minibert.cli.shared import Parser, choose_output
 def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="made by minibert prepare")
-    parser.add_argument("--preset", default="tiny", metavar="SIZE", help="tiny, mini, ..., large")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--max-length", type=int, default=64, help="tokens per sentence pair")
+    parser.add_argument("--preset", default="tiny", help="tiny, mini, ..., large; default: tiny")
+    parser.add_argument("--epochs", type=int, default=4, help="default: 4")
+    parser.add_argument("--max-length", type=int, default=64, help="tokens per pair; default: 64")
     parser.add_argument("--output", type=Path, help="default: runs/pretrain, or -2, -3, ...")
     options = parser.parse_args()
     output = choose_output(options.output, Path("runs/pretrain"), resume=False)

@@ -264,7 +264,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 def bundled(name: str) -> Path:
     """Return the path of a file or folder that comes with minibert, such as "weights/tiny".
 
-    A wheel has it inside the package, a clone beside the package.
+    A wheel has it inside the package, a clone next to the package.
     """
     package = Path(__file__).parent
     inside = package / name

@@ -324,7 +324,7 @@ def test_rows_of_different_lengths_are_refused_as_a_tensor(tokenizer):
 def test_a_pickled_encoding_keeps_its_columns_only(tokenizer):
     encoding = pickle.loads(pickle.dumps(tokenizer("the dogs")))
     assert encoding.input_ids == [CLS, THE, DOG, S, SEP]
-    with pytest.raises(MiniBertError, match="no longer knows its words"):
+    with pytest.raises(MiniBertError, match="it has no words and offsets"):
         encoding.word_ids()
     with pytest.raises(AttributeError, match="no 'labels', only input_ids"):
         _ = encoding.labels

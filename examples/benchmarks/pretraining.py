@@ -47,7 +47,7 @@ def main() -> None:
     add("--presets", nargs="+", default=["tiny", "small"], choices=PRESETS)
     add("--lengths", nargs="+", type=int_range(5, 512), default=[64, 128], help="of a row")
     add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
-    add("--batch-size", type=int_range(2), default=32, metavar="N", help="rows; 32")
+    add("--batch-size", type=int_range(2), default=32, metavar="N", help="rows; default: 32")
     add("--rounds", type=int_range(1), default=15)
     add("--device", default="cpu", help="cpu, cuda, mps")
     add("--threads", type=int_range(1, 1024), default=torch.get_num_threads())

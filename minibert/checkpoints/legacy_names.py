@@ -5,7 +5,7 @@ module.bert.embeddings.word_embeddings.weight    `module.` of DataParallel, `_or
        embeddings.word_embeddings.weight         a bare encoder, saved without `bert.`
 bert.embeddings.LayerNorm.gamma                  before 2019, as in Google's code: now .weight
 bert.embeddings.position_ids                     the numbers 0, 1, 2, ..., stored until 2023
-cls.predictions.decoder.weight                   the word embeddings once more, as they are tied
+cls.predictions.decoder.weight                   a copy of the word embeddings, which it is tied to
 """
 
 import re

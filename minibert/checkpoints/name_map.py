@@ -68,7 +68,7 @@ class Parameter(NamedTuple):
 
 
 def parameters(layers: int) -> list[Parameter]:
-    """Return all parameters of a model with so many layers and every head."""
+    """Return all parameters of a model with this number of layers and every head."""
     rows = []
     for (our_prefix, their_prefix, google_prefix), modules in TABLE.items():
         for layer in range(layers if "{}" in our_prefix else 1):

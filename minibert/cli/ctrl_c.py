@@ -10,8 +10,8 @@ import os
 
 
 def exit_at_once(number: int, _frame: object) -> None:
-    """Say so and exit, as shells expect it: with 128 and the number of the signal."""
-    os.write(2, b"stopped.\n")  # `print` must not be called while another one is at work
+    """Print "stopped." and exit as shells expect it: with 128 plus the number of the signal."""
+    os.write(2, b"stopped.\n")  # `print` must not be called inside another `print`
     os._exit(128 + number)
 
 

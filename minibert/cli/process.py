@@ -20,7 +20,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Run a command and exit: 0 when it is done, 2 after an error that the user can correct.
 
     A signal exits with 128 and its number: 130 after Ctrl-C, 143 after `kill`, 129 if the terminal
-    is closed. A reader that has gone (`| head`) is no error. Warnings become notes on standard
+    is closed. It is no error if the reader has gone (`| head`). Warnings become notes on standard
     error. Text is UTF-8, whatever the locale says.
     """
     _restart_in_utf8_mode()
@@ -158,7 +158,7 @@ class _Stream:
         try:
             call(*arguments)
         except OSError as error:
-            # EIO: the terminal has been closed. A training run is saved all the same.
+            # EIO: the terminal has been closed. A training run is still saved.
             if self._is_stderr or error.errno == errno.EIO:
                 return
             if isinstance(error, BrokenPipeError):
@@ -202,5 +202,5 @@ def _restart_in_utf8_mode() -> None:
         is_ascii = b" ".join(arguments).decode("utf-8").isascii()
     except UnicodeDecodeError:
         return
-    if encoding == "ascii" or not is_ascii:  # ascii: the locale is C, which says nothing
+    if encoding == "ascii" or not is_ascii:  # ascii: the locale is C, which names no encoding
         os.execv(sys.executable, [os.fsencode(sys.executable), b"-X", b"utf8", *arguments])

@@ -29,7 +29,7 @@ def length_grouped_batches(
         batch_size: examples per batch; only the last chunk can have a smaller one.
         seed: the same (seed, epoch) gives the same batches on any machine.
         epoch: from 0.
-        bucket: batches per chunk. With 1, lengths play no part; with a large number, there is
+        bucket: batches per chunk. With 1, lengths do not matter; with a large number, there is
             the least padding, and short texts always meet short texts.
     """
     lengths = np.asarray(lengths)

@@ -85,7 +85,7 @@ class MaskFiller:
         """Predict each mask independently.
 
         Args:
-            text: a text with [MASK] in the place of each hidden token.
+            text: a text with [MASK] in place of each hidden token.
             text_pair: a second text; masks may be in either.
             top_k: number of candidates per mask.
 
@@ -196,7 +196,7 @@ class MaskFiller:
         return [Candidate(*item) for item in zip(tokens, ids, best.values.tolist(), strict=True)]
 
     def _insert(self, text: str, candidates: Sequence[Candidate]) -> str:
-        """Return the text with a token in the place of each mask."""
+        """Return the text with a token in place of each mask."""
         result, *parts = text.split(self.tokenizer.mask_token)
         for candidate, part in zip(candidates, parts, strict=True):
             if candidate.token.startswith(SUBWORD_PREFIX):

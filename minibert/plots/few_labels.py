@@ -146,13 +146,13 @@ def few_labels_table(scores: Scores, *, split: str) -> str:
     Example:
         >>> print(few_labels_table({"100": {"pretrained": 0.6, "random": 0.3, "bag_of_words": 0.4},
         ...     "1600": {"pretrained": 0.8, "random": 0.5, "bag_of_words": 0.7}}, split="test"))
-        test accuracy with so many labelled texts:
+        test accuracy by the number of labelled texts:
                                        100    1,600
         linear bag of words          0.400    0.700
         BERT from random weights     0.300    0.500
         pretrained BERT              0.600    0.800
     """
-    lines = [f"{split} accuracy with so many labelled texts:"]
+    lines = [f"{split} accuracy by the number of labelled texts:"]
     lines.append(f"{'':24}" + "".join(f"{int(count):9,}" for count in scores))
     for method in ("bag_of_words", "random", "pretrained"):
         values = "".join(f"{by_method[method]:9.3f}" for by_method in scores.values())

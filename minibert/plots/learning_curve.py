@@ -79,7 +79,7 @@ def pretraining_curve(log: Path, *, majority: float | None = None) -> "Figure":
     """Return a figure of losses (left) and held-out accuracies (right) over the tokens seen.
 
     Tokens are comparable between runs with different batch sizes and lengths, which steps are not.
-    The training loss is the sum of both tasks, so the same sum on held-out text stands beside it.
+    The training loss is the sum of both tasks, so it is shown with the same sum on held-out text.
 
     Args:
         log: the JSONL log of the run.
@@ -130,7 +130,7 @@ def read_log(path: Path) -> list[Record]:
         MiniBertError: if there is no such file, or it cannot be read.
     """
     if not path.is_file():
-        raise MiniBertError(f"there is no training log {path}; train first.")
+        raise MiniBertError(f"the training log {path} does not exist; train first.")
     with explain_os_errors("read", path):
         *lines, _ = path.read_bytes().split(b"\n")  # a last line without an end is being written
     records, damaged = [], []

@@ -51,7 +51,7 @@ def write_report(
         batches: the sets to evaluate on; the last one is reported by class.
         labels: the classes.
         baselines: the scores of simpler methods, by set and name.
-        control: the same model fine-tuned from random weights, drawn beside it.
+        control: the same model fine-tuned from random weights, drawn in the same figure.
     """
     metrics: dict[str, Any] = {}
     for split, examples in batches.items():

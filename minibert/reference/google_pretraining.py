@@ -5,7 +5,7 @@ whole epoch or batch at once, which is faster, and depart from Google's code on 
 
 Sentence pairs:
 
-- Google: a true B ends with its document, but a random B goes on until the sequence is full. A
+- Google: a true B ends with its document, but a random B continues until the sequence is full. A
   sentence left over at the end of a document is always the A of a random pair. So the lengths of A
   and B predict the label better than chance does, and a model learns that first.
   minibert: random pairs are made by swapping Bs of about the same length, so the lengths say

@@ -98,7 +98,7 @@ def read_texts(
         is_batch = is_batch and bool(text) and isinstance(text[0], list | tuple)
     texts: list[tuple[Any, Any]]
     if not is_batch:
-        # As in Hugging Face, "" beside one text means that there is no second text.
+        # As in Hugging Face, "" with a single text means that there is no second text.
         texts = [(text, text_pair or None)]
     elif text_pair is None:
         texts = [

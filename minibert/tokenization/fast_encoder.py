@@ -27,7 +27,7 @@ from minibert.tokenization.normalize import (
 from minibert.tokenization.offsets import Token, join_parts, tokenize_with_offsets
 from minibert.tokenization.wordpiece import WordPiece
 
-# A full cache takes about 40 MB. It is then emptied, and fills again from the texts at hand.
+# A full cache takes about 40 MB. It is then emptied, and fills again from the next texts.
 CACHE_SIZE = 200_000
 LONGEST_CACHED_CHUNK = 50
 

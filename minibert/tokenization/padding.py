@@ -9,7 +9,7 @@ from minibert.tokenization.call_options import CallOptions
 
 IGNORE_INDEX = -100  # the label that torch.nn.functional.cross_entropy ignores
 
-_PADDING_VALUES = {  # beside `input_ids`
+_PADDING_VALUES = {  # of the columns other than `input_ids`
     "token_type_ids": 0,
     "attention_mask": 0,
     "special_tokens_mask": 1,
@@ -121,8 +121,8 @@ def _as_array(name: str, rows: Any) -> Any:
     for value in _values(rows):
         if not isinstance(value, int | float) or abs(value) >= 2**63:
             raise MiniBertError(
-                f"the column {name} holds {value!r:.60}, which is no number that a tensor can "
-                "hold; remove the column, or convert it."
+                f"the column {name} holds {value!r:.60}, not a number that a tensor can hold; "
+                "remove the column, or convert it."
             )
     raise MiniBertError(
         f"the rows of {name} have different lengths, so they cannot become one tensor; pass "

@@ -119,7 +119,7 @@ class BertTokenizer(PretrainedTokenizer):
         Args:
             text: a text, a list of texts, or a list of pairs. With `is_split_into_words`, a text
                 is a list of words.
-            text_pair: the second text, or a list of them; "" beside one text means none.
+            text_pair: the second text, or a list of them; "" with a single text means none.
             add_special_tokens: put [CLS] and [SEP] around the texts.
             padding: True or "longest" (pad to the longest row), "max_length", or False.
             truncation: True or "longest_first", "only_first", "only_second", or False. None means

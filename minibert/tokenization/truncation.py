@@ -116,8 +116,8 @@ def truncate(
     if second is None:
         return [(window, None) for window in firsts]
     seconds = _windows(second, sizes[1], side, stride, overflow)
-    # In the order of the library: each further window of the first sequence beside all windows of
-    # the second, then the first window beside the further ones of the second.
+    # In the order of the library: each further window of the first sequence with all windows of the
+    # second, then the first window with the further ones of the second.
     return [
         (firsts[0], seconds[0]),
         *((window, other) for window in firsts[1:] for other in seconds),

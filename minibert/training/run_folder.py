@@ -161,7 +161,7 @@ class RunFolder:
                 self.progress.close()
 
     def start_epoch(self, batches: int) -> Progress:
-        """Begin or resume an epoch of so many batches; return its progress in updates."""
+        """Begin or resume an epoch, and return its progress, which counts updates."""
         self.batches = batches
         self.progress = Progress(
             f"epoch {self.state.epoch + 1}/{self.settings.epochs}",

@@ -205,7 +205,7 @@ def drop_near_duplicates(texts: Sequence[str], *, threshold: float = 0.8) -> lis
     """Return the indices of the texts that are no near duplicate of one kept before.
 
     Near duplicates have sets of words with a Jaccard index (common words / words in either) of at
-    least `threshold`, above 0 and up to 1. Order and repetition of words play no part.
+    least `threshold`, above 0 and up to 1. Order and repetition of words do not matter.
 
     If sets x and y have an index of at least t, they share at least t |x| words. So of any
     |x| - ceil(t |x|) + 1 words of x, at least one is shared. With the rarest words, few texts are

@@ -96,7 +96,7 @@ def read_task(
         problem_type: one of the three in `labels.py`; None is guessed.
         encoding: that of files that are not UTF-8.
         dev_share: between 0 and 1.
-        limit: use only the first so many training examples.
+        limit: the number of training examples to use, from the first; None uses all.
         seed: of what is held out of a training file.
 
     Raises:
