@@ -1,6 +1,6 @@
 """Compare the speed of pretraining with `BertForPreTraining` of `transformers`.
 
-    python examples/benchmarks/pretraining.py [--corpus FOLDER] [--pieces 30522] [--threads 1]
+    python examples/benchmarks/pretraining.py [--corpus FOLDER] [--vocab-size 30522] [--threads 1]
 
 Both models make the same updates: same batches, initial weights and loop, fused AdamW, no dropout.
 A ratio is the time of their two updates by that of ours; on one thread it is processor time.
@@ -43,7 +43,7 @@ def main() -> None:
     parser = Parser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--corpus", type=Path, metavar="FOLDER", help="default: the libraries' documentation")
-    add("--pieces", type=int_range(1), help="the model's vocabulary; default: the corpus's")
+    add("--vocab-size", type=int_range(1), help="the model's vocabulary; default: the corpus's")
     add("--presets", nargs="+", default=["tiny", "small"], choices=PRESETS)
     add("--lengths", nargs="+", type=int_range(5, 512), default=[64, 128], help="of a row")
     add("--precisions", nargs="+", default=["float32", "bfloat16"], choices=list(PRECISIONS))
@@ -62,19 +62,18 @@ def main() -> None:
         if options.corpus is None:
             build_library_corpus(folder)
         corpus = Corpus.open(folder)
-        pieces = options.pieces or len(corpus.tokenizer)
-        if pieces < len(corpus.tokenizer):
-            raise MiniBertError(f"{folder} has {len(corpus.tokenizer):,} --pieces; give no fewer.")
-        print(
-            f"{options.batch_size} rows, {pieces:,} pieces; {device}, threads: {options.threads};"
-        )
+        least = len(corpus.tokenizer)
+        size = options.vocab_size or least
+        if size < least:
+            raise MiniBertError(f"--vocab-size is {size}; {folder} needs at least {least}.")
+        print(f"{options.batch_size} rows, {size:,} tokens; {device}, threads: {options.threads};")
         print(f"torch {torch.__version__}, transformers {transformers.__version__}\n")
         print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
         rows = product(options.precisions, options.presets, options.lengths)
         for precision, preset, length in rows:
             batches = PretrainingBatches(corpus, max_length=length, batch_size=options.batch_size)
             torch.manual_seed(0)
-            model = BertForPreTraining(getattr(BertConfig, preset)(vocab_size=pieces, **NO_DROPOUT))
+            model = BertForPreTraining(getattr(BertConfig, preset)(vocab_size=size, **NO_DROPOUT))
             model.masked_positions_only = True
             result = compare(model.to(device), batches, PRECISIONS[precision], options.rounds)
             print(f"{precision:9} {preset:6} {length:6} {result}", flush=True)
