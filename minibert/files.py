@@ -1,4 +1,4 @@
-"""Write files and folders atomically, and read JSON files.
+"""Write files and folders atomically, read small files, and check saved ones.
 
 A reader, a crash or a full disk meets the old file or the new one, never a part. Content goes to a
 temporary file beside the target, is flushed to the disk, and is then renamed (`os.replace`). What a
@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +28,10 @@ TOKENIZER_FILES = (
 )
 TASK_FILE = "task.json"  # of a classifier: its maximum length, and whether it reads pairs
 CORPUS_FILE = "corpus.json"
+MAX_SMALL_BYTES = 8_000_000  # of a config, with 100,000 labels
+MAX_VOCABULARY_BYTES = (
+    32_000_000  # of a vocab.txt or tokenizer.json; BERTs of 100 languages have 10
+)
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+?)\.((?P<machine>[0-9a-f]{8})-)?(?P<pid>\d{1,9})\.tmp")
 
@@ -178,6 +183,38 @@ def size_and_checksum(path: Path) -> dict[str, int]:
         return {"bytes": file.tell(), "crc32": checksum}
 
 
+def write_task(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write `task.json`: settings, and the size and checksum of each file saved beside it."""
+    write_json(folder / TASK_FILE, {**settings, "files": {}})
+    record_files(folder, *MODEL_FILES, *TOKENIZER_FILES)
+
+
+def record_files(folder: Path, *names: str) -> None:
+    """Renew the checksums of files in `task.json`, if it has any, after they were written."""
+    path = folder / TASK_FILE
+    task = read_json_object(path) if path.is_file() else {}
+    if isinstance(files := task.get("files"), dict):
+        files = {name: files[name] for name in files.keys() - names}
+        written = [name for name in names if (folder / name).is_file()]
+        files |= {name: size_and_checksum(folder / name) for name in written}
+        write_json(path, task | {"files": dict(sorted(files.items()))})
+
+
+def check_files(folder: Path, *names: str) -> None:
+    """Raise if a file is not what `task.json` says was saved; other folders have no checksums."""
+    path = folder / TASK_FILE
+    recorded = read_json_object(path).get("files", {}) if path.exists() else {}
+    for name in names:
+        expected = recorded.get(name) if isinstance(recorded, dict) else None
+        with explain_os_errors("read", folder / name):
+            if expected is not None and size_and_checksum(folder / name) != expected:
+                raise MiniBertError(
+                    f"{folder / name} is not the file that was saved: it was damaged or changed "
+                    "since. Copy it again from its source; or, if you changed it on purpose, "
+                    f'delete "files" from {path}.'
+                )
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an indented JSON file atomically, and make its folder."""
     make_folder(path.parent)
@@ -186,16 +223,33 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomic(path, text.encode("utf-8", errors="backslashreplace"))
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
+def read_small_file(path: Path, *, limit: int = MAX_SMALL_BYTES) -> bytes:
+    """Return the content of a file that must be a regular one of at most `limit` bytes.
+
+    Raises:
+        MiniBertError: it is larger or not regular (a pipe could block), or cannot be read.
+    """
+    with explain_os_errors("read", path):
+        about = path.stat()
+        if stat.S_ISREG(about.st_mode) and about.st_size <= limit:
+            return path.read_bytes()
+    kind = "is a folder" if path.is_dir() else "is a device or a pipe"
+    size = f"has {about.st_size:,} bytes, and {limit:,} are the most for such a file"
+    raise MiniBertError(
+        f"cannot read {path}: it {size if path.is_file() else kind}; copy the right file there."
+    )
+
+
+def read_json_object(path: Path, *, limit: int = MAX_SMALL_BYTES) -> dict[str, Any]:
     """Return the JSON object in a file.
 
     Raises:
         MiniBertError: the file cannot be read, or holds something else.
     """
-    with explain_os_errors("read", path):
-        data = path.read_bytes()
     try:
-        content = json.loads(data.decode("utf-8"))
+        content = json.loads(read_small_file(path, limit=limit).decode("utf-8"))
+    except MiniBertError:
+        raise
     except (ValueError, RecursionError) as error:
         raise MiniBertError(
             f"{path} is not a JSON file ({error}); copy it again from its source."

@@ -1,5 +1,6 @@
 """Turn a folder or the name of a model on the Hugging Face hub into a local folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     """
     name, folder, listed = str(name_or_path), Path(name_or_path).expanduser(), ", ".join(files)
     if folder.is_dir():
+        _check_readable(folder, files)
         return folder
     if name.startswith("weights/") and ".." not in name and (own := bundled(name)).is_dir():
         return own
+    if folder.is_symlink() and not folder.exists():
+        raise MiniBertError(f"{folder} is a link to {folder.readlink()}, which does not exist.")
     if folder.exists():
         raise MiniBertError(f"{folder} is a file; give the folder that it is in.")
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
@@ -51,6 +55,18 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
             f"({reason}); copy {listed} of that model into a folder named {name}, or set "
             "HF_ENDPOINT to a mirror that you can reach."
         ) from error
+
+
+def _check_readable(folder: Path, files: Sequence[str]) -> None:
+    """Raise if a folder may not be read, or one of its files is a link to nothing."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise MiniBertError(f"cannot read {folder}: permission denied; check its permissions.")
+    for path in folder.iterdir():
+        if not path.exists() and any(path.match(pattern) for pattern in files):
+            raise MiniBertError(
+                f"{path} is a link to {path.readlink()}, which does not exist; copy the folder "
+                "again with the files that its links point to (cp -rL)."
+            )
 
 
 def pop_hub_options(options: dict[str, Any]) -> dict[str, Any]:

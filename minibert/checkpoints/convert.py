@@ -12,7 +12,14 @@ import torch
 from minibert.checkpoints.folder import read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
 from minibert.errors import MiniBertError
-from minibert.files import TASK_FILE, TOKENIZER_FILES, atomic_folder, check_folder
+from minibert.files import (
+    TASK_FILE,
+    TOKENIZER_FILES,
+    atomic_folder,
+    check_files,
+    check_folder,
+    record_files,
+)
 
 # config.json names the first class whose parts are all there.
 ARCHITECTURES = (
@@ -78,11 +85,13 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
             if not tensor.isfinite().all():
                 raise MiniBertError(f"{name} has values too large for float16; remove --float16.")
     files = [name for name in copied if (folder / name).is_file()]
+    check_files(folder, *files)
     with atomic_folder(destination) as temporary:
         bare = config["architectures"] == ["BertModel"]
         write_folder(temporary, tensors, config, prefix="bert." if bare else "")
         for name in files:
             shutil.copyfile(folder / name, temporary / name)
+        record_files(temporary, "model.safetensors", "config.json", *files)
     tokenizer = ", ".join(name for name in files if name != TASK_FILE) or "none in the source"
     lines = [
         f"{destination}: {len(tensors)} tensors of a {config['architectures'][0]}, from "

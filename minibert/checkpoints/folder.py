@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,18 @@ from minibert.checkpoints.name_map import from_google, from_hugging_face, to_hug
 from minibert.checkpoints.tensorflow.checkpoint_reader import find_checkpoint, read_tensors
 from minibert.checkpoints.torch_bin import read_torch_bin
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_FILE, atomic_file, make_folder, read_json_object, write_json
+from minibert.files import (
+    CORPUS_FILE,
+    MODEL_FILES,
+    TASK_FILE,
+    atomic_file,
+    check_files,
+    explain_os_errors,
+    make_folder,
+    read_json_object,
+    record_files,
+    write_json,
+)
 from minibert.hub import local_folder
 
 # The dtypes of weights, and those of other tensors that files hold (position ids, counts).
@@ -140,12 +150,14 @@ def read_folder(
     Raises:
         MiniBertError: a file is missing or damaged, or holds what cannot be weights.
     """
+    more_files = (*more_files, TASK_FILE)
     safetensors = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
     folder = local_folder(name_or_path, files=("config.json", *safetensors, *more_files), **hub)
     if not any(folder.glob("*.safetensors")):
         old = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin")
         folder = local_folder(name_or_path, files=("config.json", *old, *more_files), **hub)
     config = read_config(folder)
+    check_files(folder, *MODEL_FILES)
     layers = config.setdefault("num_hidden_layers", 12)
     layers = layers if num_hidden_layers is None else num_hidden_layers
     if type(layers) is not int or not 0 < layers < 1000:
@@ -262,6 +274,15 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
+    with explain_os_errors("read", path):
+        if not path.is_file():  # a pipe could block
+            raise MiniBertError(f"there is no file {path}; copy it there from its source.")
+        with path.open("rb") as file:
+            start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        raise MiniBertError(
+            f"{path} is a Git LFS pointer, not the weights; download them: git lfs pull."
+        )
     return read_torch_bin(path) if path.suffix == ".bin" else read_safetensors(path)
 
 
@@ -301,6 +322,7 @@ def write_folder(
     config = {name: value for name, value in config.items() if name != "torch_dtype"}
     write_safetensors(folder / "model.safetensors", theirs)
     write_json(folder / "config.json", config | {"dtype": str(dtype).removeprefix("torch.")})
+    record_files(folder, "model.safetensors", "config.json")
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -313,13 +335,6 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         # Cloned, since the file may be replaced or truncated while the model is in use.
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        start = b""
-        with suppress(OSError, ValueError), path.open("rb") as file:
-            start = file.read(64)
-        if start.startswith(b"version https://git-lfs"):
-            raise MiniBertError(
-                f"{path} is a Git LFS pointer, not the weights; download them: git lfs pull."
-            ) from error
         raise MiniBertError(
             f"{path} is damaged or not a safetensors file ({error}); copy it again from its source."
         ) from error

@@ -1,10 +1,13 @@
 """Load a saved folder for inference: the model and its tokenizer, checked to fit each other."""
 
+import re
+import warnings
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from minibert.checkpoints.foreign_config import architectures
 from minibert.errors import MiniBertError
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -41,6 +44,7 @@ def load_for_inference(
             f"{name_or_path} is not a trained {model_class.__name__}: it has no weights for "
             f"{', '.join(model.load_report.new)}; {if_untrained}."
         )
+    _check_task(model, name_or_path)
     tokenizer = BertTokenizer.from_pretrained(name_or_path)
     # On a GPU, an id without an embedding would crash without a reason. The embedding matrix may
     # have more rows than the vocabulary: some models round its size up.
@@ -50,5 +54,41 @@ def load_for_inference(
             f"embeddings for {model.config.vocab_size:,}; copy the vocab.txt that the model was "
             "trained with into the folder."
         )
+    if len(tokenizer) < model.config.vocab_size:
+        warnings.warn(
+            f"the vocabulary of {name_or_path} has {len(tokenizer):,} tokens, and its model has "
+            f"embeddings for {model.config.vocab_size:,}. Some models round this number up; "
+            "otherwise vocab.txt has lost a line, and the results are wrong.",
+            stacklevel=3,
+        )
     max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model.to(device), tokenizer, max_length
+
+
+def _check_task(model: PretrainedModel, name_or_path: str | Path) -> None:
+    """Raise if the classifier of the folder is another task's, or has parts that would be missing.
+
+    `classifier` is what all tasks call their layer, so its weights alone do not tell.
+    """
+    if not hasattr(model, "classifier"):
+        return
+    own, report = type(model).__name__, model.load_report
+    saved_by = architectures(model.config.foreign)
+    labels = model.config.id2label.values()
+    if not saved_by and any(re.match("[BI]-", label) for label in labels):
+        saved_by = ["BertForTokenClassification"]  # as its labels say
+    tasks = ("TokenClassification", "MultipleChoice", "QuestionAnswering", "SequenceClassification")
+    other = [t for t in tasks if t not in own and any(t in name for name in saved_by)]
+    unknown = report.unknown if report else []
+    if other or (unknown and saved_by and own not in saved_by):
+        parts = f", with parts that a {own} lacks: {', '.join(unknown[:3])}" if unknown else ""
+        raise MiniBertError(
+            f"{name_or_path} is a {saved_by[0]:.100}{parts}; a {own} would answer something else. "
+            "Load it with from_pretrained of its own class."
+        )
+    if unknown:
+        warnings.warn(
+            f"{name_or_path} has weights that a {own} does not use: {', '.join(unknown[:3])}; if "
+            "they belong to the model, its answers are wrong.",
+            stacklevel=4,
+        )

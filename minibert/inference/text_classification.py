@@ -21,7 +21,7 @@ from minibert.data.labelled.examples import Example
 from minibert.data.labelled.labels import LabelSet, Target
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import compute_metrics, decide, predict
-from minibert.files import TASK_FILE, make_folder, read_json_object, write_json
+from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
 from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
 from minibert.model.task_heads import BertForSequenceClassification
@@ -99,8 +99,8 @@ class TextClassifier:
         folder = Path(folder).expanduser()
         make_folder(folder)
         self.tokenizer.save_pretrained(folder)
-        write_json(folder / TASK_FILE, {"max_length": self.max_length, "pairs": self.pairs})
         self.model.save_pretrained(folder)
+        write_task(folder, {"max_length": self.max_length, "pairs": self.pairs})
 
     def __call__(self, text: str, text_pair: str | None = None) -> Prediction:
         """Return the prediction for one text or one pair of texts; see `predict`."""

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from minibert.errors import MiniBertError
-from minibert.files import TOKENIZER_FILES, make_folder, read_json_object, write_json
+from minibert.files import (
+    MAX_VOCABULARY_BYTES,
+    TOKENIZER_FILES,
+    check_files,
+    make_folder,
+    read_json_object,
+    record_files,
+    write_json,
+)
 from minibert.hub import local_folder
 from minibert.tokenization.vocab import Vocabulary, read_vocabulary, write_vocabulary
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
@@ -103,6 +111,7 @@ class PretrainedTokenizer(Vocabulary):
         # Files left by another tokenizer would take precedence in transformers.
         for name in ("tokenizer.json", "added_tokens.json"):
             (folder / name).unlink(missing_ok=True)
+        record_files(folder, *TOKENIZER_FILES)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -112,6 +121,7 @@ class PretrainedTokenizer(Vocabulary):
 
 def _read_folder(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
     """Return the vocabulary of a folder and the options it was saved with."""
+    check_files(folder, *TOKENIZER_FILES)
     config_file, added_file = folder / "tokenizer_config.json", folder / "added_tokens.json"
     config = read_json_object(config_file) if config_file.exists() else {}
     name = _field(config_file, config, "tokenizer_class", str) or "BertTokenizer"
@@ -144,7 +154,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
 
 def _read_tokenizer_json(path: Path) -> tuple[dict[str, int], dict[str, Any]]:
     """Return the vocabulary and the options in a file of the `tokenizers` library."""
-    content = read_json_object(path)
+    content = read_json_object(path, limit=MAX_VOCABULARY_BYTES)
     model = _field(path, content, "model", dict) or {}
     normalizer = _field(path, content, "normalizer", dict) or {}
     kinds = model.get("type", "WordPiece"), normalizer.get("type")

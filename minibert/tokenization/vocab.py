@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from minibert.errors import MiniBertError
-from minibert.files import write_atomic
+from minibert.files import MAX_VOCABULARY_BYTES, read_small_file, write_atomic
 from minibert.tokenization.truncation import join_sequences
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
@@ -32,11 +32,7 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
     """
     path = Path(path).expanduser()
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise MiniBertError(
-            f"cannot read the vocabulary {path}: {error.strerror}; give the path of a vocab.txt."
-        ) from error
+        text = read_small_file(path, limit=MAX_VOCABULARY_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise MiniBertError(
             f"{path} is not UTF-8 text at byte {error.start}; give the path of a vocab.txt."
