@@ -47,6 +47,7 @@ def made(tmp_path_factory):
     (base / "long_vocabulary" / "vocab.txt").write_text(vocabulary, encoding="utf-8")
     shutil.copytree(base / "classifier", base / "long_classifier")
     shutil.copy(base / "long_vocabulary" / "vocab.txt", base / "long_classifier")
+    (base / "long_classifier" / "task.json").unlink()  # or it would notice the change
     (base / "texts.txt").write_text("the cat\n猫\nparis is .\n", encoding="utf-8")
     (base / "latin.txt").write_bytes("the caf\xe9\n".encode("latin-1") * 3)
     (base / "empty.txt").write_text("", encoding="utf-8")
