@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from test_hostile_checkpoints import memory
 from test_training_loop import SETTINGS, new_batches, new_model
 from tiny_folders import classifier_folder, pretrained_folder, tiny_config
@@ -31,6 +32,7 @@ from minibert import BertForPreTraining, BertModel, BertTokenizer, MiniBertError
 from minibert.data.corpus.build import build_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.corpus.documents import FormatOptions, ReadStats, read_documents
+from minibert.data.labelled.prediction_file import PredictionFile
 from minibert.data.labelled.splits import read_task
 from minibert.files import TASK_FILE
 from minibert.inference.text_classification import TextClassifier
@@ -104,6 +106,17 @@ def make_old_weights(folder: Path) -> None:
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
 
 
+def make_shards(folder: Path) -> None:
+    make_foreign(folder)
+    tensors = list(load_file(folder / "model.safetensors").items())
+    parts = {f"model-0000{n}-of-00002.safetensors": dict(tensors[n - 1 :: 2]) for n in (1, 2)}
+    for file, part in parts.items():
+        save_file(part, folder / file)
+    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (folder / "model.safetensors").unlink()
+
+
 def make_corpus(folder: Path) -> None:
     text = folder.with_name("text.txt")
     documents = (f"The {'cat ' * n}sat. On a mat.\nParis is. 猫狗。\n" for n in range(20))
@@ -143,7 +156,17 @@ def read_labelled(folder: Path) -> object:
     [path] = folder.iterdir()
     task = read_task(path)
     assert task.describe()
-    return [(e.text, e.text_pair, e.label) for e in task.splits["train"]]
+    examples = [(e.text, e.text_pair, e.label) for e in task.splits["train"]]
+    return examples, read_predicted(folder)
+
+
+def read_predicted(folder: Path) -> object:
+    """Read the same file as `minibert predict --file` does."""
+    [path] = folder.iterdir()
+    file = PredictionFile(path)
+    rows = [(row.text, row.text_pair, row.line, row.cells) for part in file.parts() for row in part]
+    assert len(rows) == file.count
+    return rows
 
 
 def read_text(folder: Path) -> object:
@@ -184,6 +207,7 @@ CORPUS_TEXTS = {
     * 2,
     "a.jsonl": "".join(json.dumps({"text": f"{a}\n{b}"}) + "\n" for a, b in ROWS * 2),
     "wiki_00": WIKI * 3,
+    "texts.txt": "The cat sat.\n\nOn a mat.\tParis.\r\nIs it? 猫狗。\n" * 3,
 }
 
 
@@ -206,6 +230,7 @@ class Kind:
 def text_kinds() -> Iterator[tuple[str, Kind]]:
     for name, content in (TEXT_FILES | CORPUS_TEXTS).items():
         read = read_labelled if name in TEXT_FILES else read_text
+        read = read_predicted if name == "texts.txt" else read
 
         def make(folder: Path, name: str = name, content: str = content) -> None:
             folder.mkdir()
@@ -229,6 +254,11 @@ KINDS = {
     ),
     "tokenizer.json alone": Kind(make_tokenizer_json, read_foreign, ("tokenizer.json",)),
     "pickle": Kind(make_old_weights, read_foreign, ("pytorch_model.bin",)),
+    "shards": Kind(
+        make_shards,
+        read_foreign,
+        ("model.safetensors.index.json", "model-00001-of-00002.safetensors"),
+    ),
     "corpus": Kind(
         make_corpus,
         read_corpus,

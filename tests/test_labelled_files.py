@@ -283,6 +283,11 @@ BAD = {
         '{"text": "x", "label": [0, 1, 0]}\n',
         "must list the names of the classes that apply, each once, not 0s and 1s",
     ),
+    "text after a list": (
+        "a.json",
+        '[{"text": "x", "label": "a"},\n{"text": "y", "label": "b"}] {"text": "z"}\n',
+        "a.json:2: not JSON (there is more after the end of the list)",
+    ),
     "brackets without end": ("a.jsonl", '{"text": ' + "[" * 100_000, "a.jsonl:1"),
     "two columns of one name": (
         "a.tsv",

@@ -132,7 +132,9 @@ def _cell(
             errors.append((line, f"column '{column}' {_HOW_TO_LIST}"))
         return value
     if column not in row:
-        reason = f"column '{column}' is missing; found {', '.join(map(repr, row)) or 'nothing'}"
+        reason = (
+            f"column '{column}' is missing; found {', '.join(map(repr, row))[:200] or 'nothing'}"
+        )
     elif value is None or isinstance(value, str):
         reason = f"column '{column}' is empty"
     else:

@@ -124,7 +124,7 @@ class PredictionFile:
         for start, lines, table in self._tables():
             part, errors = [], [*table.errors]
             sources = self._sources(start, lines, table)
-            for (line, cells), source in zip(table.rows, sources, strict=True):
+            for (line, cells), source in zip(table.rows, sources, strict=not errors):
                 text = _text(cells, self._text, line, errors)
                 pair = None if self._pair is None else _text(cells, self._pair, line, errors)
                 part.append(TextRow(text, pair, line, cells, source))

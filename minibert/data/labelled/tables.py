@@ -301,6 +301,9 @@ def _json_list(
     while True:
         position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
         if text.startswith("]", position):
+            if text[position + 1 :].strip():
+                number = text.count("\n", 0, position) + 1
+                errors.append((number, "not JSON (there is more after the end of the list)"))
             return
         number += text.count("\n", counted, position)
         counted = position
