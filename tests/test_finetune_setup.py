@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_folders import pretrained_folder
 
-from minibert import BertConfig, MiniBertError
+from minibert import BertConfig, BertTokenizer, MiniBertError
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.labels import LabelSet
 from minibert.training.finetune_setup import default_hyperparameters, setup_finetuning
@@ -100,3 +100,44 @@ def test_random_weights_get_at_least_300_updates():
             BertConfig.tiny(), pretrained=False, updates_per_epoch=updates
         )
         assert found == (epochs, 5e-4)
+
+
+# Accents: two words of each language differ by nothing else.
+TWINS = [
+    ("कुल", "कल"),  # Hindi: total, tomorrow
+    ("ใกล้", "ใกล"),  # Thai: near, far without its first letter
+    ("ma", "má"),  # Vietnamese: ghost, mother
+    ("かき", "がき"),  # Japanese: persimmon, brat
+    ("мой", "мои"),  # Russian: my, of one and of several
+]
+
+
+@pytest.mark.parametrize(("first", "second"), TWINS)
+def test_a_learned_vocabulary_keeps_the_accents_that_tell_words_apart(
+    first: str, second: str, default: Path, tmp_path: Path
+):
+    texts = examples(*[first, second] * 20)
+    setup = setup_finetuning(LABELS, texts, default=default, preset="tiny")
+    setup.tokenizer.save_pretrained(tmp_path / "saved")
+    for tokenizer in (setup.tokenizer, BertTokenizer.from_pretrained(tmp_path / "saved")):
+        ids = [tokenizer(word)["input_ids"] for word in (first, second)]
+        assert ids[0] != ids[1]
+        assert tokenizer.unk_token_id not in [*ids[0], *ids[1]]
+    assert "strips accents" not in setup.note
+
+
+def test_accents_are_stripped_where_they_are_rare(default: Path):
+    texts = examples(*["the cat sat on a mat"] * 60, "a café")
+    tokenizer = setup_finetuning(LABELS, texts, default=default, preset="tiny").tokenizer
+    assert tokenizer.tokenize("café") == tokenizer.tokenize("cafe")
+
+
+def test_a_vocabulary_that_strips_accents_that_matter_is_noted(default: Path):
+    texts = examples("the cat ma", "the cat má")
+    for setup in (
+        setup_finetuning(LABELS, texts, default=default, model=default),
+        setup_finetuning(LABELS, texts, default=default, vocab=default / "vocab.txt"),
+    ):
+        assert "strips accents, but 17% of the words have accents" in setup.note
+        assert "'ma' and 'má' are the same" in setup.note or "'má' and 'ma'" in setup.note
+    assert "accents" not in setup_finetuning(LABELS, ENGLISH, default=default).note

@@ -69,6 +69,12 @@ def test_copies_are_found_in_spite_of_case_and_punctuation():
     assert remove_overlap(train, [Example("a film")], [Example("...")]) == train[1:]
 
 
+@pytest.mark.parametrize(("text", "other"), [("कुल", "कल"), ("ใกล้", "ใกล"), ("כֵּן", "כן")])
+def test_texts_that_differ_in_a_vowel_sign_or_a_tone_mark_are_no_copies(text, other):
+    assert remove_overlap([Example(f"{text}!")], [Example(other)]) == [Example(f"{text}!")]
+    assert remove_overlap([Example(f"{text}!")], [Example(text)]) == []
+
+
 def test_a_pair_is_a_copy_only_if_both_texts_are():
     train = [Example("a", "b"), Example("a", "c")]
     assert remove_overlap(train, [Example("A", "B")]) == [Example("a", "c")]

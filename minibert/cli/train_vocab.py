@@ -8,6 +8,8 @@ Reads what minibert prepare reads: .txt, .md and .jsonl files in UTF-8, and fold
 """
 
 import argparse
+import sys
+from itertools import chain, islice
 from pathlib import Path
 
 from minibert.cli.shared import check_output, read_documents_as_text
@@ -50,11 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the vocabulary."""
     check_output(options.output)
-    from minibert.tokenization.training.train_vocabulary import train_vocabulary
+    from minibert.tokenization.training.train_vocabulary import describe_accents, train_vocabulary
     from minibert.tokenization.vocab import write_vocabulary
 
+    texts = iter(read_documents_as_text(options.paths, text_field=options.text_field))
+    first = list(islice(texts, 20))
+    accents = describe_accents([text[:10_000] for text in first])
+    if accents and not options.cased:
+        print(f"note: {accents}; to keep them, use --cased.", file=sys.stderr)
     tokens = train_vocabulary(
-        read_documents_as_text(options.paths, text_field=options.text_field),
+        chain(first, texts),
         size=options.vocab_size,
         do_lower_case=not options.cased,
         min_frequency=options.min_frequency,

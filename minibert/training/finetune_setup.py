@@ -5,7 +5,7 @@ It is a pretrained folder, or random weights with a vocabulary learned from the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.tokenization.tokenizer import BertTokenizer
-from minibert.tokenization.training.train_vocabulary import train_vocabulary
+from minibert.tokenization.training.train_vocabulary import describe_accents, train_vocabulary
 from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
@@ -71,24 +71,40 @@ def setup_finetuning(
             "--preset, --vocab and --cased are for random weights and cannot be used with --model; "
             "remove them, or remove --model."
         )
+    texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
+    accents = describe_accents(texts)
     note = ""
     if not random:
         source = model or default
         tokenizer = BertTokenizer.from_pretrained(source)
-        unknown = unknown_rate(tokenizer, [example.text for example in examples])
+        unknown = unknown_rate(tokenizer, texts)
         if model is not None or unknown <= MAX_UNKNOWN_RATE:
-            return _from_pretrained(source, tokenizer, labels, unknown, seed)
+            setup = _from_pretrained(source, tokenizer, labels, unknown, seed)
+            return replace(setup, note=setup.note + _describe_loss(tokenizer, accents))
         note = (
             f"{unknown:.0%} of the tokens of your texts are unknown to {default}, so training "
             "starts from random weights; a --model for their language would do better.\n"
         )
-    vocabulary = vocab or _learn_vocabulary(examples, cased=cased)
-    tokenizer = BertTokenizer(vocabulary, do_lower_case=not cased)
+    # A vocabulary that is learned here keeps the accents that tell words apart.
+    strip_accents = not cased and (vocab is not None or accents is None)
+    learned: dict[str, int] = {}
+    if vocab is None:
+        tokens = train_vocabulary(
+            texts,
+            size=VOCABULARY_SIZE,
+            do_lower_case=not cased,
+            strip_accents=strip_accents,
+            alphabet_limit=ALPHABET_LIMIT,
+        )
+        learned = {token: index for index, token in enumerate(tokens)}
+    tokenizer = BertTokenizer(
+        vocab or learned, do_lower_case=not cased, strip_accents=strip_accents
+    )
     config = preset_config(preset or "tiny", tokenizer, **_task(labels))
     torch.manual_seed(seed)
     note += (
         f"initial weights: random, preset {preset or 'tiny'}; {len(tokenizer):,} tokens from "
-        f"{vocab or 'the training texts'}."
+        f"{vocab or 'the training texts'}.{_describe_loss(tokenizer, accents)}"
     )
     return FinetuneSetup(BertForSequenceClassification(config), tokenizer, False, note)
 
@@ -148,12 +164,13 @@ def _from_pretrained(
     return FinetuneSetup(model.train(), tokenizer, True, f"{note}.")
 
 
-def _learn_vocabulary(examples: Sequence[Example], *, cased: bool) -> dict[str, int]:
-    texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
-    tokens = train_vocabulary(
-        texts, size=VOCABULARY_SIZE, alphabet_limit=ALPHABET_LIMIT, do_lower_case=not cased
+def _describe_loss(tokenizer: BertTokenizer, accents: str | None) -> str:
+    if accents is None or not tokenizer.normalization.strip_accents:
+        return ""
+    return (
+        f"\nits tokenizer strips accents, but {accents}; to keep them, use a cased --model, or "
+        "--preset tiny for random weights."
     )
-    return {token: index for index, token in enumerate(tokens)}
 
 
 def _task(labels: LabelSet) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def read_task(
                     f"only one of {train} and {path} has a second text; name the columns "
                     "(--pair-column)."
                 )
-            notes.append(more.note)
+            notes.append(more.note.replace("as requested", "as in the training file"))
             return more.examples
 
         asked = problem_type

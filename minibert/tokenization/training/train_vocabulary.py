@@ -8,12 +8,19 @@ tokens.
 Left out: sampling from a corpus that is too large to count.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from minibert.errors import MiniBertError
 from minibert.tokenization.fast_encoder import FastNormalizer
-from minibert.tokenization.normalize import NormalizeOptions, is_chinese, is_punctuation
+from minibert.tokenization.normalize import (
+    NormalizeOptions,
+    is_accent,
+    is_chinese,
+    is_punctuation,
+    strip_accents,
+)
 from minibert.tokenization.training.pair_merging import learnable_words, merge_steps
 from minibert.tokenization.vocab import SPECIAL_TOKENS
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
@@ -29,6 +36,7 @@ def train_vocabulary(
     *,
     size: int = 8192,
     do_lower_case: bool = True,
+    strip_accents: bool | None = None,
     min_frequency: int = 2,
     alphabet_limit: int | None = None,
     special_tokens: Sequence[str] = SPECIAL_TOKENS,
@@ -46,7 +54,8 @@ def train_vocabulary(
     Args:
         texts: lines, documents or whole books; read once.
         size: the largest number of tokens, including all of the above.
-        do_lower_case: lower-case the text and strip accents; `BertTokenizer` needs the same value.
+        do_lower_case: lower-case the text; `BertTokenizer` needs the same value.
+        strip_accents: likewise; None: as `do_lower_case`.
         min_frequency: rarer pairs are not merged.
         alphabet_limit: the number of characters to keep, the most frequent ones; words with others
             become [UNK]. None keeps all. For text from the web: 1000, with Chinese 7000.
@@ -77,9 +86,8 @@ def train_vocabulary(
     for name, (value, least, most) in ranges.items():
         if value is not None and not least <= value <= most:
             raise MiniBertError(f"{name} is {value}; give {least} to {most:,}.")
-    words = count_words(
-        texts, NormalizeOptions(lower_case=do_lower_case, strip_accents=do_lower_case)
-    )
+    strip = do_lower_case if strip_accents is None else strip_accents
+    words = count_words(texts, NormalizeOptions(lower_case=do_lower_case, strip_accents=strip))
     reserved = [*special_tokens, *(f"[unused{index}]" for index in range(unused))]
     tokens = first_tokens(words, size=size, reserved=reserved, alphabet_limit=alphabet_limit)
     if fast and score == "frequency":
@@ -131,6 +139,29 @@ def count_words(texts: Iterable[str], options: NormalizeOptions | None = None) -
                 move_chunks_to_words()
     move_chunks_to_words()
     return words
+
+
+def describe_accents(texts: Sequence[str]) -> str | None:
+    """Return how many words of the first 5,000 texts have accents that a vocabulary should keep.
+
+    Accents are all nonspacing marks: in Hindi and Thai, vowel signs and tone marks. Stripping them
+    does no harm if they are in less than 1% of the words, as in English; then this returns None.
+
+    Example:
+        >>> describe_accents(["मेरा कुल", "आने वाला कल", "a café"])
+        "57% of the words have accents or vowel signs; without them, 'कुल' and 'कल' are the same"
+    """
+    words = count_words(texts[:5000], NormalizeOptions(strip_accents=False))
+    with_accents, same = 0, ""
+    seen: dict[str, str] = {}
+    for word, count in words.most_common():
+        composed, plain = unicodedata.normalize("NFC", word[:100]), strip_accents(word[:100])
+        with_accents += count * any(map(is_accent, unicodedata.normalize("NFD", word[:100])))
+        first = seen.setdefault(plain, composed)
+        if first != composed and not same:
+            same = f"; without them, '{first}' and '{composed}' are the same"
+    share = with_accents / max(1, words.total())
+    return f"{share:.0%} of the words have accents or vowel signs{same}" if share > 0.01 else None
 
 
 def first_tokens(
