@@ -184,9 +184,9 @@ class Corpus:
                     replace(self, chosen=self.chosen[held_out], part="held-out"),
                 )
         raise MiniBertError(
-            f"{self.folder} has {len(self)} documents. Holding out {fraction:g} of them, at least "
-            "two, leaves none to train on; add documents. (A blank line ends a document, unless "
-            "minibert prepare --lines says otherwise.)"
+            f"{self.folder} has too few documents ({len(self)}): holding out {fraction:g} of them, "
+            "at least two, leaves none to train on. Add documents. (A blank line ends a document, "
+            "unless minibert prepare --lines says otherwise.)"
         )
 
 
