@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> None:
     """Print the prediction for each text: the label, probabilities, the text; or write them."""
     if options.output is not None:
         if options.json:
-            raise MiniBertError("--json prints; leave it out, and name the --output .jsonl.")
+            raise MiniBertError(
+                "--json prints on the terminal; remove it, and end the --output in .jsonl."
+            )
         check_output(options.output, suffixes=(".csv", ".jsonl"))
     texts = open_texts(options)
     from tqdm import tqdm

@@ -1,8 +1,8 @@
 """Read the texts of a file of any size, in order and in little memory, to predict them.
 
 A .txt file is one text per line, tabs included, unless a column is asked for. Other files are read
-as for training, in parts: each part is parsed below a copy of the first lines, so that they decide
-about separators, quotes, header and columns. A .json file is one part.
+as for training, in parts: each part is parsed below a copy of the first lines, which decide on
+separators, quotes, header and columns. A .json file is one part.
 """
 
 import csv
@@ -59,7 +59,8 @@ class GivenTexts:
     def __init__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> None:
         if pairs is not None and len(pairs) != len(texts):
             raise MiniBertError(
-                f"there are {len(texts)} texts but {len(pairs)} second texts; give one each."
+                f"there are {len(texts)} texts but {len(pairs)} second texts; give one for each "
+                "text."
             )
         self.names = ["text"] if pairs is None else ["text", "text_pair"]
         self.count = len(texts)
@@ -85,7 +86,7 @@ class PredictionFile:
         note: what was decided; None if each line is a text.
         count: the number of texts; None for standard input.
         empty: the lines of the texts so far that are empty.
-        skipped: the number of blank lines so far that are no rows.
+        skipped: the number of blank lines so far that are not rows.
 
     Raises:
         MiniBertError: the file or some of its lines cannot be read, or the columns are unclear.
@@ -180,7 +181,7 @@ class PredictionFile:
                 requested = requested._replace(header=table.has_header)
 
     def _groups(self) -> Iterator[tuple[int, list[str], int]]:
-        """Yield the lines of a part: how many are before it, they, and how many are its head."""
+        """Yield each part: the number of lines before it, its lines, and the length of its head."""
         with self._open() as file:
             if self._format != "lines" and self._whole:
                 yield 0, [file.read()], 0
@@ -202,7 +203,7 @@ class PredictionFile:
                 yield start, group, in_head or len(group)
 
     def _raw_rows(self, file: TextIO) -> Iterator[tuple[list[str], bool]]:
-        """Yield the lines of each row, and whether they are passed over because they are blank."""
+        """Yield the lines of each row, and whether they are skipped because they are blank."""
         if self._format != "csv":
             for line in self._decoded(raw_lines(file)):
                 blank = not line.strip() if self._format == "json" else not line.rstrip("\r\n")
