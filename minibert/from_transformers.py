@@ -99,6 +99,14 @@ INSTEAD = {
     "masked_lm_labels": "the argument is called labels",
     "lm_labels": "the argument is called labels",
     "output_all_encoded_layers": "leave it out, or pass output_hidden_states=True for all layers",
+    # Arguments and attributes of a tokenizer
+    "never_split": "list such tokens in additional_special_tokens",
+    "clean_up_tokenization_spaces": "pass it to decode",
+    "backend_tokenizer": "save_pretrained writes tokenizer.json for the tokenizers library",
+    "basic_tokenizer": "use minibert.tokenization.normalize and tokenizer.normalization",
+    "wordpiece_tokenizer": "it is tokenizer.wordpiece; split(word) returns the tokens of a word",
+    "ids_to_tokens": "use tokenizer.convert_ids_to_tokens",
+    "prepare_for_model": "call the tokenizer with texts, or pad ids with tokenizer.pad",
     # Fields and methods of a config
     "gradient_checkpointing": "leave it out, and call model.gradient_checkpointing_enable()",
     "to_diff_dict": "use config.to_dict()",

@@ -35,6 +35,18 @@ CHANGED: dict[str, Any] = {
     "pad_token": "the",
     "cls_token": "dog",
     "mask_token": "mask",
+    "additional_special_tokens": [
+        {
+            "__type": "AddedToken",
+            "content": "run",
+            "lstrip": False,
+            "rstrip": True,
+            "single_word": True,
+            "special": False,
+            "normalized": True,
+        },
+        "[E1]",
+    ],
 }
 
 
@@ -53,6 +65,12 @@ def fill_whole(folder: Path, **changes: Any) -> Path:
     content = {
         "model": {"type": "WordPiece", "vocab": TOY, **changes.pop("model", {})},
         "normalizer": {"type": "BertNormalizer", "lowercase": False, "strip_accents": None},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "BertProcessing",
+            "cls": ["[CLS]", TOY["[CLS]"]],
+            "sep": ["[SEP]", SEP],
+        },
         "added_tokens": [{"id": SEP, "content": "[SEP]"}],
     }
     fill(folder, tokenizer={**content, **changes})
@@ -116,6 +134,23 @@ def test_a_tilde_in_a_path_is_the_home_folder(tmp_path, monkeypatch):
     assert BertTokenizer.from_pretrained("~/saved").get_vocab() == TOY
 
 
+# Other readers
+
+
+@pytest.mark.parametrize("changes", [{}, CHANGED, {"strip_accents": False}])
+def test_other_readers_of_a_saved_folder_get_the_same_ids(tmp_path, changes):
+    """The tokenizers library reads tokenizer.json, and only there it finds the longest word."""
+    from tokenizers import Tokenizer
+
+    ours = BertTokenizer(TOY, **changes)
+    ours.save_pretrained(tmp_path)
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    for text in ("the cafés 我爱 running [E1] Run runs", "s" * 150, "the dogs" + "s" * 6, ""):
+        assert ours(text, split_special_tokens=False).input_ids == theirs.encode(text).ids
+        pair = theirs.encode(text, "dog")
+        assert ours(text, "dog", split_special_tokens=False).token_type_ids == pair.type_ids
+
+
 # What a folder says and does not say
 
 
@@ -164,12 +199,12 @@ def test_another_subword_prefix_is_refused(tmp_path, sign):
 
 
 def test_saving_removes_the_files_of_another_tokenizer(tmp_path):
-    fill(tmp_path, tokenizer={}, added_tokens={"[NEW]": 99})
+    fill(
+        tmp_path, tokenizer={}, added_tokens={"[NEW]": 99}, special_tokens_map={"unk_token": "the"}
+    )
     BertTokenizer(TOY).save_pretrained(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "tokenizer_config.json",
-        "vocab.txt",
-    ]
+    names = ["tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 # Added tokens

@@ -3,6 +3,7 @@
 A damaged vocabulary is refused with its file and line.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,8 @@ def test_a_vocabulary_file_gives_line_numbers_as_ids(tmp_path):
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"\xef\xbb\xbf[PAD]\n[UNK]\n", "begins with a byte order mark"),
-        (b"[PAD]\r\n[UNK]\r\n", "line 1 ends with a carriage return"),
-        (b"[PAD]\n[UNK]\nthe\nthe\n", "line 4: 'the' was already on line 3"),
-        (b"[PAD]\n\n[UNK]\n", "line 2 is empty"),
+        (b"[PAD]\t17\n[UNK]\t3\n", r"line 1 holds more than a token: '\[PAD\]\\t17'"),
+        (b"[PAD]\n[UNK]\0\n", "line 2 holds more than a token"),
         ("[PAD]\nñ\n".encode("latin-1"), "not UTF-8 text at byte 6"),
         ("[PAD]\n".encode("utf-16"), "not UTF-8"),
     ],
@@ -52,6 +51,56 @@ def test_a_damaged_vocabulary_is_refused_with_file_and_line(tmp_path, content, m
     with pytest.raises(MiniBertError, match=message) as error:
         read_vocabulary(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "note"),
+    [
+        (b"\xef\xbb\xbf[PAD]\nthe\n", {"[PAD]": 0, "the": 1}, "byte order mark at its beginning"),
+        (b"[PAD]\r\nthe\r\n", {"[PAD]": 0, "the": 1}, "carriage returns at the end of lines"),
+        (b"[PAD] \nthe\t\n", {"[PAD]": 0, "the": 1}, "spaces and carriage returns at the end"),
+        (b"[PAD]\nthe\na\nthe\n", {"[PAD]": 0, "a": 2, "the": 3}, "line 2, 'the', .* on line 4"),
+        (b"[PAD]\n\nthe\n", {"[PAD]": 0, "": 1, "the": 2}, "line 2 is empty"),
+        (b"a\n\nb\nb\n\nb\n", {"a": 0, "": 4, "b": 5}, "line 2 is empty; line 3, 'b', .* line 6"),
+    ],
+)
+def test_every_line_keeps_its_id_and_the_last_of_equal_lines_counts(
+    tmp_path, content, expected, note
+):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=note):
+        assert read_vocabulary(path) == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_empty_lines_at_the_end_are_no_tokens_and_old_macs_line_ends_are_read(tmp_path):
+    for content in (b"[PAD]\nthe\n\n\n", b"[PAD]\nthe"):
+        (tmp_path / "vocab.txt").write_bytes(content)
+        assert read_vocabulary(tmp_path / "vocab.txt") == {"[PAD]": 0, "the": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*repeated")
+def test_a_vocabulary_with_a_repeated_line_is_saved_as_it_was(tmp_path):
+    lines = [*TOKENS, "dog", "run", "s"]
+    (tmp_path / "vocab.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizer.from_pretrained(tmp_path)
+    assert tokenizer("dog").input_ids[1] == len(TOKENS)
+    assert tokenizer.convert_ids_to_tokens([DOG, len(TOKENS)]) == ["dog", "dog"]
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved/vocab.txt").read_text(encoding="utf-8").split() == lines
+    again = BertTokenizer.from_pretrained(tmp_path / "saved")
+    assert again("the dogs run").input_ids == tokenizer("the dogs run").input_ids
+
+
+def test_a_file_without_an_end_or_of_a_gigabyte_is_refused_at_once(tmp_path):
+    huge, pipe = tmp_path / "vocab.txt", tmp_path / "pipe"
+    with huge.open("wb") as file:
+        file.truncate(10**9)
+    os.mkfifo(pipe)
+    for path in (huge, pipe):
+        with pytest.raises(MiniBertError, match=r"it has .* bytes, or no end"):
+            read_vocabulary(path)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

@@ -115,12 +115,36 @@ class BatchEncoding(dict[str, Any]):
         """Return the text of every token, 0 or 1; None for special tokens and padding."""
         return [token.sequence for token in self._row(batch_index)]
 
+    def token_to_sequence(self, batch_or_token: int, token: int | None = None) -> int | None:
+        """Return the text of a token, 0 or 1; None for special tokens and padding."""
+        return self._token(batch_or_token, token).sequence
+
+    def token_to_word(self, batch_or_token: int, token: int | None = None) -> int | None:
+        """Return the word number of a token; None for special tokens and padding."""
+        found = self._token(batch_or_token, token)
+        return None if found.sequence is None else found.word
+
+    def word_to_chars(
+        self, batch_or_word: int, word: int | None = None, sequence_index: int = 0
+    ) -> tuple[int, int] | None:
+        """Return the (start, end) of a word; None if it has no token."""
+        span = self.word_to_tokens(batch_or_word, word, sequence_index)
+        row = self._row(0 if word is None else batch_or_word)
+        return span and (row[span[0]].start, row[span[1] - 1].end)
+
+    def char_to_word(
+        self, batch_or_char: int, char: int | None = None, sequence_index: int = 0
+    ) -> int | None:
+        """Return the number of the word that holds a character; None for spaces, for example."""
+        index = self.char_to_token(batch_or_char, char, sequence_index)
+        row = self._row(0 if char is None else batch_or_char)
+        return None if index is None else row[index].word
+
     def token_to_chars(
         self, batch_or_token: int, token: int | None = None
     ) -> tuple[int, int] | None:
         """Return the (start, end) of a token; None for special tokens and padding."""
-        row, index = (0, batch_or_token) if token is None else (batch_or_token, token)
-        found = self._row(row)[index]
+        found = self._token(batch_or_token, token)
         return None if found.sequence is None else (found.start, found.end)
 
     def char_to_token(
@@ -144,6 +168,10 @@ class BatchEncoding(dict[str, Any]):
             if token.sequence == sequence_index and token.word == number
         ]
         return (found[0], found[-1] + 1) if found else None
+
+    def _token(self, batch_or_token: int, token: int | None) -> Token:
+        row, index = (0, batch_or_token) if token is None else (batch_or_token, token)
+        return self._row(row)[index]
 
     def _row(self, index: int) -> list[Token]:
         rows = self._find().rows

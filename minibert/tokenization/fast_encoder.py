@@ -24,12 +24,14 @@ from minibert.tokenization.normalize import (
     is_punctuation,
     is_space,
 )
-from minibert.tokenization.offsets import Token, join_parts, tokenize_with_offsets
+from minibert.tokenization.offsets import Token, decompose, join_parts, tokenize_with_offsets
 from minibert.tokenization.wordpiece import WordPiece
 
 # A full cache takes about 40 MB. It is then emptied, and fills again from the next texts.
 CACHE_SIZE = 200_000
 LONGEST_CACHED_CHUNK = 50
+# `unicodedata.normalize` takes time with the square of the length of a run of combining marks.
+LONGEST_QUICK_CHUNK = 500
 
 # Tab, line ends, Unicode's category Zs, and its separators of lines and paragraphs.
 SPACES = " \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -72,7 +74,10 @@ class FastNormalizer:
         if self.options.lower_case:
             text = text.lower()
         if self.options.strip_accents:
-            text = unicodedata.normalize("NFD", text)
+            if len(text) <= LONGEST_QUICK_CHUNK:
+                text = unicodedata.normalize("NFD", text)
+            else:
+                text = "".join(part for part, _ in decompose([(part, 0) for part in text]))
         return text.translate(self._spaced).split()
 
     def _clean(self, code_point: int) -> str:

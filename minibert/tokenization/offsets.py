@@ -127,7 +127,7 @@ def split_words_with_offsets(text: str, options: NormalizeOptions) -> list[list[
             lowered = iter("".join(character for character, _ in word).lower())
             normalized = [(next(lowered), index) for old, index in word for _ in old.lower()]
         if options.strip_accents:
-            normalized = [item for item in _decompose(normalized) if not is_accent(item[0])]
+            normalized = [item for item in decompose(normalized) if not is_accent(item[0])]
         words += _split(normalized, is_punctuation)
     return words
 
@@ -150,7 +150,7 @@ def _split(
         yield word
 
 
-def _decompose(word: list[Located]) -> list[Located]:
+def decompose(word: list[Located]) -> list[Located]:
     """Apply Unicode's NFD: decompose each character, then sort runs of combining marks by class."""
     keyed = []
     run = 0

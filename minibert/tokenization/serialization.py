@@ -4,7 +4,8 @@
 only a `vocab.txt`, and those of `transformers` 5, which have only a `tokenizer.json`.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,10 +17,17 @@ from minibert.files import (
     make_folder,
     read_json_object,
     record_files,
+    write_atomic,
     write_json,
 )
-from minibert.hub import local_folder
-from minibert.tokenization.vocab import Vocabulary, read_vocabulary, write_vocabulary
+from minibert.hub import local_folder, pop_hub_options
+from minibert.tokenization.rust_encoder import post_processed, tokenizer_json
+from minibert.tokenization.vocab import (
+    Vocabulary,
+    read_added_token,
+    read_tokens,
+    write_vocabulary,
+)
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
 # The arguments of BertTokenizer that a folder holds, with their types.
@@ -37,6 +45,7 @@ OPTIONS: dict[str, type] = {
     "pad_token": str,
     "cls_token": str,
     "mask_token": str,
+    "additional_special_tokens": list,
 }
 # Their names in tokenizer_config.json. Other libraries save `split_special_tokens` as false by
 # default. Reading that would turn plain text such as "[SEP]" into special tokens.
@@ -51,6 +60,8 @@ _NORMALIZER_NAMES = {
 }
 _MODEL_NAMES = {"unk_token": "unk_token", "max_characters_per_word": "max_input_chars_per_word"}
 
+_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_JSON_FILES = (*("tokenizer_config", "special_tokens_map", "added_tokens", "tokenizer", "config"),)
 _CLASSES = ("Bert", "DistilBert", "Electra", "MobileBert", "PreTrained", "Tokenizers")
 _NO_LIMIT = 1_000_000  # Hugging Face writes 1e30 for a tokenizer without a maximal length
 _TYPE_NAMES = {
@@ -79,7 +90,7 @@ class PretrainedTokenizer(Vocabulary):
                 the tokenizer is not BERT's; or the vocabulary is cased and nothing says whether to
                 lower-case the text.
         """
-        folder = local_folder(name_or_path, files=TOKENIZER_FILES)
+        folder = local_folder(name_or_path, files=TOKENIZER_FILES, **pop_hub_options(options))
         vocabulary, found = _read_folder(folder)
         found.update(options)
         # An uncased vocabulary has one or two tokens with capitals by accident.
@@ -89,27 +100,37 @@ class PretrainedTokenizer(Vocabulary):
                 f"{folder} does not say whether to lower-case the text, and its vocabulary has "
                 "many capitals; pass do_lower_case=False (or True, if you are sure)."
             )
-        return cls(vocabulary, **found)
+        try:
+            return cls(vocabulary, **found)
+        except MiniBertError as error:
+            raise MiniBertError(f"{folder}: {error}") from error
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `vocab.txt` and `tokenizer_config.json`, which `transformers` also reads.
+        """Write `vocab.txt`, `tokenizer_config.json` and `tokenizer.json`.
+
+        `transformers` reads all three. Other readers, such as the `tokenizers` library, read only
+        the last.
 
         Raises:
             MiniBertError: The ids have gaps, so they cannot be line numbers.
         """
         folder = Path(folder).expanduser()
-        tokens = sorted(self._ids, key=self._ids.__getitem__)
-        if [self._ids[token] for token in tokens] != list(range(len(tokens))):
+        if sorted(self._tokens) != list(range(len(self._tokens))):
             raise MiniBertError(
-                f"the ids of this vocabulary are not 0 to {len(tokens) - 1}, so they cannot be the "
-                "lines of a vocab.txt; give every id a token."
+                f"the ids of this vocabulary are not 0 to {len(self._tokens) - 1}, so they cannot "
+                "be the lines of a vocab.txt; give every id a token."
             )
         make_folder(folder)
-        write_vocabulary(folder / "vocab.txt", tokens)
+        tokens = [token for _, token in sorted(self._tokens.items())]
+        appended = self.added_tokens.keys() - self.base_vocabulary.keys()  # they have the last ids
+        write_vocabulary(folder / "vocab.txt", tokens[: len(tokens) - len(appended)])
         config = {_CONFIG_NAMES[name]: value for name, value in self.options.items()}
+        if not self.additional_special_tokens:
+            del config["additional_special_tokens"]
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **config})
+        write_atomic(folder / "tokenizer.json", tokenizer_json(self))  # type: ignore[arg-type]
         # Files left by another tokenizer would take precedence in transformers.
-        for name in ("tokenizer.json", "added_tokens.json"):
+        for name in ("special_tokens_map.json", "added_tokens.json"):
             (folder / name).unlink(missing_ok=True)
         record_files(folder, *TOKENIZER_FILES)
 
@@ -119,49 +140,137 @@ class PretrainedTokenizer(Vocabulary):
         return {name: getattr(self, name) for name in OPTIONS}
 
 
-def _read_folder(folder: Path) -> tuple[dict[str, int], dict[str, Any]]:
+def _read_folder(folder: Path) -> tuple[dict[str, int] | list[str], dict[str, Any]]:
     """Return the vocabulary of a folder and the options it was saved with."""
     check_files(folder, *TOKENIZER_FILES)
-    config_file, added_file = folder / "tokenizer_config.json", folder / "added_tokens.json"
-    config = read_json_object(config_file) if config_file.exists() else {}
-    name = _field(config_file, config, "tokenizer_class", str) or "BertTokenizer"
+    paths = {name: folder / f"{name}.json" for name in _JSON_FILES}
+    content = {
+        name: read_json_object(path, limit=MAX_VOCABULARY_BYTES) if path.exists() else {}
+        for name, path in paths.items()
+    }
+    config, config_file = content["tokenizer_config"], paths["tokenizer_config"]
+    name = _field(config_file, config, "tokenizer_class", str)
+    name = name or _field(paths["config"], content["config"], "tokenizer_class", str) or "Bert"
     if name.removesuffix("Fast").removesuffix("Tokenizer").removesuffix("Backend") not in _CLASSES:
         raise MiniBertError(
-            f"{config_file} names {name}, which is not BERT's WordPiece tokenizer; load that model "
-            "with transformers."
+            f"{folder} names {name}, which is not BERT's WordPiece tokenizer; load that model with "
+            "transformers."
         )
-    options = _options(config_file, config, _CONFIG_NAMES)
+    options = _options(config_file, config, {"model_max_length": "max_len"})  # an old name
+    options |= _options(config_file, config, _CONFIG_NAMES)
     if options.get("model_max_length", 0) > _NO_LIMIT:
         del options["model_max_length"]
+    options |= {
+        name: config[name] for name in ("do_basic_tokenize", "never_split") if name in config
+    }
+    described: dict[str, Any] = {}
+    vocabulary: dict[str, int] | list[str] = {}
+    if has_library := paths["tokenizer"].exists():
+        known, described = _read_tokenizer_json(paths["tokenizer"], content["tokenizer"])
+        vocabulary = known
+        for name in _NORMALIZER_NAMES:
+            if name in options and options[name] != described.get(name, options[name]):
+                warnings.warn(
+                    f"{config_file} says {name}={options[name]}, and tokenizer.json beside it says "
+                    f"{described[name]}; the former is used, as in transformers.",
+                    stacklevel=3,
+                )
     if (folder / "vocab.txt").exists():
-        vocabulary = read_vocabulary(folder / "vocab.txt")
-    elif (folder / "tokenizer.json").exists():
-        vocabulary, described = _read_tokenizer_json(folder / "tokenizer.json")
-        options = described | options
-    else:
+        tokens = read_tokens(folder / "vocab.txt")
+        lines = {token: index for index, token in enumerate(tokens)}
+        if has_library and (differing := lines.items() ^ known.items()):
+            token = min(differing)[0]
+            raise MiniBertError(
+                f"vocab.txt and tokenizer.json of {folder} differ: {token!r:.60} has the id "
+                f"{lines.get(token)} in one and {known.get(token)} in the other; remove the file "
+                "that does not belong to the model."
+            )
+        vocabulary = tokens
+    elif not has_library:
         raise MiniBertError(
             f"{folder} has no vocab.txt and no tokenizer.json; copy the vocabulary of the model "
             "there."
         )
-    decoder = _field(config_file, config, "added_tokens_decoder", dict) or {}
-    for index, token in decoder.items():
-        content = _checked(config_file, "added_tokens_decoder", _content(token), str)
-        _check_added_token(config_file, content, index, vocabulary)
-    for token, index in (read_json_object(added_file) if added_file.exists() else {}).items():
-        _check_added_token(added_file, token, index, vocabulary)
+    # As in transformers, special_tokens_map.json counts where there is no added_tokens_decoder.
+    if config.get("added_tokens_decoder") is not None:
+        content["special_tokens_map"] = {}
+    roles = {name: name for name in _ROLES}
+    options |= _options(paths["special_tokens_map"], content["special_tokens_map"], roles)
+    options["additional_special_tokens"] = _added_tokens(paths, content, vocabulary)
+    options = described | options
+    if has_library:
+        cls, sep = (known.get(options.get(f"{n}_token", f"[{n.upper()}]")) for n in ("cls", "sep"))
+        found = post_processed(content["tokenizer"].get("post_processor"))
+        if found != [(cls, 0), (0, 0), (sep, 0), (0, 1), (sep, 1)]:
+            raise MiniBertError(
+                f"{paths['tokenizer']} does not put [CLS] and [SEP] around texts as BERT does: see "
+                "its post_processor. Load that model with transformers."
+            )
     return vocabulary, options
 
 
-def _read_tokenizer_json(path: Path) -> tuple[dict[str, int], dict[str, Any]]:
+def _added_tokens(
+    paths: Mapping[str, Path],
+    content: Mapping[str, dict[str, Any]],
+    vocabulary: Mapping[str, int] | Sequence[str],
+) -> list[Any]:
+    """Return the tokens that the files of a folder add to its vocabulary, in the order of ids."""
+    special: dict[str, Any] = {}
+    for name in ("tokenizer_config", "special_tokens_map"):
+        fields = content[name]
+        tokens = fields.get("additional_special_tokens") or fields.get("extra_special_tokens") or []
+        tokens = list(tokens.values()) if isinstance(tokens, dict) else tokens
+        tokens = _checked(paths[name], "additional_special_tokens", tokens, list) + [
+            token  # such as bos_token
+            for role, token in fields.items()
+            if role.endswith("_token") and role not in _ROLES and isinstance(_content(token), str)
+        ]
+        special |= {read_added_token(token)[0]: token for token in tokens}
+    path, field = paths["tokenizer_config"], "added_tokens_decoder"
+    decoder = _field(path, content["tokenizer_config"], field, dict) or {}
+    numbered = [(path, field, token, index) for index, token in decoder.items()]
+    path, field = paths["tokenizer"], "added_tokens"
+    for token in _field(path, content["tokenizer"], field, list) or []:
+        index = _checked(path, field, token, dict).get("id")
+        numbered.append((path, f"{field}, content", token, index))
+    for name, index in content["added_tokens"].items():
+        token = {"content": name, "special": name in special}
+        numbered.append((paths["added_tokens"], "content", token, index))
+    if not isinstance(vocabulary, Mapping):
+        vocabulary = {token: index for index, token in enumerate(vocabulary)}
+    known, added = dict(vocabulary), dict[str, Any]()
+    for path, field, token, index in sorted(numbered, key=lambda item: str(item[3]).zfill(20)):
+        text = token.get("content") if isinstance(token, dict) else token
+        text = _checked(path, field, text, str)
+        # A new token gets the id after the others. Ids are compared as strings, like JSON's keys.
+        if str(known.setdefault(text, len(known))) != str(index):
+            raise MiniBertError(
+                f"{path} adds the token {text!r:.60} with id {index}; its id in the "
+                f"vocabulary: {vocabulary.get(text, 'none')}. Correct one of them, or load that "
+                "model with transformers."
+            )
+        added.setdefault(text, token)
+    return list((added | special | added).values())
+
+
+def _read_tokenizer_json(
+    path: Path, content: Mapping[str, Any]
+) -> tuple[dict[str, int], dict[str, Any]]:
     """Return the vocabulary and the options in a file of the `tokenizers` library."""
-    content = read_json_object(path, limit=MAX_VOCABULARY_BYTES)
     model = _field(path, content, "model", dict) or {}
-    normalizer = _field(path, content, "normalizer", dict) or {}
-    kinds = model.get("type", "WordPiece"), normalizer.get("type")
-    if kinds != ("WordPiece", "BertNormalizer"):
+    parts = {}
+    for name in ("normalizer", "pre_tokenizer"):
+        part: dict[str, Any] = _field(path, content, name, dict) or {}
+        steps = part.get(f"{name.replace('_', '')}s")
+        if part.get("type") == "Sequence" and isinstance(steps, list) and len(steps) == 1:
+            part = _checked(path, name, steps[0], dict)
+        parts[name] = part
+    normalizer = parts["normalizer"]
+    kinds = model.get("type", "WordPiece"), *(part.get("type") for part in parts.values())
+    if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer"):
         raise MiniBertError(
-            f"{path} describes {kinds[0]} with {kinds[1]}, not BERT's WordPiece with "
-            "BertNormalizer; load that model with transformers."
+            f"{path} describes {kinds[0]} with {kinds[1]} and {kinds[2]}, not BERT's WordPiece "
+            "with BertNormalizer and BertPreTokenizer; load that model with transformers."
         )
     prefix = _field(path, model, "continuing_subword_prefix", str)
     if prefix not in (None, SUBWORD_PREFIX):
@@ -172,11 +281,16 @@ def _read_tokenizer_json(path: Path) -> tuple[dict[str, int], dict[str, Any]]:
     vocabulary: dict[str, int] = _field(path, model, "vocab", dict) or {}
     for token, index in vocabulary.items():
         _checked(path, f"vocab {token!r}", index, int)
-    for added in _field(path, content, "added_tokens", list) or []:
-        _checked(path, "added_tokens", added, dict)
-        token = _checked(path, "added_tokens, content", added.get("content"), str)
-        _check_added_token(path, token, added.get("id"), vocabulary)
+    if normalizer.get("clean_text") is False:
+        raise MiniBertError(
+            f"{path} keeps control characters in texts (clean_text); load that model with "
+            "transformers."
+        )
     options = _options(path, normalizer, _NORMALIZER_NAMES) | _options(path, model, _MODEL_NAMES)
+    for name in ("padding", "truncation"):
+        direction = _field(path, _field(path, content, name, dict) or {}, "direction", str)
+        if direction is not None:
+            options[f"{name}_side"] = direction.lower()
     return vocabulary, options
 
 
@@ -186,17 +300,6 @@ def _options(path: Path, content: Mapping[str, Any], names: Mapping[str, str]) -
         option: _field(path, content, name, OPTIONS[option]) for option, name in names.items()
     }
     return {option: value for option, value in values.items() if value is not None}
-
-
-def _check_added_token(path: Path, token: str, index: Any, vocabulary: Mapping[str, int]) -> None:
-    """Raise if the vocabulary does not have an added token under the same id."""
-    found = vocabulary.get(token, "none")
-    if str(found) != str(index):  # the keys of JSON are strings
-        raise MiniBertError(
-            f"{path} adds the token {token!r:.60} with id {index}; its id in the vocabulary: "
-            f"{found}. minibert reads tokens from vocab.txt only: write the token on its line "
-            "there, or load that model with transformers."
-        )
 
 
 def _field(path: Path, content: Mapping[str, Any], name: str, kind: type[Value]) -> Value | None:

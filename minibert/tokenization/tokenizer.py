@@ -7,7 +7,6 @@ Arguments and results are those of `transformers.BertTokenizer`, with these diff
 - "[SEP]" in a text is plain text, unless `split_special_tokens=False`.
 - By default a word has up to 200 characters, not 100, and a row 512 tokens.
 - Text is normalized as in Google's code (see `normalize.py`), unless `backend="rust"`.
-- There are no added tokens; `training/add_words.py` replaces "[unusedN]" tokens instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ class BertTokenizer(PretrainedTokenizer):
     """Google's BERT tokenizer: `normalization` (text -> words), then `wordpiece` (-> tokens).
 
     Args:
-        vocab_file: the path of a `vocab.txt`, or a vocabulary as a dictionary token -> id.
+        vocab_file: the path of a `vocab.txt`, a dictionary token -> id, or a list of tokens.
         do_lower_case: True for uncased vocabularies and Google's Chinese one, else False.
         backend: "python" (the faster one) or "rust" (the `tokenizers` library).
         tokenize_chinese_chars: make every Chinese character a word.
@@ -42,7 +41,7 @@ class BertTokenizer(PretrainedTokenizer):
         model_max_length: the default of `max_length`; BERT has 512 positions.
         padding_side: where to put [PAD], "right" or "left".
         truncation_side: where to truncate a text, "right" or "left".
-        special_tokens: other names for `unk_token`, `sep_token` and so on.
+        special_tokens: other names for `unk_token` etc.; `additional_special_tokens`, a list.
 
     Example:
         >>> tokenizer = BertTokenizer.from_pretrained("weights/tiny")
@@ -54,7 +53,7 @@ class BertTokenizer(PretrainedTokenizer):
 
     def __init__(
         self,
-        vocab_file: str | Path | Mapping[str, int],
+        vocab_file: str | Path | Mapping[str, int] | Sequence[str],
         do_lower_case: bool = True,
         *,
         backend: str = "python",
@@ -65,31 +64,31 @@ class BertTokenizer(PretrainedTokenizer):
         model_max_length: int = 512,
         padding_side: str = "right",
         truncation_side: str = "right",
-        **special_tokens: str,
+        **special_tokens: Any,
     ) -> None:
         super().__init__(vocab_file, **special_tokens)
         self.do_lower_case = do_lower_case
         self.backend = backend
-        self.tokenize_chinese_chars = tokenize_chinese_chars
-        self.strip_accents = strip_accents
+        self.tokenize_chinese_chars, self.strip_accents = tokenize_chinese_chars, strip_accents
         self.split_special_tokens = split_special_tokens
         self.max_characters_per_word = max_characters_per_word
         self.model_max_length = model_max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
+        self.padding_side, self.truncation_side = padding_side, truncation_side
         self.normalization = NormalizeOptions(
             lower_case=do_lower_case,
             strip_accents=do_lower_case if strip_accents is None else strip_accents,
             space_chinese=tokenize_chinese_chars,
         )
         self.wordpiece = WordPiece(
-            self._ids,
+            self.base_vocabulary,
             unk_token=self.unk_token,
             max_characters_per_word=max_characters_per_word,
         )
         if backend not in BACKENDS:
             raise MiniBertError(f'backend is {backend!r}; use "python" or "rust".')
         self._encoder = BACKENDS[backend](self.wordpiece, self.normalization)
+        if self.added_tokens:
+            self._encoder = RustEncoder(self.wordpiece, self.normalization, self.added_tokens)
 
     @garbage_collector_paused()
     def __call__(

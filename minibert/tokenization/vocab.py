@@ -1,12 +1,14 @@
 """Map tokens to ids and back: read a vocab.txt, name the special tokens, decode ids."""
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from minibert.errors import MiniBertError
 from minibert.files import MAX_VOCABULARY_BYTES, read_small_file, write_atomic
+from minibert.from_transformers import INSTEAD, check_options, explain
 from minibert.tokenization.truncation import join_sequences
 from minibert.tokenization.wordpiece import SUBWORD_PREFIX
 
@@ -24,49 +26,82 @@ MOSTLY_UNKNOWN = 0.5  # predictions for such texts are meaningless
 
 
 def read_vocabulary(path: str | Path) -> dict[str, int]:
-    """Read a `vocab.txt`: one token per line; its id is the number of the line, from 0.
+    """Return the vocabulary in a `vocab.txt`, token -> id; see `read_tokens`."""
+    return {token: index for index, token in enumerate(read_tokens(path))}
+
+
+def read_tokens(path: str | Path) -> list[str]:
+    """Return the tokens of a `vocab.txt`: one per line; the id is the number of the line, from 0.
+
+    Spaces at the end of a line, Windows line ends and a byte order mark are dropped, as Google's
+    code does. A token that stands on two lines keeps both; its id is the later one. A warning
+    names what was found.
 
     Raises:
-        MiniBertError: The file is missing, empty or not UTF-8, begins with a byte order mark, has
-            Windows line ends or an empty line, or has a token twice.
+        MiniBertError: The file is missing, empty or too large, not UTF-8, or no list of tokens.
     """
     path = Path(path).expanduser()
     try:
         text = read_small_file(path, limit=MAX_VOCABULARY_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise MiniBertError(
-            f"{path} is not UTF-8 text at byte {error.start}; give the path of a vocab.txt."
+            f"{path} is not UTF-8 text at byte {error.start}; save it as UTF-8, or copy the "
+            "vocab.txt of the model again."
         ) from error
     if not text.strip():
         raise MiniBertError(f"{path} is empty; a vocab.txt has one token per line.")
-    if text.startswith("\ufeff"):
-        raise MiniBertError(
-            f"{path} begins with a byte order mark, which would become part of the first token; "
-            "save the file as UTF-8 without BOM."
-        )
-    vocabulary: dict[str, int] = {}
     # Only "\n" ends a line: Google's Chinese vocabulary has U+2028, a "line separator", as a token.
-    for index, token in enumerate(text.removesuffix("\n").split("\n")):
-        line = f"{path}, line {index + 1}"
-        if token.endswith("\r"):
+    text = text.rstrip("\r\n")
+    lines = text.removeprefix("\ufeff").split("\n" if "\n" in text else "\r")
+    tokens = [line.rstrip(" \r\t") for line in lines]
+    last = {token: index for index, token in enumerate(tokens)}
+    repeated, notes = 0, list[str]()
+    for index, token in enumerate(tokens):
+        if "\t" in token or "\0" in token:
             raise MiniBertError(
-                f"{line} ends with a carriage return, so its token would match no text; save the "
-                "file with the line ending LF, not CRLF."
+                f"{path}, line {index + 1} holds more than a token: {token!r:.40}; a line of a "
+                "vocab.txt is one token, so remove the columns beside it."
             )
         if not token:
-            raise MiniBertError(f"{line} is empty; every line must hold one token.")
-        if token in vocabulary:
-            raise MiniBertError(
-                f"{line}: {token!r} was already on line {vocabulary[token] + 1}; remove one, or "
-                "replace it by another token."
-            )
-        vocabulary[token] = index
-    return vocabulary
+            notes = notes or [f"line {index + 1} is empty"]
+        elif last[token] != index:
+            repeated = repeated or index + 1
+    if repeated:
+        token = tokens[repeated - 1]
+        notes.append(f"line {repeated}, {token!r:.40}, is repeated on line {last[token] + 1}")
+    if lines != tokens:
+        notes.append("spaces and carriage returns at the end of lines are ignored")
+    if text.startswith("\ufeff"):
+        notes.append("the byte order mark at its beginning is ignored")
+    if notes:
+        warnings.warn(
+            f"{path}: {'; '.join(notes)}; lines keep their ids, and the last of equal ones counts.",
+            stacklevel=2,
+        )
+    return tokens
 
 
 def write_vocabulary(path: str | Path, tokens: Iterable[str]) -> None:
     """Write a `vocab.txt`, one token per line in the order of the ids."""
     write_atomic(Path(path), "".join(f"{token}\n" for token in tokens))
+
+
+def read_added_token(token: Any) -> tuple[str, dict[str, bool]]:
+    """Return the text and the flags of an added token: a str, an object of JSON or an AddedToken.
+
+    Example:
+        >>> read_added_token({"content": "[E1]", "lstrip": True})[1]["lstrip"]
+        True
+    """
+    given = token.__getstate__() if hasattr(token, "single_word") else token
+    given = dict(given) if isinstance(given, Mapping) else {"content": given, "special": True}
+    content = given.get("content")
+    if not isinstance(content, str) or not content.strip():
+        raise MiniBertError(f"the added token {content!r:.60} is not a text; correct or remove it.")
+    special = given.get("special", False)
+    flags = {name: given.get(name, False) for name in ("lstrip", "rstrip", "single_word")}
+    flags |= {"special": special, "normalized": given.get("normalized", not special)}
+    return content, {name: bool(value) for name, value in flags.items()}
 
 
 class Vocabulary:
@@ -75,28 +110,59 @@ class Vocabulary:
     Attributes:
         unk_token, sep_token, pad_token, cls_token, mask_token: the special tokens.
         unk_token_id, sep_token_id, pad_token_id, cls_token_id, mask_token_id: their ids.
-        special_pattern: finds special tokens in a text; its one group is the whole match.
+        special_pattern: finds the five special tokens in a text; its one group is the whole match.
+        added_tokens: `additional_special_tokens` without the five, and how to find each in a text.
+        base_vocabulary: the tokens that a word may be split into; without the additional ones that
+            have the ids after them.
     """
 
     def __init__(
         self,
-        vocabulary: str | Path | Mapping[str, int],
+        vocabulary: str | Path | Mapping[str, int] | Sequence[str],
         *,
+        additional_special_tokens: Sequence[str | Mapping[str, Any]] = (),
         unk_token: str = "[UNK]",
         sep_token: str = "[SEP]",
         pad_token: str = "[PAD]",
         cls_token: str = "[CLS]",
         mask_token: str = "[MASK]",
+        **unknown: Any,
     ) -> None:
+        if not unknown.pop("do_basic_tokenize", True):
+            raise MiniBertError(
+                "do_basic_tokenize=False is not supported, because texts are always normalized; "
+                "pass lists of words with is_split_into_words=True instead."
+            )
+        for name in check_options(unknown):
+            raise TypeError(f"BertTokenizer has no argument {name!r}")
+        source = "the vocabulary"
+        if isinstance(vocabulary, str | Path):
+            vocabulary, source = read_tokens(vocabulary), str(vocabulary)
         if isinstance(vocabulary, Mapping):
-            self._ids, source = dict(vocabulary), "the vocabulary"
+            self._tokens = {index: token for token, index in vocabulary.items()}
+            self.base_vocabulary = dict(vocabulary)
         else:
-            self._ids, source = read_vocabulary(vocabulary), str(vocabulary)
-        self._tokens = {index: token for token, index in self._ids.items()}
+            self._tokens = dict(enumerate(vocabulary))
+            self.base_vocabulary = {token: index for index, token in self._tokens.items()}
+        self._ids = dict(self.base_vocabulary)
         self.unk_token, self.sep_token, self.pad_token = unk_token, sep_token, pad_token
         self.cls_token, self.mask_token = cls_token, mask_token
-        for token in self.all_special_tokens:
-            if token not in self._ids:
+        self.added_tokens = dict(map(read_added_token, additional_special_tokens))
+        for content in self.added_tokens:
+            if content not in self._ids:  # as in transformers, it gets the next id
+                index = len(self._ids)
+                if index in self._tokens:
+                    raise MiniBertError(
+                        f"{source} has fewer tokens than ids, so the added token {content!r:.60} "
+                        "has no id of its own; give every id a token, or every line another one."
+                    )
+                self._ids[content], self._tokens[index] = index, content
+                if content in self.special_tokens_map.values():
+                    self.base_vocabulary[content] = index
+        for token in self.special_tokens_map.values():
+            self.added_tokens.pop(token, None)
+            # [UNK] is what words become, so it must be one of their tokens.
+            if token not in (self.base_vocabulary if token == unk_token else self._ids):
                 raise MiniBertError(
                     f"{source} does not have the special token {token!r}; give the vocab.txt of a "
                     "BERT model, or name its own special tokens: unk_token=..., sep_token=..."
@@ -105,8 +171,24 @@ class Vocabulary:
         self.pad_token_id, self.cls_token_id = self._ids[pad_token], self._ids[cls_token]
         self.mask_token_id = self._ids[mask_token]
         self._pad_token = pad_token  # used by the masking functions of many tutorials
-        longest_first = sorted(self.all_special_tokens, key=len, reverse=True)
+        longest_first = sorted(self.special_tokens_map.values(), key=len, reverse=True)
         self.special_pattern = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("encode_plus", "batch_encode_plus"):  # older names of the call
+            return self.__call__
+        raise AttributeError(
+            explain(name) if name in INSTEAD else f"BertTokenizer has no attribute {name!r}"
+        )
+
+    @property
+    def additional_special_tokens(self) -> list[str | dict[str, Any]]:
+        """The added tokens, as `transformers` writes them in a file."""
+        plain = read_added_token("[E1]")[1]
+        return [
+            token if flags == plain else {"__type": "AddedToken", "content": token, **flags}
+            for token, flags in self.added_tokens.items()
+        ]
 
     @property
     def special_tokens_map(self) -> dict[str, str]:
@@ -116,8 +198,9 @@ class Vocabulary:
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """The special tokens."""
-        return list(self.special_tokens_map.values())
+        """The special tokens, with the additional ones."""
+        added = [token for token, flags in self.added_tokens.items() if flags["special"]]
+        return [*self.special_tokens_map.values(), *added]
 
     @property
     def all_special_ids(self) -> list[int]:
@@ -128,6 +211,11 @@ class Vocabulary:
     def vocab_size(self) -> int:
         """The number of tokens."""
         return len(self._ids)
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """A copy of the vocabulary, token -> id."""
+        return self.get_vocab()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -160,6 +248,7 @@ class Vocabulary:
         Raises:
             MiniBertError: The vocabulary does not have an id.
         """
+        ids = ids.tolist() if hasattr(ids, "tolist") else ids  # a NumPy integer becomes an int
         try:
             if isinstance(ids, int):
                 return self._tokens[ids]
