@@ -41,11 +41,14 @@ def made(tmp_path_factory):
         shutil.copytree(base / "pretrained", base / name)
     (base / "no_config" / "config.json").unlink()
     (base / "no_vocabulary" / "vocab.txt").unlink()
+    for name in ("no_vocabulary", "long_vocabulary"):
+        (base / name / "tokenizer.json").unlink()
     weights = base / "damaged" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     vocabulary = "\n".join([*PIECES, "dog"])
     (base / "long_vocabulary" / "vocab.txt").write_text(vocabulary, encoding="utf-8")
     shutil.copytree(base / "classifier", base / "long_classifier")
+    (base / "long_classifier" / "tokenizer.json").unlink()
     shutil.copy(base / "long_vocabulary" / "vocab.txt", base / "long_classifier")
     (base / "long_classifier" / "task.json").unlink()  # or it would notice the change
     (base / "texts.txt").write_text("the cat\n猫\nparis is .\n", encoding="utf-8")

@@ -211,6 +211,7 @@ def test_invalid_options_are_one_sentence_and_nothing_is_written(minibert):
 
 def test_a_corpus_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(corpus, model):
     vocabulary = model / "vocab.txt"
+    (model / "tokenizer.json").unlink()
     pieces = vocabulary.read_text(encoding="utf-8").split("\n")
     pieces[20], pieces[21] = pieces[21], pieces[20]
     vocabulary.write_text("\n".join(pieces), encoding="utf-8")

@@ -475,6 +475,7 @@ def test_the_fingerprint_depends_on_sentences_and_vocabulary(build):
     # A folder in which everything fits together, but which is another one.
     vocabulary = "\n".join([*WORDS[:-1], "more"]) + "\n"
     tokens = np.fromfile(corpus.folder / "tokens.bin", np.uint16)
+    (corpus.folder / "tokenizer.json").unlink()
     for name, content in (
         ("vocab.txt", vocabulary.encode()),
         ("tokens.bin", tokens[::-1].tobytes()),

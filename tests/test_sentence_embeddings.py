@@ -136,6 +136,7 @@ def test_texts_may_come_as_an_array(encoder):
 
 def test_a_vocabulary_longer_than_the_models_table_is_refused(tmp_path):
     pretrained_folder(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "vocab.txt").write_text("\n".join([*PIECES, "dog"]), encoding="utf-8")
     with pytest.raises(MiniBertError, match="has 25 tokens, but its model has embeddings for 24"):
         SentenceEncoder.from_pretrained(tmp_path)
