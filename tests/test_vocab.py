@@ -99,7 +99,7 @@ def test_a_file_without_an_end_or_of_a_gigabyte_is_refused_at_once(tmp_path):
         file.truncate(10**9)
     os.mkfifo(pipe)
     for path in (huge, pipe):
-        with pytest.raises(MiniBertError, match=r"it has .* bytes, or no end"):
+        with pytest.raises(MiniBertError, match=r"cannot read .*: it (has|is a device)"):
             read_vocabulary(path)
 
 
