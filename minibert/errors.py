@@ -4,11 +4,17 @@ The message of a `MiniBertError` is one plain sentence: what is wrong, where, an
 The command line prints it and exits with code 2. A traceback means a bug in minibert.
 """
 
+MAX_LINE = 2000  # characters of a line of a message
 SAME_SIGNAL = 1.0  # seconds; the terminal and torchrun can both pass on one Ctrl-C
 
 
 class MiniBertError(ValueError):
     """A file, an argument or a batch is wrong; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        # The message may quote a damaged file, and a line of that can have any length.
+        lines = message.split("\n")
+        super().__init__("\n".join(_shorten(line) for line in lines))
 
 
 class Interrupted(Exception):  # noqa: N818 - a run that was asked to stop has not failed
@@ -33,3 +39,7 @@ def stop_signals() -> list[int]:
     hangup = getattr(signal, "SIGHUP", None)
     heard = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *heard]
+
+
+def _shorten(line: str) -> str:
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 300]} ... {line[-250:]}"

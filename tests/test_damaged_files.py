@@ -100,6 +100,7 @@ def make_tokenizer_json(folder: Path) -> None:
 
 def make_old_weights(folder: Path) -> None:
     """Weights in a pickle, and a config as Google wrote it."""
+    torch.manual_seed(0)
     model = BertModel(tiny_config())
     make_foreign(folder)
     (folder / "model.safetensors").unlink()
@@ -129,7 +130,8 @@ def read_corpus(folder: Path) -> object:
     corpus = Corpus.open(folder)
     arrays = (corpus.tokens, corpus.sentences, corpus.documents, corpus.word_starts)
     train_part, held_out = corpus.split(0.3)
-    parts = train_part.chosen.tolist(), held_out.chosen.tolist(), corpus.fingerprint
+    # Without the fingerprint, which is another one without checksums (a note says so).
+    parts = train_part.chosen.tolist(), held_out.chosen.tolist()
     return [None if a is None else a.tobytes() for a in arrays], parts
 
 
@@ -386,7 +388,7 @@ def test_a_damaged_file_is_read_as_it_was_or_refused(
                 found = KINDS[kind].read(folder)
         except MiniBertError as error:
             outcomes["refused"] += 1
-            assert str(error).strip() and len(str(error)) < 4000
+            assert str(error).strip() and len(str(error)) < 12 * 2000  # at most that many lines
             continue
         except Exception as error:
             error.add_note(f"change {number} of {file}: {damaged[:2000]!r}")

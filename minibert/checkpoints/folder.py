@@ -197,7 +197,7 @@ def read_folder(
         )
     if any("lora_" in name for name in found.unknown):
         raise MiniBertError(f"{source} has LoRA weights ({checkpoint.names}), {MERGE_ADAPTER}.")
-    for name, tensor in found.tensors.items():
+    for name, tensor in (found.tensors | found.unknown).items():  # unknown: of a class of yours
         if not torch.isfinite(tensor).all():
             raise MiniBertError(
                 f"{source}: {name} holds NaN or infinite values, so the training that wrote it had "

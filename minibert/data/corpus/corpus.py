@@ -96,6 +96,8 @@ class Corpus:
             bad = [n for n in FILES if recorded.get(n) != found.get(n)] or [CORPUS_FILE]
             state = "missing" if bad[0] not in {*found, CORPUS_FILE} else "not as it was prepared"
             raise _damaged(folder / bad[0], f"is {state}")
+        if segmented != (WORD_STARTS in found):
+            raise _damaged(folder / CORPUS_FILE, f"contradicts that there is (no) {WORD_STARTS}")
         corpus = cls(
             folder=folder,
             tokens=_map_array(folder / TOKENS, token_dtype(vocab_size), tokens),
