@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from test_hostile_checkpoints import memory
 from test_training_loop import SETTINGS, new_batches, new_model
 from tiny_folders import classifier_folder, pretrained_folder, tiny_config
+from tokenizers.implementations import BertWordPieceTokenizer
 
 from minibert import BertForPreTraining, BertModel, BertTokenizer, MiniBertError
 from minibert.data.corpus.build import build_corpus
@@ -65,17 +66,11 @@ def make_foreign(folder: Path) -> None:
     (folder / TASK_FILE).unlink(missing_ok=True)
     vocabulary = BertTokenizer.from_pretrained(folder).get_vocab()
     special = [token for token in vocabulary if token.startswith("[") and len(token) > 1]
-    added = [{"id": vocabulary[t], "content": t, "special": True} for t in special]
     files = {
         "special_tokens_map.json": {"unk_token": "[UNK]", "mask_token": {"content": "[MASK]"}},
         "added_tokens.json": {token: vocabulary[token] for token in special},
-        "tokenizer.json": {
-            "added_tokens": added,
-            "normalizer": {"type": "BertNormalizer", "lowercase": True},
-            "pre_tokenizer": {"type": "BertPreTokenizer"},
-            "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocabulary},
-        },
     }
+    BertWordPieceTokenizer(vocabulary).save(str(folder / "tokenizer.json"))
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
