@@ -91,7 +91,14 @@ def precision_recall_f1(matrix: ArrayLike) -> tuple[FloatArray, FloatArray, Floa
     [[1, 1], [0, 1]] gives precision [1, 1/2], recall [1/2, 1] and F1 [2/3, 2/3].
     """
     counts = np.asarray(matrix)
-    right, predicted, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    return _precision_recall_f1(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
+
+
+def _precision_recall_f1(
+    right: ArrayLike, predicted: ArrayLike, true: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return precision, recall and F1 from the counts of each class."""
+    right, predicted, true = np.asarray(right), np.asarray(predicted), np.asarray(true)
     return _ratio(right, predicted), _ratio(right, true), _ratio(2 * right, predicted + true)
 
 
@@ -126,16 +133,26 @@ def classification_report(
     """Return the precision, recall, F1 and number of examples of every class, ready for JSON.
 
     Args:
-        predictions: N class ids.
-        labels: N class ids.
+        predictions: N class ids; for any number of classes per example, (N, C) of 0 and 1.
+        labels: likewise.
         names: C class names, in the order of their ids.
 
     Returns:
         `classes`, a list of {name, precision, recall, f1, support}; `macro`, the mean over the
-        classes that occur; `weighted`, the mean weighted by support; and `accuracy`.
+        classes that occur (over all, if an example can have several); `weighted`, the mean
+        weighted by support; and `accuracy`, the share of examples that are entirely correct.
     """
-    matrix = confusion_matrix(predictions, labels, len(names))
-    scores, support = np.stack(precision_recall_f1(matrix)), matrix.sum(axis=1)  # (3, C), (C,)
+    predicted, true = np.asarray(predictions), np.asarray(labels)
+    if predicted.ndim == 2:
+        right, predicted_count, support = (
+            table.sum(axis=0) for table in (predicted * true, predicted, true)
+        )  # (N, C) -> (C,)
+        accuracy, occurring = (predicted == true).all(axis=1).mean(), np.ones(len(names), bool)
+    else:
+        matrix = confusion_matrix(predictions, labels, len(names))
+        right, predicted_count, support = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+        accuracy, occurring = matrix.trace() / matrix.sum(), _occurring(matrix)
+    scores = np.stack(_precision_recall_f1(right, predicted_count, support))  # (3, C)
 
     def named(values: FloatArray) -> dict[str, float]:
         return dict(zip(("precision", "recall", "f1"), values.tolist(), strict=True))
@@ -145,9 +162,9 @@ def classification_report(
             {"name": name, **named(scores[:, i]), "support": int(support[i])}
             for i, name in enumerate(names)
         ],
-        "macro": named(scores[:, _occurring(matrix)].mean(axis=1)),
-        "weighted": named(scores @ support / support.sum()),
-        "accuracy": float(matrix.trace() / matrix.sum()),
+        "macro": named(scores[:, occurring].mean(axis=1)),
+        "weighted": named(scores @ support / max(1, support.sum())),
+        "accuracy": float(accuracy),
     }
 
 
@@ -171,6 +188,23 @@ def report_table(report: dict[str, Any]) -> str:
         scores = f"{row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}"
         lines.append(f"{scores}  {row['support']:7d}  {row['name']}")
     return "\n".join([*lines, "", f"accuracy {report['accuracy']:.3f}"])
+
+
+def matrix_table(matrix: IntegerArray, names: Sequence[str]) -> str:
+    """Return a confusion matrix as text: a row for each true class, a column for each prediction.
+
+    Example:
+        >>> print(matrix_table(np.array([[3, 1], [0, 4]]), ["no", "yes"]))
+          1  2  predicted
+          3  1  true 1 no
+          0  4  true 2 yes
+    """
+    width = 2 + max(len(str(matrix.max())), len(str(len(names))))
+    header = "".join(f"{number:{width}d}" for number in range(1, len(names) + 1))
+    lines = [f"{header}  predicted"]
+    for number, (row, name) in enumerate(zip(matrix.tolist(), names, strict=True), start=1):
+        lines.append("".join(f"{count:{width}d}" for count in row) + f"  true {number} {name}")
+    return "\n".join(lines)
 
 
 def confusion_table(matrix: IntegerArray, names: Sequence[str]) -> str:

@@ -53,12 +53,14 @@ class Evaluation:
         metrics: the loss and the scores, by name.
         predictions: (N,) class ids; (N, C) of 0 and 1 in multi-label; (N,) numbers in regression.
         targets: what is right, likewise.
+        labels: the classes as the examples name them: by number if the model has no names.
         truncated: the number of texts of which only the beginning was read.
     """
 
     metrics: dict[str, float]
     predictions: NDArray[Any]
     targets: NDArray[Any]
+    labels: LabelSet
     truncated: int = 0
 
 
@@ -161,6 +163,11 @@ class TextClassifier:
                 round.
         """
         labels = self.labels
+        if all(name == f"LABEL_{number}" for number, name in enumerate(labels.names)) and all(
+            isinstance(example.label, str) and example.label.isdecimal() for example in examples
+        ):  # `transformers` names classes like that if nobody else does
+            numbers = tuple(str(number) for number in range(len(labels.names)))
+            labels = LabelSet(numbers, labels.problem_type)
         targets = labels.targets(examples)
         pairs = [example.text_pair for example in examples if example.text_pair is not None]
         self._check_texts([example.text for example in examples], pairs or None)
@@ -169,6 +176,7 @@ class TextClassifier:
             {"loss": loss, **compute_metrics(logits, targets, labels)},
             decide(logits, labels.problem_type),
             np.asarray(targets),
+            labels,
             truncated=sum(length > self.max_length for length in lengths),
         )
 
@@ -181,6 +189,11 @@ class TextClassifier:
         batches = ClassificationBatches(tokenized, targets, pad_token_id=pad_token_id)
         self.model.eval()
         predictions = predict(self.model, batches, batch_size=batch_size)
+        if not np.isfinite(predictions.logits).all():
+            raise MiniBertError(
+                "the model computes values that are not finite (NaN or infinity), so it has no "
+                "answer; its weights are damaged or its training failed."
+            )
         return predictions.logits, predictions.loss, tokenized.full_lengths
 
     def _check_texts(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:

@@ -1,0 +1,107 @@
+"""Score a fine-tuned model on a labelled file: metrics, each class, and what it confuses.
+
+minibert evaluate runs/finetune_cls test.tsv
+minibert evaluate runs/mine test.csv --text-column review --label-column stars --picture errors.png
+
+The file is read as minibert finetune reads it. For lists of labels, every label has a line of its
+own; for numbers (regression), there are only metrics.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from minibert.cli.shared import (
+    FIGURE_SUFFIXES,
+    add_column_arguments,
+    check_output,
+    note_unknown,
+    requested_columns,
+)
+from minibert.errors import MiniBertError
+
+LARGEST_TABLE = 12  # classes of a confusion matrix that is printed in full
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", help="the output of minibert finetune")
+    add("file", type=Path, metavar="FILE", help="a .tsv, .txt, .csv, .jsonl or .json with labels")
+    add_column_arguments(parser, ("text", "pair", "label"))
+    add("--picture", type=Path, metavar="FILE", help="draw the confusion matrix: .png, .svg, .pdf")
+    add("--json", action="store_true", help="print one JSON object")
+    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the scores, or draw them."""
+    if options.picture is not None:
+        check_output(options.picture, suffixes=FIGURE_SUFFIXES, replace=True)
+    from minibert.data.labelled.examples import read_examples
+    from minibert.evaluation.metrics import (
+        classification_report,
+        confusion_matrix,
+        confusion_table,
+        matrix_table,
+        report_table,
+    )
+    from minibert.inference.text_classification import TextClassifier
+    from minibert.plots.confusion_matrix import confusion_matrix_figure
+    from minibert.plots.style import save_figure
+    from minibert.problem_types import REGRESSION, SINGLE_LABEL
+    from minibert.training.settings import choose_device
+
+    classifier = TextClassifier.from_pretrained(
+        options.folder, device=choose_device(options.device)
+    )
+    labels = classifier.labels
+    if options.picture is not None and labels.problem_type != SINGLE_LABEL:
+        raise MiniBertError(
+            f"--picture draws a confusion matrix, which needs one label per text; {options.folder} "
+            f"was trained for {labels.problem_type}."
+        )
+    examples, note, _ = read_examples(
+        options.file,
+        requested_columns(options),
+        encoding=options.encoding,
+        known_labels=labels.names,
+    )
+    print(f"note: {note}", file=sys.stderr)
+    result = classifier.evaluate(examples)
+    note_unknown(classifier.tokenizer, [example.text for example in examples])
+    if result.truncated:
+        print(
+            f"note: {result.truncated:,} of {len(examples):,} texts are longer than "
+            f"{classifier.max_length} tokens; only their beginning was read.",
+            file=sys.stderr,
+        )
+    if result.labels.names != labels.names:
+        first = classifier.labels.names[0]
+        print(f"note: the numbers in {options.file} stand for {first}, ...", file=sys.stderr)
+    found: dict[str, Any] = {"examples": len(examples), **result.metrics}
+    tables = []
+    if labels.problem_type != REGRESSION:
+        report = classification_report(result.predictions, result.targets, labels.names)
+        found["classes"] = report["classes"]
+        tables.append(f"by class\n{report_table(report)}")
+    if labels.problem_type == SINGLE_LABEL:
+        matrix = confusion_matrix(result.predictions, result.targets, len(labels))
+        found["confusion_matrix"] = matrix.tolist()
+        if len(labels) <= LARGEST_TABLE:
+            tables.append(f"confusion matrix\n{matrix_table(matrix, labels.names)}")
+        else:
+            tables.append(f"most confused\n{confusion_table(matrix, labels.names)}")
+        if options.picture is not None:
+            save_figure(confusion_matrix_figure(matrix, labels.names), options.picture)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    print(f"{len(examples):,} examples  {scores}")
+    for table in tables:
+        print(f"\n{table}")
+    if options.picture is not None:
+        print(f"\nwrote {options.picture}")
