@@ -9,6 +9,7 @@ import itertools
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,10 @@ def test_a_font_with_the_missing_characters_is_used_for_every_text(tmp_path, mon
     style.set_fonts(figure)
     assert ticks(figure.axes[0].xaxis) == ["猫"]
     assert figure.axes[0].title.get_fontfamily() == [style.DEFAULT_FONT, "Cat Sans"]
+    # One that was installed after matplotlib has made its list is found, too.
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(tmp_path / "cat.ttf")])
+    assert style.fonts_for(["a 猫"]) == [style.DEFAULT_FONT, "Cat Sans"]
 
 
 # Learning curves.
@@ -257,7 +262,8 @@ def test_a_log_without_evaluations_still_shows_the_training_loss(tmp_path):
 @pytest.mark.usefixtures("no_fonts")
 def test_runs_are_numbered_where_no_font_has_their_names(tmp_path):
     log = finetuning_log(tmp_path / "log.jsonl", 0.6)
-    losses, scores = finetuning_curve({"预训练": log, "随机": log}).axes
+    with pytest.warns(UserWarning, match="no installed font has 机 练 训 随 预; .* fonts-noto-cjk"):
+        losses, scores = finetuning_curve({"预训练": log, "随机": log}).axes
     assert legend(losses) == ["run 1, train", "run 1, dev", "run 2, train", "run 2, dev"]
     assert legend(scores) == ["run 1, best 0.600", "run 2, best 0.600"]
 
@@ -372,9 +378,18 @@ def test_the_picture_of_many_classes_is_bounded(tmp_path):
 
 @pytest.mark.usefixtures("no_fonts")
 def test_ids_replace_class_names_where_no_font_has_them():
-    axes = confusion_matrix_figure([[3, 1], [0, 4]], ["体育", "财经"]).axes[0]
+    with pytest.warns(UserWarning, match="such texts .here 2.*apt install fonts-noto-cjk"):
+        axes = confusion_matrix_figure([[3, 1], [0, 4]], ["体育", "财经"]).axes[0]
     assert ticks(axes.xaxis) == ["0", "1"]
     assert axes.get_xlabel() == "predicted class id"
+
+
+def test_only_the_names_that_cannot_be_drawn_are_replaced_and_control_characters_are_shown():
+    names = ["no\x1b[31m", "\U0010fffd"]
+    with pytest.warns(UserWarning, match="here 1.*install a font that has them"):
+        axes = confusion_matrix_figure([[3, 1], [0, 4]], names).axes[0]
+    assert ticks(axes.xaxis) == ["no\ufffd[31m", "1"]
+    assert axes.get_xlabel() == "predicted class (or id)"
 
 
 def test_names_that_do_not_fit_the_matrix_are_refused():
@@ -414,7 +429,8 @@ def test_the_heat_map_shows_the_chosen_heads_with_their_tokens():
 
 @pytest.mark.usefixtures("no_fonts")
 def test_positions_replace_tokens_where_no_font_has_them():
-    axes = attention_heatmap([*"中文"], softmax_rows(1, 2, 2), title="中文").axes[0]
+    with pytest.warns(UserWarning, match="no installed font has 中 文; .*fonts-noto-cjk"):
+        axes = attention_heatmap([*"中文"], softmax_rows(1, 2, 2), title="中文").axes[0]
     assert ticks(axes.yaxis) == ["0", "1"]
     assert axes.get_title(loc="left") == ""
 
@@ -514,7 +530,9 @@ def test_no_label_of_the_embedding_plot_covers_another():
     ],
 )
 def test_any_finite_vectors_and_any_texts_can_be_drawn(vectors, texts, tmp_path):
-    style.save_figure(embedding_plot(vectors, texts, title="猫 $\\foo{$"), tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no installed font")
+        style.save_figure(embedding_plot(vectors, texts, title="猫 $\\foo{$"), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
@@ -525,7 +543,8 @@ def test_long_texts_are_shortened_in_the_embedding_plot():
 
 @pytest.mark.usefixtures("no_fonts")
 def test_numbers_replace_texts_where_no_font_has_them():
-    axes = embedding_plot(np.eye(2), ["猫", "狗"], groups=["动", "物"], title="猫").axes[0]
+    with pytest.warns(UserWarning, match="no installed font has 动 物 狗 猫; .*fonts-noto-cjk"):
+        axes = embedding_plot(np.eye(2), ["猫", "狗"], groups=["动", "物"], title="猫").axes[0]
     assert [text.get_text() for text in axes.texts] == ["1", "2"]
     assert axes.get_legend() is None
     assert axes.get_title(loc="left") == ""

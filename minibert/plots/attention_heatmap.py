@@ -32,8 +32,8 @@ def attention_heatmap(
     """Return a figure with a heat map for each head.
 
     The color follows the square root of the probability, so that 1 % is still visible. Tokens are
-    written where they are legible (about 20 tokens with twelve heads); positions replace them if
-    no installed font has their characters.
+    written where they are legible (about 20 tokens with twelve heads); positions replace those
+    that no installed font can draw.
 
     Args:
         tokens: the S tokens, with [CLS] and [SEP].
@@ -60,8 +60,6 @@ def attention_heatmap(
         if not chosen or not all(0 <= i < count for i in chosen):
             raise MiniBertError(f"{name}s is {[*chosen]}; choose from 0 to {count - 1}.")
     size = len(tokens)
-    if style.fonts_for([*tokens, title]) is None:
-        tokens, title = [str(position) for position in range(size)], ""
     panel = float(np.clip(16 / len(columns), 1.2, 4.5))  # inches
     gap = max(1, round(0.12 / panel * size))  # cells
     step = size + gap
@@ -75,13 +73,16 @@ def attention_heatmap(
         interpolation="nearest",
     )
     font_size = min(9.0, 0.75 * 72 * panel / step)
+    written = tokens if font_size >= SMALLEST_FONT else []
+    numbers = [str(position) for position in range(len(written))]
+    *written, title = style.drawable([*written, title], [*numbers, ""])
     axes.set_xticks([])
     axes.set_yticks([])
-    if font_size >= SMALLEST_FONT:
+    if written:
         at = np.add.outer(np.arange(max(len(rows), len(columns))) * step, np.arange(size))
-        axes.set_yticks(at[: len(rows)].ravel(), [*tokens] * len(rows), fontsize=font_size)
+        axes.set_yticks(at[: len(rows)].ravel(), written * len(rows), fontsize=font_size)
         axes.set_xticks(
-            at[: len(columns)].ravel(), [*tokens] * len(columns), fontsize=font_size, rotation=90
+            at[: len(columns)].ravel(), written * len(columns), fontsize=font_size, rotation=90
         )
     middle, right = (size - 1) / 2, len(columns) * step - gap - 0.5
     offset: dict[str, Any] = {"textcoords": "offset points"}

@@ -21,8 +21,8 @@ MAX_POINTS = 400  # of an image without numbers, in each direction
 def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str]) -> "Figure":
     r"""Return a figure with correct predictions in blue and errors in orange.
 
-    The color is deeper for a larger share of the row. Class ids replace the names if no installed
-    font has their characters. More than 40 classes are an image without numbers and names, in
+    The color is deeper for a larger share of the row. Class ids replace names that no installed
+    font can draw. More than 40 classes are an image without numbers and names, in
     which a point is several classes if there are more than 400.
 
     Args:
@@ -43,8 +43,12 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str]) -> "Figure"
         raise MiniBertError(f"{size} class names do not fit a matrix of shape {counts.shape}.")
     if size > MAX_CLASSES_LISTED:
         return _image(counts)
-    drawable = style.fonts_for(names) is not None
-    labels = [*names] if drawable else [str(i) for i in range(size)]
+    ids = [str(i) for i in range(size)]
+    labels = style.drawable(names, ids)
+    replaced = sum(
+        name != label == id_ for name, label, id_ in zip(names, labels, ids, strict=True)
+    )
+    what = "class id" if replaced == size else "class (or id)" if replaced else "class"
     labels = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 1]}…" for n in labels]
 
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -79,7 +83,6 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str]) -> "Figure"
     axes.grid(which="minor", color="white", linewidth=2)
     axes.tick_params(which="both", length=0, colors=style.INK)
     axes.spines[:].set_visible(False)
-    what = "class" if drawable else "class id"
     axes.set_xlabel(f"predicted {what}", color=style.INK)
     axes.set_ylabel(f"true {what}", color=style.INK)
     axes.set_title(_title(counts), fontsize=10, loc="left")

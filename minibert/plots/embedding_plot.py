@@ -73,7 +73,7 @@ def embedding_plot(
 ) -> "Figure":
     """Return a figure of the vectors of a few dozen texts.
 
-    Numbers replace the texts if no installed font has their characters.
+    Numbers replace texts that no installed font can draw.
 
     Args:
         vectors: (N, E), from `SentenceEncoder.encode`.
@@ -97,17 +97,17 @@ def embedding_plot(
     if not np.isfinite(vectors).all():
         raise MiniBertError("a vector has NaN or infinite values; check the model that made it.")
     points, shares = principal_components(vectors)  # (N, E) -> (N, 2)
-    drawable = style.fonts_for([*texts, *groups, title]) is not None
-    if not drawable:
-        texts, title = [str(number) for number in range(1, len(texts) + 1)], ""
+    names = [*dict.fromkeys(groups)]
+    numbers = [str(number) for number in range(1, len(texts) + 1)]
+    drawn = style.drawable([*texts, *names, title], [*numbers, *[""] * len(names), ""])
+    texts, shown_names, title = drawn[: len(texts)], drawn[len(texts) : -1], drawn[-1]
     figure = style.new_figure(8.5, 6.5)
     axes = figure.add_subplot()
     axes.margins(0.18, 0.08)
-    names = [*dict.fromkeys(groups)]
     colors = {name: style.COLORS[i % len(style.COLORS)] for i, name in enumerate(names)}
-    for name in names:
+    for name, shown in zip(names, shown_names, strict=True):
         members = points[[group == name for group in groups]]
-        axes.scatter(members[:, 0], members[:, 1], s=26, color=colors[name], label=name)
+        axes.scatter(members[:, 0], members[:, 1], s=26, color=colors[name], label=shown)
     style.style_axes(
         axes,
         xlabel=f"first component: {shares[0]:.0%} of the variance",
@@ -115,7 +115,7 @@ def embedding_plot(
     )
     axes.set(xticks=[], yticks=[])  # only distances are meaningful
     axes.set_title(title, fontsize=11, loc="left")
-    if len(names) > 1 and drawable:
+    if len(names) > 1 and shown_names == names:
         # Above the axes, where there are no labels.
         columns = min(len(names), 6)
         legend = axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False)

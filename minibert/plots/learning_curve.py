@@ -54,9 +54,7 @@ def finetuning_curve(
         raise MiniBertError(
             f"{len(logs)} runs are too many for one figure; draw at most {len(style.COLORS)}."
         )
-    names = [*logs]
-    if style.fonts_for(names) is None:
-        names = [f"run {number}" for number in range(1, len(logs) + 1)]
+    names = style.drawable([*logs], [f"run {number}" for number in range(1, len(logs) + 1)])
     figure = style.new_figure(10, 3.8)
     losses, scores = figure.subplots(1, 2)
     for name, log, color in zip(names, logs.values(), style.COLORS, strict=False):

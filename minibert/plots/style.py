@@ -5,8 +5,9 @@ for a screen. Functions import matplotlib when they are called, because that tak
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ BLUE, ORANGE, GREEN, PURPLE = COLORS = ("#0072B2", "#D55E00", "#009E73", "#8F4A8
 INK, GRAY, LIGHT_GRAY = "#222222", "#6B6B6B", "#D9D9D9"
 
 MAX_PIXELS = 2000  # of a figure in each direction
+_CONTROL = dict.fromkeys([*range(9), *range(11, 32), *range(0x7F, 0xA0)], "\ufffd")
+_CJK = ("\u2e80", "\U0003ffff")  # Chinese, Japanese and Korean characters, and few others
 DEFAULT_FONT = "DejaVu Sans"  # ships with matplotlib; has no Chinese characters
 # Preferred over other installed fonts, which may have the characters but look worse.
 CHINESE_FONTS = (
@@ -104,36 +107,88 @@ def set_fonts(figure: "Figure") -> None:
         text.set(parse_math=False, fontfamily=families)
 
 
+def drawable(texts: Sequence[str], instead: Sequence[str]) -> list[str]:
+    """Return texts that can be drawn, and say so if some had to be replaced.
+
+    Args:
+        texts: the texts. Their control characters are drawn as U+FFFD.
+        instead: what to draw in place of a text with characters that no installed font has, because
+            matplotlib would draw an empty box for each of them.
+    """
+    texts = [text.translate(_CONTROL) for text in texts]
+    if fonts_for(texts) is not None:
+        return texts
+    lacking = [text for text in texts if fonts_for([text]) is None]
+    missing = sorted({c for text in lacking for c in text if fonts_for([c]) is None})
+    if any(_CJK[0] <= c <= _CJK[-1] for c in missing):
+        advice = (
+            "install a Chinese font: on Debian and Ubuntu, sudo apt install fonts-noto-cjk; on "
+            "Fedora, sudo dnf install google-noto-sans-cjk-fonts; macOS and Windows have one"
+        )
+    else:
+        advice = (
+            "install a font that has them: on Debian and Ubuntu, sudo apt install fonts-noto-core, "
+            "or fonts-symbola for emoji"
+        )
+    more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+    warnings.warn(
+        f"no installed font has {' '.join(missing[:10])}{more}; the figure has numbers in place of "
+        f"such texts (here {len(lacking):,}). To see them, {advice}. Then draw again.",
+        stacklevel=3,
+    )
+    return [new if text in lacking else text for text, new in zip(texts, instead, strict=True)]
+
+
 def fonts_for(texts: Iterable[str]) -> list[str] | None:
     """Return the installed font families that together have every character of the texts.
 
-    The list holds the default font and at most one more. It is None if no installed font has the
-    missing characters; draw something else then (ids or positions), because matplotlib would draw
-    an empty box for each of them.
+    The list starts with the default font. It is None if no installed font has one of the
+    characters.
     """
     from matplotlib import font_manager
 
-    default = Path(font_manager.findfont(DEFAULT_FONT))
-    missing = {ord(c) for text in texts for c in text if not c.isspace()} - _characters(default)
-    if not missing:
-        return [DEFAULT_FONT]
-    fonts = {
-        font.name: Path(font.fname)
-        for font in font_manager.fontManager.ttflist
-        if not font.name.startswith("Last Resort")  # has every character, as an empty box
-    }
-    preferred = [name for name in CHINESE_FONTS if name in fonts]
-    for name in [*preferred, *sorted(fonts.keys() - preferred)]:
-        if missing <= _characters(fonts[name]):
-            return [DEFAULT_FONT, name]
-    return None
+    missing = {ord(c) for text in texts for c in text if not c.isspace()}
+    missing -= _characters(font_manager.findfont(DEFAULT_FONT))
+    families = [DEFAULT_FONT]
+    while missing:
+        fonts = {
+            font.name: font.fname
+            for font in font_manager.fontManager.ttflist
+            if not font.name.startswith("Last Resort")  # has every character, as an empty box
+        }
+        preferred = [name for name in CHINESE_FONTS if name in fonts]
+        found = {name: missing & _characters(fonts[name]) for name in [*preferred, *sorted(fonts)]}
+        best = max(found, key=lambda name: len(found[name]), default=None)
+        if best is None or not found[best]:
+            if not _add_new_fonts():
+                return None
+            continue
+        families.append(best)
+        missing -= found[best]
+    return families
 
 
-def _characters(font: Path) -> set[int]:
+def _add_new_fonts() -> bool:
+    """Add the fonts that were installed after matplotlib has listed them; return if there are any.
+
+    matplotlib keeps its list in a file and does not renew it.
+    """
+    from matplotlib import font_manager
+
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    new = [path for path in font_manager.findSystemFonts() if path not in known]
+    for path in new:
+        with suppress(OSError, RuntimeError, ValueError):  # a font that matplotlib cannot read
+            font_manager.fontManager.addfont(path)
+    return len({font.fname for font in font_manager.fontManager.ttflist}) > len(known)
+
+
+@cache
+def _characters(font: str) -> frozenset[int]:
     """Return the code points in a font file; none if the file has been removed or is damaged."""
     from matplotlib.ft2font import FT2Font
 
     try:
-        return set(FT2Font(str(font)).get_charmap())
+        return frozenset(FT2Font(font).get_charmap())
     except (OSError, RuntimeError):
-        return set()
+        return frozenset()
