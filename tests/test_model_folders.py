@@ -60,6 +60,10 @@ def load(kind: type, folder: Path, **changes):
     return kind.from_pretrained(folder, quiet=True, **changes)
 
 
+def own_fields(config: BertConfig) -> dict:
+    return {name: value for name, value in vars(config).items() if name != "foreign"}
+
+
 def run(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
@@ -92,7 +96,6 @@ def folder(tmp_path: Path) -> Path:
         {"label2id": {"LABEL_0": 0, "LABEL_1": 1}},
         {"label2id": {"POS": 0, "NEG": 1}},
         {"label2id": {"neg": 0, "NEG": 0, "POS": 1}},
-        {"label2id": {}},
         {"num_labels": 3},
     ],
     ids=str,
@@ -105,9 +108,12 @@ def test_where_label_fields_contradict_each_other_id2label_counts(tmp_path, fiel
         with pytest.warns(UserWarning, match="id2label is used"):
             config = load(kind, tmp_path).config
         assert (config.num_labels, config.label2id) == (2, {"NEG": 0, "POS": 1})
-    with pytest.warns(UserWarning, match="id2label is used"):
-        model = load(BertForSequenceClassification, tmp_path, num_labels=2)
-    assert model.config.id2label[1] == "LABEL_1"
+    for names in ({"0": "NEG", "1": "POS"}, {"0": "A", "1": "A"}, {"1": "A", "2": "B"}):
+        write_config(tmp_path, id2label=names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # labels of your own need no note
+            model = load(BertForSequenceClassification, tmp_path, num_labels=2)
+        assert model.config.id2label[1] == "LABEL_1"
 
 
 @pytest.mark.parametrize(
@@ -281,6 +287,9 @@ def test_an_untied_decoder_concerns_only_the_heads_that_use_it(folder, tmp_path,
     for kind in (BertForMaskedLM, BertForPreTraining):
         with pytest.raises(MiniBertError, match="not tied to the word embeddings"):
             load(kind, folder)
+    config = load(BertModel, folder).config.with_changes(hidden_dropout_prob=0.0)
+    with pytest.raises(MiniBertError, match="not tied"):
+        load(BertForMaskedLM, folder, config=BertConfig(**own_fields(config)))
     with pytest.raises(MiniBertError, match="not tied"):
         MaskFiller.from_pretrained(folder)
     with pytest.raises(MiniBertError, match="not tied"):

@@ -22,6 +22,7 @@ COUNTS = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
     *("intermediate_size", "max_position_embeddings", "type_vocab_size"),
 )
+LABEL_FIELDS = ("num_labels", "id2label", "label2id")
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 # The `hidden_act` of a file -> its name here. "gelu" is x * Phi(x), as in transformers and in
 # Google's first release; "gelu_tanh" is the approximation in Google's current code. They differ by
@@ -132,7 +133,8 @@ def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     check_is_bert(fields)
     # "pad_token_id": null and "id2label": {} mean: the default.
-    unset: dict[str, tuple[object, ...]] = {"pad_token_id": (None,), "id2label": (None, {})}
+    unset: dict[str, tuple[object, ...]] = {"pad_token_id": (None,)}
+    unset |= dict.fromkeys(LABEL_FIELDS, (None, {}))
     fields = {name: value for name, value in fields.items() if value not in unset.get(name, ())}
     if "id2label" in fields:
         names = fields["id2label"]

@@ -8,7 +8,7 @@ files.
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,7 +24,7 @@ from minibert.from_transformers import INSTEAD, check_options, explain
 from minibert.hub import pop_hub_options
 from minibert.model import input_checks
 from minibert.model.config import BertConfig
-from minibert.model.config_checks import check_tied, unexplained_fields
+from minibert.model.config_checks import LABEL_FIELDS, check_tied, unexplained_fields
 from minibert.model.config_files import OUTPUTS, split_arguments
 from minibert.model.fused_attention import choose_attention
 from minibert.model.outputs import ModelOutput
@@ -260,7 +260,13 @@ class PretrainedModel(nn.Module):
         changes, own = split_arguments(check_options(changes), cls, fields)
         layers = changes.get("num_hidden_layers", config and config.num_hidden_layers)
         checkpoint = read_folder(name_or_path, num_hidden_layers=layers, **hub)
-        config = config or BertConfig.from_dict(checkpoint.config)
+        if config is None:
+            new_labels = any(name in changes for name in LABEL_FIELDS)
+            dropped = LABEL_FIELDS if new_labels else ()  # the file's labels may be invalid
+            kept = {n: v for n, v in checkpoint.config.items() if n not in dropped}
+            config = BertConfig.from_dict(kept)
+        elif not checkpoint.config.get("tie_word_embeddings", True):
+            config = replace(config, foreign={**config.foreign, "tie_word_embeddings": False})
         if changes:
             config = config.with_changes(**changes)
         build = partial(cls, config, *model_args, **own)
