@@ -11,6 +11,7 @@ from minibert.cli.process import run
 from pathlib import Path
 
 from minibert.cli.shared import Parser, choose_output
+from minibert.files import write_task
 
 
 def main() -> None:
@@ -58,6 +59,7 @@ def main() -> None:
     # A folder to fine-tune from.
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
+    write_task(output, {})  # checksums
     print(f"try it:  minibert fill-mask {output} 'The [MASK] of the array.'")
 
 

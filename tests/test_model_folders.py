@@ -563,6 +563,8 @@ def test_a_changed_file_of_a_classifier_is_refused_until_you_say_that_you_meant_
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     del task["files"]
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    if name == "vocab.txt":  # of which it is a copy
+        (folder / "tokenizer.json").unlink()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert TextClassifier.from_pretrained(folder)("the cat") is not None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from minibert.cli.shared import int_range, read_documents_as_text
 from minibert.errors import MiniBertError
-from minibert.files import check_folder
+from minibert.files import check_folder, read_small_file
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
@@ -115,7 +115,7 @@ def _print_savings(
 
 def _read_words(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_small_file(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise MiniBertError(
             f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8."

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import choose_output, int_range, resume_command
 from minibert.errors import MiniBertError
+from minibert.files import write_task
 
 if TYPE_CHECKING:
     import torch
@@ -199,6 +200,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     # A folder to fine-tune from, metrics and a picture.
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
+    write_task(output, {})  # checksums
     metrics = evaluate_pretraining(model, evaluation.fixed())
     run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
     print(_write_report(output, metrics, evaluation.sequences(0).labels, run))
