@@ -259,7 +259,177 @@ def test_added_tokens_are_fetched_from_a_hub_too(monkeypatch, tmp_path):
     assert "added_tokens.json" in asked
 
 
+def added(content: str, index: int, **flags: bool) -> dict[str, Any]:
+    plain = dict.fromkeys(("lstrip", "rstrip", "single_word", "normalized"), False)
+    return {"id": index, "content": content, "special": True, **plain, **flags}
+
+
+def as_decoder(*tokens: dict[str, Any]) -> dict[str, Any]:
+    decoder = {str(token["id"]): {k: v for k, v in token.items() if k != "id"} for token in tokens}
+    return {"added_tokens_decoder": decoder}
+
+
+NEXT = len(TOKENS)
+ADDED: dict[str, dict[str, Any]] = {
+    "in the vocabulary, only in special_tokens_map.json": {
+        "special_tokens_map": {"additional_special_tokens": ["run"]}
+    },
+    "renamed and added in special_tokens_map.json": {
+        "special_tokens_map": {"unk_token": "cafe", "additional_special_tokens": ["[E1]"]}
+    },
+    "roles that BERT does not have": {
+        "tokenizer_config": {"bos_token": "[E1]", "eos_token": "[SEP]"}
+    },
+    "roles by name": {"tokenizer_config": {"extra_special_tokens": {"entity": "[E1]"}}},
+    "special, in the old file": {
+        "added_tokens": {"[E1]": NEXT},
+        "tokenizer_config": {"additional_special_tokens": ["[E1]"]},
+    },
+    "a word, in the old file": {"added_tokens": {"hot": NEXT}},
+    "words in normalized text": {
+        "tokenizer_config": as_decoder(
+            added("New York", NEXT, special=False, normalized=True),
+            added("dog", DOG, special=False, normalized=True, single_word=True),
+        )
+    },
+    "spaces around": {
+        "tokenizer_config": as_decoder(added("[E1]", NEXT, lstrip=True, rstrip=True))
+    },
+}
+
+
+@pytest.mark.parametrize("files", ADDED.values(), ids=ADDED)
+def test_added_tokens_are_found_as_in_transformers_also_after_saving(tmp_path, files):
+    transformers = pytest.importorskip("transformers")
+    fill(tmp_path, **files)
+    theirs = transformers.BertTokenizer.from_pretrained(str(tmp_path))
+    ours = BertTokenizer.from_pretrained(tmp_path)
+    ours.save_pretrained(tmp_path / "saved")
+    again = BertTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.options == ours.options
+    for text in (
+        "the [E1] dog[E1]s runs",
+        "hotdogs  in NEW YORK",
+        "dog  [E1]  Run",
+        "[e1] cafés x",
+    ):
+        expected = theirs(text)["input_ids"]
+        assert ours(text).input_ids == again(text).input_ids == expected
+        assert (
+            ours(text, return_offsets_mapping=True).offset_mapping
+            == (theirs(text, return_offsets_mapping=True)["offset_mapping"])
+        )
+        decoded = theirs.decode(expected, skip_special_tokens=True)
+        # A token of normalized text is decoded as it was given.
+        assert ours.decode(expected, skip_special_tokens=True).lower().split() == decoded.split()
+    assert len(ours) == len(theirs)
+
+
+@pytest.mark.filterwarnings("ignore:.*repeated")
+def test_a_token_cannot_be_added_to_a_vocabulary_with_fewer_tokens_than_ids(tmp_path):
+    fill(tmp_path, vocab="\n".join([*TOKENS, "dog"]))
+    with pytest.raises(MiniBertError, match="fewer tokens than ids"):
+        BertTokenizer.from_pretrained(tmp_path, additional_special_tokens=["[E1]"])
+
+
+# vocab.txt and tokenizer.json together
+
+
+def test_a_tokenizer_json_beside_a_vocabulary_says_what_the_config_leaves_open(tmp_path):
+    fill_whole(tmp_path, model={"max_input_chars_per_word": 100}, padding={"direction": "Left"})
+    fill(tmp_path)
+    tokenizer = BertTokenizer.from_pretrained(tmp_path)
+    assert tokenizer("s" * 150).input_ids[1:-1] == [UNK]
+    assert (tokenizer.do_lower_case, tokenizer.padding_side) == (False, "left")
+    fill(tmp_path, tokenizer_config={"do_lower_case": True})
+    with pytest.warns(UserWarning, match="do_lower_case=True, and tokenizer.json beside it says F"):
+        assert BertTokenizer.from_pretrained(tmp_path).do_lower_case
+
+
+def test_two_vocabularies_that_differ_are_refused_with_the_first_token(tmp_path):
+    fill_whole(tmp_path)
+    fill(tmp_path, vocab="\n".join(TOKENS).replace("##ning", "##ner"))
+    refused(tmp_path, "'##ner' has the id 11 in one and None in the other")
+
+
+LOWERCASE = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "NFD"}]}
+DIGITS = {"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "BertPreTokenizer"}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pre_tokenizer": DIGITS}, "BertNormalizer and Sequence"),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "BertNormalizer and Whitespace"),
+        ({"pre_tokenizer": None}, "BertNormalizer and None"),
+        ({"normalizer": LOWERCASE}, "describes WordPiece with Sequence"),
+        ({"normalizer": {"type": "BertNormalizer", "clean_text": False}}, "control characters"),
+        ({"post_processor": None}, "see its post_processor"),
+        (
+            {
+                "post_processor": {
+                    "type": "BertProcessing",
+                    "cls": ["[CLS]", 9],
+                    "sep": ["[SEP]", 3],
+                }
+            },
+            "see its post_processor",
+        ),
+        (
+            {
+                "post_processor": {
+                    "type": "RobertaProcessing",
+                    "trim_offsets": True,
+                    "add_prefix_space": False,
+                    "cls": ["[CLS]", 2],
+                    "sep": ["[SEP]", 3],
+                }
+            },
+            "see its post_processor",
+        ),
+    ],
+)
+def test_a_tokenizer_json_that_would_give_other_ids_is_refused(tmp_path, changes, message):
+    refused(fill_whole(tmp_path, **changes), message)
+
+
+def test_a_template_and_a_sequence_of_one_are_read(tmp_path):
+    cls, sep, a = (
+        {"SpecialToken": {"id": token, "type_id": 0}} for token in ("[CLS]", "[SEP]", "")
+    )
+    a, b = ({"Sequence": {"id": name, "type_id": index}} for index, name in enumerate("AB"))
+    second = {"SpecialToken": {"id": "[SEP]", "type_id": 1}}
+    tokens = {t: {"id": t, "ids": [TOY[t]], "tokens": [t]} for t in ("[CLS]", "[SEP]")}
+    template = {"type": "TemplateProcessing", "single": [cls, a, sep], "special_tokens": tokens}
+    pre = {"type": "Sequence", "pretokenizers": [{"type": "BertPreTokenizer"}]}
+    post = {**template, "pair": [cls, a, sep, b, second]}
+    fill_whole(tmp_path, post_processor=post, pre_tokenizer=pre)
+    assert BertTokenizer.from_pretrained(tmp_path).get_vocab() == TOY
+    fill_whole(tmp_path, post_processor={**post, "pair": [cls, a, sep, b, sep]})
+    refused(tmp_path, "see its post_processor")
+
+
 # What is refused
+
+
+def test_a_config_json_may_name_the_tokenizer_too(tmp_path):
+    refused(fill(tmp_path, config={"tokenizer_class": "BertJapaneseTokenizer"}), "BertJapanese")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"never_split": ["x"]}, MiniBertError, "list such tokens in additional_special_tokens"),
+        ({"do_basic_tokenize": False}, MiniBertError, "texts are always normalized"),
+        ({"foo": 1}, TypeError, "BertTokenizer has no argument 'foo'"),
+    ],
+)
+def test_an_argument_that_the_tokenizer_does_not_have_is_named(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        BertTokenizer.from_pretrained(fill(tmp_path), **options)
+    with pytest.raises(error, match=message):
+        BertTokenizer(TOY, **options)
+    BertTokenizer.from_pretrained(tmp_path, use_fast=True, cache_dir="x", local_files_only=True)
 
 
 @pytest.mark.parametrize(

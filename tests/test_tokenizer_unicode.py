@@ -5,11 +5,13 @@ uses it. Every character that Unicode has assigned is tried inside a word, uncas
 every eighth of the 830,000 others.
 """
 
+import time
 import unicodedata
 from collections.abc import Callable
 
 import pytest
 
+from minibert import BertTokenizer
 from minibert.tokenization.fast_encoder import FastNormalizer
 from minibert.tokenization.normalize import NormalizeOptions
 from minibert.tokenization.rust_encoder import RustEncoder
@@ -89,3 +91,34 @@ def normalizers(cased: bool) -> tuple[Callable[[str], list[str]], Callable[[str]
         return [word for word, _ in library.pre_tokenizer.pre_tokenize_str(normalized)]
 
     return FastNormalizer(options).split_words, rust
+
+
+RUNS = {
+    "combining marks": "\u0301\u0316",
+    "marks that decompose": "\u0344\u0316",
+    "Tibetan vowel signs": "\u0f73\u0f80",
+    "spacing marks": "\U0001d165\u302e",
+    "Hangul jamo": "\u1100\u1161\u11a8",
+    "Hangul syllables": "각",
+    "letters with accents": "\u1e69\u0323",
+    "capital sigmas": "Σ\u0301",
+    "emoji sequences": "\U0001f468\u200d\U0001f469\ufe0f",
+    "Thai vowels and tones": "\u0e38\u0e48",
+    "Chinese with marks": "我\u0301\u0316",
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_the_time_of_every_kind_of_run_grows_with_its_length_and_ids_are_the_librarys(run):
+    ours, library = (
+        BertTokenizer.from_pretrained("weights/tiny", backend=backend)
+        for backend in ("python", "rust")
+    )
+    seconds = []
+    for length in (8_000, 64_000):  # a square would take 64 times as long
+        text = ("a" + run * length)[:length]
+        start = time.process_time()
+        ids = ours.encode(text, truncation=True, max_length=length)
+        seconds.append(time.process_time() - start)
+        assert ids == library.encode(text, truncation=True, max_length=length)
+    assert seconds[1] < 24 * seconds[0] + 0.1

@@ -6,6 +6,7 @@ A damaged vocabulary is refused with its file and line.
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import shared
@@ -210,3 +211,51 @@ def test_the_unknown_rate_is_the_share_of_unk_among_the_tokens():
     assert unknown_rate(tokenizer, ["[UNK]", ""]) == 1  # "[", "unk" and "]" are not known either
     assert unknown_rate(tokenizer, []) == 0
     assert unknown_rate(tokenizer, [*["the"] * 500, "猫"]) == 0  # only the first 500 are read
+
+
+# Names and values as people have them
+
+
+def test_older_names_of_the_call_and_the_vocabulary_work_and_others_say_what_to_use():
+    tokenizer = BertTokenizer(TOY)
+    assert tokenizer.encode_plus("the dogs", "run", max_length=5) == tokenizer(
+        "the dogs", "run", max_length=5
+    )
+    assert tokenizer.batch_encode_plus(["the", "dogs"]) == tokenizer(["the", "dogs"])
+    assert tokenizer.vocab == TOY
+    for name, message in {
+        "basic_tokenizer": "minibert.tokenization.normalize",
+        "wordpiece_tokenizer": "tokenizer.wordpiece",
+        "ids_to_tokens": "convert_ids_to_tokens",
+        "foo": "BertTokenizer has no attribute 'foo'",
+    }.items():
+        with pytest.raises(AttributeError, match=message):
+            getattr(tokenizer, name)
+
+
+@pytest.mark.parametrize("number", [np.int64(DOG), np.uint8(DOG), torch.tensor(DOG)])
+def test_an_id_may_be_a_number_of_any_library(number):
+    tokenizer = BertTokenizer(TOY)
+    assert tokenizer.convert_ids_to_tokens(number) == tokenizer.decode(number) == "dog"
+    assert tokenizer.convert_ids_to_tokens([number]) == ["dog"]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.uint64, np.bool_])
+def test_labels_in_a_numpy_array_stay_whole_numbers_when_padded(dtype):
+    tokenizer = BertTokenizer(TOY)
+    rows, labels = [[CLS, SEP], [CLS, DOG, SEP]], np.array([0, 1], dtype=dtype)
+    batch = tokenizer.pad({"input_ids": rows, "labels": labels}, return_tensors="pt")
+    assert (batch.labels.dtype, batch.labels.tolist()) == (torch.int64, [0, 1])
+    examples = [{"input_ids": np.array(r), "labels": x} for r, x in zip(rows, labels, strict=True)]
+    assert torch.equal(tokenizer.pad(examples, return_tensors="pt").labels, batch.labels)
+    lists = {"input_ids": [torch.tensor(row) for row in rows], "labels": list(labels)}
+    assert torch.equal(tokenizer.pad(lists, return_tensors="pt").input_ids, batch.input_ids)
+
+
+def test_examples_with_different_columns_are_refused_before_padding():
+    first, second = {"input_ids": [CLS, SEP], "labels": 1}, {"input_ids": [CLS, DOG, SEP]}
+    for examples in ([first, second], [second, first]):
+        with pytest.raises(MiniBertError, match=r"example 1 to pad has .* give every example"):
+            BertTokenizer(TOY).pad(examples)
+    with pytest.raises(MiniBertError, match=r"example 0 to pad has \[2, 3\]"):
+        BertTokenizer(TOY).pad([[CLS, SEP], [CLS, DOG, SEP]])

@@ -79,13 +79,13 @@ def pad_encodings(
             for name, rows in columns.items()
         }
     else:
-        names = list(encodings[0]) if encodings else ["input_ids"]
+        names = [*encodings[0]] if encodings else ["input_ids"]
         for index, item in enumerate(encodings):
             if not isinstance(item, Mapping) or item.keys() != set(names):
                 found = ", ".join(item) if isinstance(item, Mapping) else repr(item)
                 raise MiniBertError(
-                    f"example {index} to pad has {found:.60}, but example 0 has "
-                    f"{', '.join(names)}; give every example the same columns."
+                    f"example {index} to pad has {found:.60}; give every example the same columns"
+                    f"{f' as example 0: {names}' if index else ', by name'}."
                 )
         columns = {name: [_as_list(item[name]) for item in encodings] for name in names}
     if "input_ids" not in columns:
