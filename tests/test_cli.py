@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_attention_page import embedded
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
@@ -522,3 +522,26 @@ def test_a_git_lfs_pointer_is_told_from_a_damaged_file(minibert):
     code, _, err = minibert("embed", "pointer", "the cat")
     assert code == 2
     assert "git lfs pull" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "weight"),
+    [
+        ("predict broken cat", "classifier.weight"),
+        ("predict broken cat --json", "pooler.dense.weight"),
+        ("fill-mask broken [MASK]", "predictions.transform.LayerNorm.weight"),
+        ("embed broken cat --output x.npy", "layer.1.output.LayerNorm.weight"),
+        ("attention broken cat --output x.html", "embeddings.LayerNorm.weight"),
+    ],
+)
+def test_answers_that_are_not_finite_are_refused(minibert, line, weight):
+    source = "classifier" if "predict" in line else "pretrained"
+    shutil.copytree(f"../made/{source}", "broken")
+    weights = load_file("broken/model.safetensors")
+    [name] = [name for name in weights if name.endswith(weight)]
+    Path("broken/task.json").unlink(missing_ok=True)  # it may hold a checksum
+    weights[name] = weights[name] * 1e38  # finite, but not in a sum
+    save_file(weights, "broken/model.safetensors")
+    code, out, err = minibert(*line.split())
+    assert (code, out) == (2, "") and "not finite numbers" in err
+    assert not Path("x.npy").exists() and not Path("x.html").exists()

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
     from minibert.inference.load import load_for_inference
     from minibert.model.bert import BertModel
+    from minibert.model.input_checks import check_finite
     from minibert.plots.attention_heatmap import attention_heatmap
     from minibert.plots.attention_page import attention_page
     from minibert.plots.style import save_figure
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
             torch.tensor([ids]), token_type_ids=torch.tensor([type_ids]), output_attentions=True
         )
     tokens = tokenizer.convert_ids_to_tokens(ids)
-    attentions = [attention[0] for attention in outputs.attentions or ()]  # L of (H, S, S)
+    attentions = [check_finite(one[0]) for one in outputs.attentions or ()]  # L of (H, S, S)
     title = " | ".join(filter(None, (options.text, options.text_pair)))
     title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1]}…"
     write_atomic(options.output, attention_page(tokens, type_ids, attentions, title=title))

@@ -16,6 +16,7 @@ from minibert.evaluation.metrics import (
     multi_label_metrics,
     regression_metrics,
 )
+from minibert.model.input_checks import check_finite
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
@@ -35,13 +36,17 @@ class Predictions:
 def predict(
     model: BertForSequenceClassification, batches: ClassificationBatches, *, batch_size: int = 64
 ) -> Predictions:
-    """Return the predictions for all examples, on the device of the model and in its mode."""
+    """Return the predictions for all examples, on the device of the model and in its mode.
+
+    Raises:
+        MiniBertError: a logit is NaN or infinite.
+    """
     device = model.device
     logits = np.zeros((len(batches.lengths), model.config.num_labels), dtype=np.float32)
     total = count = 0.0
     for indices, batch in batches.longest_first(batch_size):
         outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
-        logits[indices] = outputs.logits.float().cpu().numpy()
+        logits[indices] = check_finite(outputs.logits.float().cpu()).numpy()
         for term in (outputs.loss_terms or {}).values():
             total, count = total + term.total.item(), count + term.count.item()
     return Predictions(logits, total / count if count else math.nan)

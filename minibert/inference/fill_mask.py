@@ -28,6 +28,7 @@ from torch import Tensor
 
 from minibert.errors import MiniBertError
 from minibert.inference.load import load_for_inference
+from minibert.model.input_checks import check_finite
 from minibert.model.pretraining_heads import BertForMaskedLM
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.truncation import truncate
@@ -185,8 +186,7 @@ class MaskFiller:
         # V is large, so only the masked positions are scored: (1, S, E) -> (N, E) -> (N, V)
         logits = self.model.masked_lm(hidden[0, list(positions)], embeddings)
         # The embedding matrix may have more rows than the vocabulary; these are not tokens.
-        probabilities: Tensor = logits[:, : len(self.tokenizer)].cpu().double().softmax(dim=-1)
-        return probabilities
+        return check_finite(logits[:, : len(self.tokenizer)].cpu()).double().softmax(dim=-1)
 
     def _best(self, probabilities: Tensor, top_k: int) -> list[Candidate]:
         """Return the most probable tokens. (V,) -> top_k of them."""

@@ -29,6 +29,7 @@ from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.inference.load import load_for_inference
 from minibert.model.bert import BertModel
+from minibert.model.input_checks import check_finite
 from minibert.tokenization.tokenizer import BertTokenizer
 
 POOLING_MODES = ("cls", "mean", "max", "pooler")
@@ -132,7 +133,7 @@ class SentenceEncoder:
                 else:
                     hidden = outputs.last_hidden_state if is_last else outputs.hidden_states[layer]
                     pooled = pool(hidden, inputs["attention_mask"], pooling)
-                vectors[indices] = pooled.float().cpu().numpy()
+                vectors[indices] = check_finite(pooled.float().cpu()).numpy()
                 bar.update(len(indices))
         if normalize:
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)

@@ -1,4 +1,4 @@
-"""Check a batch where it enters a model, before anything is computed.
+"""Check a batch where it enters a model, before anything is computed, and what comes out.
 
 On a GPU, an id beyond the vocabulary causes a "device-side assert" that names neither the id nor
 the cause, and breaks the process. Here it raises an error that names both. Values are checked on
@@ -140,3 +140,17 @@ def _check(
         raise MiniBertError(
             f"{name}{list(where)} is {value[where].item()}, but {meaning} allows {allowed}."
         )
+
+
+def check_finite(outputs: Tensor) -> Tensor:
+    """Return the outputs of a model, or raise if they hold NaN or infinity; for outputs on a CPU.
+
+    Raises:
+        MiniBertError: they do, so nothing can be concluded from them.
+    """
+    if not outputs.isfinite().all():
+        raise MiniBertError(
+            "the answers of the model are not finite numbers (NaN or infinity), so its weights are "
+            "damaged or their training had failed; use another copy or an earlier checkpoint."
+        )
+    return outputs
