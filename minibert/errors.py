@@ -8,6 +8,14 @@ MAX_LINE = 2000  # characters of a line of a message
 SAME_SIGNAL = 1.0  # seconds; the terminal and torchrun can both pass on one Ctrl-C
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says that the memory of the CPU or the GPU does not suffice."""
+    words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    )
+
+
 class MiniBertError(ValueError):
     """A file, an argument or a batch is wrong; the message says what to do."""
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,72 @@ def test_a_model_without_a_loss_is_refused(returned: str, tmp_path: Path):
 
     with pytest.raises(MiniBertError, match=r"without a loss; .*with_loss\("):
         train(Own(new_model().config), new_batches(), SETTINGS, folder=tmp_path, device=CPU)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+    ids=["GPU", "CPU", "Python"],
+)
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_when_memory_does_not_suffice_a_sentence_has_numbers_to_try(error, where, tmp_path: Path):
+    class Large(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            if where == "forward":
+                raise error
+            return x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise error
+
+    class Model(BertForSequenceClassification):
+        def forward(self, input_ids, **inputs):
+            outputs = super().forward(input_ids, **inputs)
+            terms = {
+                name: replace(t, total=Large.apply(t.total))
+                for name, t in outputs.loss_terms.items()
+            }
+            return outputs.with_loss(**terms)
+
+    def refused(fingerprint: dict, words: str) -> None:
+        model = Model(new_model().config)
+        options = {"folder": tmp_path, "device": CPU, "fingerprint": fingerprint}
+        with pytest.raises(MiniBertError, match=words):
+            train(model, new_batches(), SETTINGS, **options)
+
+    refused(
+        {}, r"step 1\. Try half the batch, and gradient_accumulation_steps=4: this gives the same"
+    )
+    numbers = r"--batch-size 4 --gradient-accumulation-steps 4 \(now 8 and 2\)"
+    refused({"batch_size": 8}, numbers)
+    refused({"batch_size": 1}, "Use a smaller model or shorter texts")
+
+
+def test_another_error_in_a_step_is_no_lack_of_memory(tmp_path: Path):
+    class Model(BertForSequenceClassification):
+        def forward(self, input_ids, **inputs):
+            raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="multiplied"):
+        train(Model(new_model().config), new_batches(), SETTINGS, folder=tmp_path, device=CPU)
+
+
+def test_another_number_of_threads_on_resume_is_named(tmp_path: Path, capsys):
+    run(tmp_path, SETTINGS)
+    run(tmp_path, SETTINGS, resume=True)
+    assert "note" not in capsys.readouterr().out
+    torch.set_num_threads(2)
+    try:
+        run(tmp_path, SETTINGS, resume=True)
+    finally:
+        torch.set_num_threads(1)
+    assert "number of threads was 1 and is now 2. Sums are rounded" in capsys.readouterr().out
 
 
 def test_two_small_batches_give_the_gradient_of_one_big_batch(tmp_path: Path):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from minibert.errors import SAME_SIGNAL, Interrupted, MiniBertError, stop_signals
+from minibert.errors import SAME_SIGNAL, Interrupted, MiniBertError, is_out_of_memory, stop_signals
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -48,6 +48,9 @@ def _explain(error: BaseException, stopped_by: int | None) -> tuple[int, str]:
         return 128 + (stopped_by or signal.SIGINT), "stopped."
     if isinstance(error, SystemExit):  # of argparse, after --help or an error
         return (error.code if isinstance(error.code, int) else 0), ""
+    if is_out_of_memory(error):
+        advice = "use a smaller model, smaller batches or shorter texts (--max-length)"
+        error = MiniBertError(f"there is not enough memory; {advice}.")
     if isinstance(error, MiniBertError):
         return 2, f"error: {error}"
     if isinstance(error, Interrupted):

@@ -97,6 +97,7 @@ def save_checkpoint(
             write_safetensors(temporary / "model.safetensors", weights)
             write_safetensors(temporary / "optimizer.safetensors", averages)
             content = {"state": asdict(state), "fingerprint": dict(fingerprint)}
+            content["environment"] = _environment(model)
             write_json(temporary / "state.json", content)
             manifest = {name: size_and_checksum(temporary / name) for name in FILES}
             write_json(temporary / "manifest.json", manifest)
@@ -140,7 +141,7 @@ def load_checkpoint(
             print(f"{path} is damaged ({damage}) and is skipped.")
             damaged.append(path)
             continue
-        _check_fingerprint(path, fingerprint)
+        _check_fingerprint(path, fingerprint, _environment(model))
         model.load_state_dict(read_safetensors(path / "model.safetensors"))
         _load_optimizer(optimizer, model, read_safetensors(path / "optimizer.safetensors"))
         state = _read_state(path)
@@ -238,15 +239,33 @@ def _damage(path: Path) -> str | None:
     return None
 
 
-def _check_fingerprint(path: Path, now: Mapping[str, Any]) -> None:
-    before = read_json_object(path / "state.json").get("fingerprint", {})
-    different = [
-        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    if different:
+def _environment(model: nn.Module) -> dict[str, Any]:
+    """Return what may round sums differently; it may change in a run."""
+    device = next(model.parameters()).device.type
+    threads = {"number of threads": torch.get_num_threads()} if device == "cpu" else {}
+    return {"device": device, "version of PyTorch": str(torch.__version__), **threads}
+
+
+def _check_fingerprint(
+    path: Path, fingerprint: Mapping[str, Any], environment: Mapping[str, Any]
+) -> None:
+    """Raise if a checkpoint is of another run; print a note if it is of another environment."""
+    content = read_json_object(path / "state.json")
+
+    def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+        return [
+            f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+
+    if different := differences(content.get("fingerprint", {}), fingerprint):
         raise MiniBertError(
             f"{path} belongs to another run: {'; '.join(different)}. Resume with the same settings "
             "and data, or choose another output folder."
+        )
+    if different := differences(content.get("environment", environment), environment):
+        print(
+            f"note: the {', and the '.join(different)}. Sums are rounded differently, so the "
+            "weights will differ in their last bits from those of an unbroken run."
         )

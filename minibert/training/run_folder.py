@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from minibert.checkpoints.folder import read_safetensors, write_safetensors
-from minibert.errors import Interrupted, MiniBertError
+from minibert.errors import Interrupted, MiniBertError, is_out_of_memory
 from minibert.files import exclusive_lock, explain_os_errors, size_and_checksum, write_atomic
 from minibert.model.pretrained import PretrainedModel
 from minibert.training.checkpoint import (
@@ -157,8 +157,26 @@ class RunFolder:
                     f"after step {self.state.step}: {lost} The checkpoints are intact. To resume: "
                     f"{how_to_resume}"
                 ) from lost
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise MiniBertError(self._how_to_need_less_memory()) from error
             finally:
                 self.progress.close()
+
+    def _how_to_need_less_memory(self) -> str:
+        size, steps = self.fingerprint.get("batch_size"), self.settings.gradient_accumulation_steps
+        message = f"there is not enough memory for step {self.state.step + 1}. "
+        if size is None:
+            message += f"Try half the batch, and gradient_accumulation_steps={2 * steps}: this"
+        elif size > 1:
+            message += (
+                f"Try --batch-size {size // 2} --gradient-accumulation-steps {2 * steps} "
+                f"(now {size} and {steps}) and another --output: this"
+            )
+        else:
+            return f"{message}Use a smaller model or shorter texts (--max-length)."
+        return f"{message} gives the same result. Or use shorter texts or a smaller model."
 
     def start_epoch(self, batches: int) -> Progress:
         """Begin or resume an epoch, and return its progress, which counts updates."""
