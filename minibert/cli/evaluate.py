@@ -1,7 +1,7 @@
 """Score a fine-tuned model on a labelled file: metrics, each class, and what it confuses.
 
 minibert evaluate runs/finetune_cls test.tsv
-minibert evaluate runs/mine test.csv --text-column review --label-column stars --picture errors.png
+minibert evaluate runs/mine test.csv --text-column review --label-column stars --figure errors.png
 
 The file is read as minibert finetune reads it. For lists of labels, every label has a line of its
 own; for numbers (regression), there are only metrics.
@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", help="the output of minibert finetune")
     add("file", type=Path, metavar="FILE", help="a .tsv, .txt, .csv, .jsonl or .json with labels")
     add_column_arguments(parser, ("text", "pair", "label"))
-    add("--picture", type=Path, metavar="FILE", help="draw the confusion matrix: .png, .svg, .pdf")
+    add("--figure", type=Path, metavar="FILE", help="draw the confusion matrix: .png, .svg or .pdf")
     add("--json", action="store_true", help="print one JSON object")
     add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the scores, or draw them."""
-    if options.picture is not None:
-        check_output(options.picture, suffixes=FIGURE_SUFFIXES, replace=True)
+    if options.figure is not None:
+        check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
     from minibert.data.labelled.examples import read_examples
     from minibert.evaluation.metrics import (
         classification_report,
@@ -58,9 +58,9 @@ def run(options: argparse.Namespace) -> None:
         options.folder, device=choose_device(options.device)
     )
     labels = classifier.labels
-    if options.picture is not None and labels.problem_type != SINGLE_LABEL:
+    if options.figure is not None and labels.problem_type != SINGLE_LABEL:
         raise MiniBertError(
-            f"--picture draws a confusion matrix, which needs one label per text; {options.folder} "
+            f"--figure draws a confusion matrix, which needs one label per text; {options.folder} "
             f"was trained for {labels.problem_type}."
         )
     examples, note, _ = read_examples(
@@ -94,8 +94,8 @@ def run(options: argparse.Namespace) -> None:
             tables.append(f"confusion matrix\n{matrix_table(matrix, labels.names)}")
         else:
             tables.append(f"most confused\n{confusion_table(matrix, labels.names)}")
-        if options.picture is not None:
-            save_figure(confusion_matrix_figure(matrix, labels.names), options.picture)
+        if options.figure is not None:
+            save_figure(confusion_matrix_figure(matrix, labels.names), options.figure)
     if options.json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -103,5 +103,5 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(examples):,} examples  {scores}")
     for table in tables:
         print(f"\n{table}")
-    if options.picture is not None:
-        print(f"\nwrote {options.picture}")
+    if options.figure is not None:
+        print(f"\nwrote {options.figure}")

@@ -197,7 +197,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     if not processes.is_main:
         return
 
-    # A folder to fine-tune from, metrics and a picture.
+    # A folder to fine-tune from, metrics and a figure.
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
     write_task(output, {})  # checksums

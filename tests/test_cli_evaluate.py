@@ -48,7 +48,7 @@ def test_classes_are_scored_and_the_confusion_matrix_is_printed_and_drawn(minibe
     rows = zip(texts, [wrong, *others], strict=True)
     lines = ["text\tlabel", *(f"{text}\t{label}" for text, label in rows)]
     Path("test.tsv").write_text("\n".join(lines), encoding="utf-8")
-    code, out, err = minibert("evaluate", "cls", "test.tsv", "--picture", "matrix.png")
+    code, out, err = minibert("evaluate", "cls", "test.tsv", "--figure", "matrix.png")
     assert code == 0
     assert out.startswith("4 examples  loss ")
     assert "  accuracy 0.7500  " in out
@@ -81,7 +81,7 @@ def test_several_labels_per_text_have_a_line_each(minibert):
     assert (code, "f1_micro" in out, "confusion matrix" in out) == (0, True, False)
     found = json.loads(minibert("evaluate", "multi", "test.jsonl", "--json")[1])
     assert [(row["name"], row["support"]) for row in found["classes"]] == [("a", 1), ("b", 0)]
-    code, out, err = minibert("evaluate", "multi", "test.jsonl", "--picture", "matrix.png")
+    code, out, err = minibert("evaluate", "multi", "test.jsonl", "--figure", "matrix.png")
     assert (code, out) == (2, "")
     assert "was trained for multi_label_classification" in err
 
@@ -105,7 +105,7 @@ def test_numbers_are_scored_by_correlation(minibert):
 )
 def test_a_file_that_does_not_fit_is_refused(minibert, content, sentence):
     Path("test.tsv").write_text(content, encoding="utf-8")
-    code, out, err = minibert("evaluate", "cls", "test.tsv", "--picture", "matrix.png")
+    code, out, err = minibert("evaluate", "cls", "test.tsv", "--figure", "matrix.png")
     assert (code, out) == (2, "")
     assert sentence in err
     assert not Path("matrix.png").exists()
