@@ -98,7 +98,7 @@ INSTEAD = {
     "model.get_input_embeddings().register_forward_hook(lambda *_: vectors)",
     "masked_lm_labels": "the argument is called labels",
     "lm_labels": "the argument is called labels",
-    "output_all_encoded_layers": "leave it out, or pass output_hidden_states=True for all layers",
+    "output_all_encoded_layers": "remove it, or pass output_hidden_states=True for all layers",
     # Arguments and attributes of a tokenizer
     "never_split": "list such tokens in additional_special_tokens",
     "clean_up_tokenization_spaces": "pass it to decode",
@@ -108,7 +108,7 @@ INSTEAD = {
     "ids_to_tokens": "use tokenizer.convert_ids_to_tokens",
     "prepare_for_model": "call the tokenizer with texts, or pad ids with tokenizer.pad",
     # Fields and methods of a config
-    "gradient_checkpointing": "leave it out, and call model.gradient_checkpointing_enable()",
+    "gradient_checkpointing": "remove it, and call model.gradient_checkpointing_enable()",
     "to_diff_dict": "use config.to_dict()",
     "to_json_file": "use config.save_pretrained(folder)",
     "to_json_string": "use json.dumps(config.to_dict(), indent=2)",

@@ -172,9 +172,9 @@ def test_an_unknown_argument_is_refused_and_the_like_is_named():
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ({"is_decoder": True}, "'is_decoder', which is always False; leave it out"),
+        ({"is_decoder": True}, "'is_decoder', which is always False; remove it"),
         ({"position_embedding_type": "absolute"}, "always 'absolute'"),
-        ({"transformers_version": "4.3"}, "'transformers_version'; leave it out"),
+        ({"transformers_version": "4.3"}, "'transformers_version'; remove it"),
         ({"gradient_checkpointing": True}, r"model\.gradient_checkpointing_enable\(\)"),
         ({"output_attentions": True}, r"model\(ids, output_attentions=True\)"),
     ],

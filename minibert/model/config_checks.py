@@ -158,7 +158,7 @@ def check_names(names: Iterable[str], own: Collection[str]) -> None:
             raise MiniBertError(f"{name} is an argument of each call: model(ids, {name}=True).")
         if name in ONLY_ACCEPTED or name in BOOKKEEPING:
             only = f", which is always {ONLY_ACCEPTED[name]!r}" if name in ONLY_ACCEPTED else ""
-            raise MiniBertError(f"BertConfig has no field {name!r}{only}; leave it out.")
+            raise MiniBertError(f"BertConfig has no field {name!r}{only}; remove it.")
         if name not in own:
             guess = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
