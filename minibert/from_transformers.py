@@ -96,9 +96,13 @@ INSTEAD = {
     "head_mask": _PRUNE,
     "inputs_embeds": "pass ids of the same shape, and replace their vectors by a hook: "
     "model.get_input_embeddings().register_forward_hook(lambda *_: vectors)",
-    "masked_lm_labels": "the argument is called labels",
+    "input_mask": "the argument is called attention_mask",
+    "label": "the argument is called labels",
+    "label_ids": "the argument is called labels",
     "lm_labels": "the argument is called labels",
+    "masked_lm_labels": "the argument is called labels",
     "output_all_encoded_layers": "remove it, or pass output_hidden_states=True for all layers",
+    "segment_ids": "the argument is called token_type_ids",
     # Arguments and attributes of a tokenizer
     "never_split": "list such tokens in additional_special_tokens",
     "clean_up_tokenization_spaces": "pass it to decode",

@@ -546,3 +546,23 @@ def test_answers_that_are_not_finite_are_refused(minibert, line, weight):
     code, out, err = minibert(*line.split())
     assert (code, out) == (2, "") and "not finite numbers" in err
     assert not Path("x.npy").exists() and not Path("x.html").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("can't allocate memory"),
+        MemoryError(),
+    ],
+    ids=["GPU", "CPU", "Python"],
+)
+def test_too_little_memory_is_one_sentence(minibert, monkeypatch, error):
+    def encode(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(SentenceEncoder, "encode", encode)
+    code, out, err = minibert("embed", "../made/pretrained", "cat")
+    assert (code, out) == (2, "") and err.startswith(
+        "error: there is not enough memory; use a smaller"
+    )

@@ -218,6 +218,11 @@ class PretrainedModel(nn.Module):
             layer.__dict__.pop("forward", None)
 
     @classmethod
+    def from_config(cls, config: BertConfig) -> Self:
+        """Return a model with random weights, as the class itself does."""
+        return cls(config)
+
+    @classmethod
     def from_pretrained(
         cls,
         name_or_path: str | Path,
