@@ -196,6 +196,182 @@ def test_random_texts_come_back_as_they_were_written(write, name):
     assert pairs_of(examples_of(write(name, content))) == rows
 
 
+# Files as programs write them: name, content, the first example, what the note must say
+
+LETTERS = [('good, "very" good', "pos"), ("bad; so bad", "neg"), ("fine", "pos"), ("no", "neg")]
+
+
+def csv_text(separator="\t", quoting="minimal", rows=(("text", "label"), *LETTERS)):
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    how = {"minimal": csv.QUOTE_MINIMAL, "all": csv.QUOTE_ALL}[quoting]
+    csv.writer(buffer, delimiter=separator, quoting=how, lineterminator="\r\n").writerows(rows)
+    return buffer.getvalue()
+
+
+OBJECTS = [{"text": text, "label": label} for text, label in LETTERS]
+COLUMNS = {"text": [t for t, _ in LETTERS], "label": [label for _, label in LETTERS]}
+R_TABLE = '"text"\t"label"\n' + "".join(
+    '"{}"\t"{}"\t"{}"\n'.format(n, text.replace('"', '\\"'), label)
+    for n, (text, label) in enumerate(LETTERS, start=1)
+)
+AS_WRITTEN = {
+    "Excel, semicolons": ("a.csv", "\ufeff" + csv_text(";"), "cells separated by semicolons"),
+    "Excel, sep=": ("a.csv", "sep=;\r\n" + csv_text(";"), "cells separated by semicolons"),
+    "tabs in a .csv": ("a.csv", csv_text("\t"), "cells separated by tabs"),
+    "bars in a .csv": ("a.csv", csv_text("|"), "cells separated by bars"),
+    "Excel, Unicode text": (
+        "a.txt",
+        "".join(f"{t}\t{label}\r\n" for t, label in [("text", "label"), *LETTERS]).encode("utf-16"),
+        "utf-16 text",
+    ),
+    "UTF-32": ("a.csv", csv_text(",").encode("utf-32"), "utf-32 text"),
+    "all cells quoted": (
+        "a.tsv",
+        csv_text("\t", "all"),
+        "the quotes around every cell of column 1, 2",
+    ),
+    "R's write.table": ("a.tsv", R_TABLE, "the quotes around every cell of column 1, 2, 3"),
+    "quotes after a space": (
+        "a.csv",
+        csv_text(",").replace(",pos", ', "pos"').replace(",neg", ', "neg"'),
+        "the quotes around every cell of column 2",
+    ),
+    "a column of row numbers": (
+        "a.csv",
+        csv_text(",", rows=[("", "text", "label"), *((n, *row) for n, row in enumerate(LETTERS))]),
+        "text = column 'text', label = column 'label' (names from the file",
+    ),
+    "row numbers and unknown names": (
+        "a.csv",
+        csv_text(
+            ",", rows=[("Unnamed: 0", "satz", "art"), *((n, *r) for n, r in enumerate(LETTERS))]
+        ),
+        "text = column 'satz', label = column 'art' (names from the file",
+    ),
+    "the spam file": (
+        "a.csv",
+        csv_text(",", rows=[("v2", "v1", "", ""), *((*row, "", "") for row in LETTERS)]),
+        "text = column 'v2', label = column 'v1' (names from the file",
+    ),
+    "blank rows of Excel": ("a.csv", csv_text(";") + ";\r\n;\r\n", "semicolons"),
+    "fastText": (
+        "a.txt",
+        "".join(f"__label__{label} {text}\n" for text, label in LETTERS),
+        "fastText: __label__NAME",
+    ),
+    "the text second": (
+        "a.tsv",
+        "".join(f"{label}\t{text}\n" for text, label in LETTERS),
+        "text = column 2, label = column 1 (no header",
+    ),
+    "a JSON list": ("a.json", json.dumps(OBJECTS, indent=2), "label = column 'label'"),
+    "a JSON list in a .jsonl": ("a.jsonl", json.dumps(OBJECTS), "label = column 'label'"),
+    "JSON lines in a .json": ("a.json", "\n".join(map(json.dumps, OBJECTS)), "column 'label'"),
+    "a list inside an object": (
+        "a.json",
+        json.dumps({"version": 1, "data": OBJECTS}, indent=1),
+        "label = column 'label'",
+    ),
+    "JSON columns": ("a.json", json.dumps(COLUMNS), "label = column 'label'"),
+    "pandas' to_json": (
+        "a.json",
+        json.dumps({name: dict(enumerate(cells)) for name, cells in COLUMNS.items()}),
+        "label = column 'label'",
+    ),
+}
+
+
+@pytest.mark.parametrize("program", AS_WRITTEN)
+def test_a_file_is_read_as_the_program_that_wrote_it_means_it(write, program):
+    name, content, note = AS_WRITTEN[program]
+    read = read_examples(write(name, content))
+    assert pairs_of(read.examples) == LETTERS
+    assert note in read.note
+
+
+def test_only_the_chosen_columns_need_a_name_of_their_own(write):
+    path = write("a.csv", "v1,v2,,,\nham,hello there,,,\nspam,buy now,,,\nham,see you,,,\n")
+    expected = [("hello there", "ham"), ("buy now", "spam"), ("see you", "ham")]
+    assert pairs_of(examples_of(path, text="v2", label="v1")) == expected
+    assert pairs_of(examples_of(path, text="2", label="1")) == expected
+    path = write("b.csv", "id,id,text,label\n1,2,x,a\n")
+    assert pairs_of(examples_of(path)) == [("x", "a")]
+    path = write("c.csv", "text,text,label\nx,y,a\n")
+    assert pairs_of(examples_of(path, text=2)) == [("y", "a")]
+    assert "two columns named 'text'" in refusal(path, text="text")
+
+
+def test_single_quotes_and_half_quoted_columns_of_a_tsv_stay(write):
+    path = write("a.tsv", "text\tlabel\n'x'\t1\n\" y \"\t0\nz\t1\n")
+    assert [example.text for example in examples_of(path)] == ["'x'", '" y "', "z"]
+
+
+def test_pairs_on_which_annotators_disagree_are_left_out_and_counted(write):
+    pairs = [{"sentence1": "a", "sentence2": "b", "gold_label": label} for label in "-xy-"]
+    read = read_examples(write("snli.jsonl", "\n".join(map(json.dumps, pairs))))
+    assert [example.label for example in read.examples] == ["x", "y"]
+    assert "2 lines whose gold_label is '-' are left out" in read.note
+
+
+def test_fasttext_lines_with_several_labels_are_lists(write):
+    path = write("a.txt", "__label__a __label__b one text\n__label__b another\n")
+    assert pairs_of(examples_of(path)) == [("one text", ("a", "b")), ("another", ("b",))]
+
+
+def test_a_file_in_another_encoding_is_read_once_that_is_named(write):
+    path = write("a.csv", "text,label\nça coûte 5 £,spam\n".encode("cp1252"))
+    assert "pass --encoding cp1252 or gb18030" in refusal(path)
+    assert examples_of_encoding(path, "cp1252") == [("ça coûte 5 £", "spam")]
+    chinese = write("b.tsv", "文本\t标签\n很好\t正面\n".encode("gb18030"))
+    assert examples_of_encoding(chinese, "gb18030") == [("很好", "正面")]
+    utf8 = write("c.csv", "text,label\nété,a\n")
+    assert examples_of_encoding(utf8, "cp1252") == [("été", "a")]  # it is UTF-8 after all
+    with pytest.raises(MiniBertError, match="nonsense"):
+        read_examples(path, encoding="nonsense")
+
+
+def examples_of_encoding(path, encoding):
+    return pairs_of(read_examples(path, encoding=encoding).examples)
+
+
+# Files for other tasks: the model for the task is named
+
+TAGGING, ANSWERING = "BertForTokenClassification", "BertForQuestionAnswering"
+OTHER_TASKS = {
+    "CoNLL": ("a.txt", "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n", TAGGING),
+    "words and tags": ("a.tsv", "EU\tB-ORG\nrejects\tO\nPeter\tB-PER\n", TAGGING),
+    "characters": ("a.txt", "海 B-LOC\n钓 O\n\n在 O\n", TAGGING),
+    "sequences": ("a.tsv", "text_a\tlabel\n海 钓\tO O\n厦 门\tB-LOC I-LOC\n", TAGGING),
+    "segmentation": ("a.tsv", "text_a\tlabel\n海 钓\tB E\n在\tS\n", TAGGING),
+    "lists of tags": ("a.jsonl", '{"text": "EU rejects", "labels": ["B-ORG", "O"]}\n', TAGGING),
+    "tokens": ("a.jsonl", '{"tokens": ["EU", "rejects"], "ner_tags": [3, 0]}\n', TAGGING),
+    "SQuAD": ("a.json", '{"data": [{"title": "t", "paragraphs": [{"context": "c"}]}]}', ANSWERING),
+    "choices": (
+        "a.jsonl",
+        '{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 0}\n',
+        "BertForMultipleChoice",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_a_file_for_another_task_is_refused_and_the_model_for_it_is_named(write, task):
+    name, content, model = OTHER_TASKS[task]
+    assert model in refusal(write(name, content))
+
+
+@pytest.mark.parametrize("labels", [("A", "B", "O", "AB"), ("E-commerce", "B-movie"), ("I", "O")])
+def test_labels_that_only_look_like_tags_are_classes(write, labels):
+    path = write(
+        "a.csv",
+        "text,label\n" + "".join(f"text {i},{labels[i % len(labels)]}\n" for i in range(20)),
+    )
+    assert {example.label for example in examples_of(path)} == set(labels)
+
+
 # The ways a file can be wrong: (name, content, what the message must say)
 
 BAD = {
@@ -276,6 +452,21 @@ BAD = {
         "a.jsonl",
         '{"text": "x", "label": {"a": 1}}\n',
         "a.jsonl:1: column 'label' is an object where a text is expected",
+    ),
+    "multi-hot": (
+        "a.jsonl",
+        '{"text": "x", "labels": [0.0, 1.0, 0.0]}\n{"text": "y", "labels": [1.0, 0.0, 0.0]}\n',
+        "a.jsonl:1: column 'labels' must list the names",
+    ),
+    "multi-hot of one class": ("a.jsonl", '{"text": "x", "labels": [1.0]}\n', "not 0s and 1s"),
+    "multi-hot of booleans": ("a.jsonl", '{"text": "x", "labels": [true, false]}\n', "not 0s"),
+    "a list in a .csv": ("a.csv", "text,labels\nx,\"['a', 'b']\"\n", "'labels' holds a list"),
+    "a missing value in JSON": ("a.jsonl", '{"text": "x", "label": NaN}\n', "'label' is empty"),
+    "a CR among LFs": ("a.tsv", "text\tlabel\na\t1\rb\t0\nc\t1\n", "a carriage return (CR)"),
+    "several lists in an object": (
+        "a.json",
+        '{"train": [{"text": "x"}], "dev": [{"text": "y"}]}',
+        "several lists of objects, 'train', 'dev'",
     ),
     "half a last character": ("a.txt", "新闻\t1\n新".encode()[:-1], "is the file cut short?"),
     "0 and 1 for labels": (

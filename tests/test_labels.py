@@ -1,6 +1,7 @@
 """What you can rely on: a label has the same number everywhere, and an unknown one is named."""
 
 import random
+import time
 
 import pytest
 from conftest import shared
@@ -91,6 +92,45 @@ def test_all_unknown_labels_are_told_together():
 def test_a_label_that_does_not_fit_the_task_is_refused(labels, label, reason):
     with pytest.raises(MiniBertError, match=rf"dev\.tsv:7: .*{reason}"):
         labels.targets([Example("x", label=label, where="dev.tsv:7")])
+
+
+@pytest.mark.parametrize("number", ["1e39", "-1e39", "1e300", "1e16"])
+def test_a_number_that_float32_cannot_square_is_refused_with_its_place(number):
+    with pytest.raises(MiniBertError, match=r"train\.tsv:1: .* too large a number for float32"):
+        LabelSet((), "regression").targets(labelled(number))
+
+
+def test_numbers_are_classes_or_a_scale_as_the_user_says():
+    versions = labelled("3.8", "3.11", "3.12")
+    assert guess_problem_type(versions) == "regression"
+    labels = LabelSet.from_examples(versions, "single_label_classification")
+    assert labels.names == ("3.11", "3.12", "3.8")
+    stars = labelled("1", "5", "3")
+    assert LabelSet.from_examples(stars, "regression").targets(stars) == [1.0, 5.0, 3.0]
+    single = labelled("a", "b")
+    assert LabelSet.from_examples(single, "multi_label_classification").targets(single) == [
+        [1.0, 0.0],
+        [0.0, 1.0],
+    ]
+
+
+def test_a_few_that_are_no_numbers_do_not_make_numbers_classes():
+    numbers = [f"{n}.5" for n in range(20)]
+    assert guess_problem_type(labelled(*numbers, "nan")) == "regression"
+    with pytest.raises(MiniBertError, match=r"train\.tsv:21: .*not a number"):
+        LabelSet.from_examples(labelled(*numbers, "n/a")).targets(labelled(*numbers, "n/a"))
+
+
+def test_thousands_of_unknown_labels_are_refused_in_a_moment():
+    """A comparison of each with all known labels would take minutes."""
+    known = tuple(f"{'O ' * 200}{n}" for n in range(1400))
+    unknown = labelled(*(f"{'B-PER ' * 200}{n}" for n in range(1400)))
+    start = time.perf_counter()
+    with pytest.raises(MiniBertError, match="and 1,390 more"):
+        LabelSet(known).targets(unknown)
+    with pytest.raises(MiniBertError, match=r"Did you mean 'class 12'\?"):
+        LabelSet(tuple(f"class {n}" for n in range(3000))).targets(labelled(*["clas 12"] * 2000))
+    assert time.perf_counter() - start < 3
 
 
 def test_one_class_is_not_enough_to_learn_from():

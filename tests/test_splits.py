@@ -9,6 +9,7 @@ import pytest
 from conftest import shared
 
 from minibert.data.labelled.examples import Example, normalize_text, read_examples
+from minibert.data.labelled.header import Columns
 from minibert.data.labelled.splits import (
     read_task,
     remove_overlap,
@@ -44,6 +45,25 @@ def test_a_class_of_two_is_on_both_sides_and_a_class_of_one_is_kept():
     kept, held_out = stratified_split(labelled("aab"), fraction=0.1, seed=0)
     assert sorted(example.label for example in kept) == ["a", "b"]
     assert [example.label for example in held_out] == ["a"]
+
+
+def test_the_share_that_was_asked_for_is_held_out_also_of_many_small_classes():
+    examples = labelled([f"class {n}" for n in range(300)] * 2)
+    kept, held_out = stratified_split(examples, fraction=0.1, seed=0)
+    assert len(held_out) == 60
+    assert len({example.label for example in held_out}) == 60
+    assert len({example.label for example in kept}) == 300
+    large_and_small = labelled("a" * 190 + "b" * 5 + "c" * 5)
+    _, held_out = stratified_split(large_and_small, fraction=0.1, seed=0)
+    assert Counter(example.label for example in held_out) == {"a": 18, "b": 1, "c": 1}
+
+
+def test_sets_of_labels_that_occur_once_can_be_held_out():
+    examples = labelled([tuple(f"{n:06b}") for n in range(60)])
+    kept, held_out = stratified_split(
+        examples, fraction=0.2, seed=0, problem_type="multi_label_classification"
+    )
+    assert (len(kept), len(held_out)) == (48, 12)
 
 
 def test_numbers_are_split_as_one_class():
@@ -126,6 +146,32 @@ def test_a_tenth_of_the_training_file_is_the_dev_set_if_there_is_none(write):
     assert task.targets["dev"] == [task.labels.label2id[e.label] for e in task.splits["dev"]]
     assert "10% of the training examples are held out." in task.describe()
     assert "train      36 examples  a 18  b 18" in task.describe()
+
+
+def test_what_was_decided_is_told_and_every_decision_can_be_changed(write):
+    train = write("train.tsv", *(f"text {n}\t3.{n % 8}" for n in range(40)))
+    told = read_task(train).describe()
+    assert f"{train}: text = column 'text', label = column 'label' (names from the file" in told
+    assert "task: regression (guessed from the labels; --task decides)." in told
+    classes = read_task(
+        train,
+        problem_type="single_label_classification",
+        dev_share=0.25,
+        columns=Columns(header=True),
+    )
+    assert "task: classification with 8 classes (as requested)." in classes.describe()
+    assert len(classes.splits["dev"]) == 10
+
+
+def test_classes_that_dev_lacks_and_the_many_classes_are_told(write):
+    task = read_task(write("train.tsv", *(f"text {n}\tclass {n % 300:03}" for n in range(600))))
+    told = task.describe()
+    assert (
+        "10% of the training examples are held out. Dev has no example of 240 of the classes"
+        in told
+    )
+    assert "train     540 examples  class 000 " in told
+    assert "and 280 more classes" in told
 
 
 def test_training_texts_that_are_in_dev_or_test_are_counted(write):

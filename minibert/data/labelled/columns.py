@@ -36,8 +36,8 @@ TAGGING = (
     "BertForTokenClassification."
 )
 _OTHER_TASKS = (  # names of columns, the task of such a file, and the model for it
-    (("tokens", "words", "tags", "ner_tags", "pos_tags"), "tagging", "BertForTokenClassification"),
-    (("context", "answers", "paragraphs"), "question answering", "BertForQuestionAnswering"),
+    (("tokens", "words", "ner_tags", "pos_tags"), "tagging", "BertForTokenClassification"),
+    (("answers", "paragraphs", "qas"), "question answering", "BertForQuestionAnswering"),
     (("choices", "choice", "choice1", "ending0"), "multiple choice", "BertForMultipleChoice"),
 )
 
@@ -152,12 +152,18 @@ def _describe(table: Table) -> str:
         told += " Check the separators: tabs in a .tsv file, commas in a .csv file."
     if repeated := sorted({m[1] for n in names if (m := re.fullmatch(r"(.+) \(column \d+\)", n))}):
         told += f" There are two columns named '{repeated[0]}'."
+    return told + suggest_task(table)
+
+
+def suggest_task(table: Table) -> str:
+    """Return a sentence that names the task of a file that is not for classification, or ""."""
+    names, first_rows = table.names, table.rows[:1000]
     for columns, task, model in _OTHER_TASKS:
         if any(name.casefold() in columns for name in names):
-            told += f" This looks like a file for {task}; the model for that is {model}."
-    if len(names) == 1 and holds_tags([str(row[names[0]]) for _, row in table.rows[:1000]]):
-        told += f" {TAGGING}"
-    return told
+            return f" This looks like a file for {task}; the model for that is {model}."
+    if len(names) == 1 and holds_tags([str(row.get(names[0], "")) for _, row in first_rows]):
+        return f" {TAGGING}"
+    return ""
 
 
 def holds_tags(lines: Sequence[str]) -> bool:
@@ -169,6 +175,8 @@ def holds_tags(lines: Sequence[str]) -> bool:
     """
     rows = [line.split() for line in lines]
     if all(_TAG.fullmatch(word) for row in rows for word in row):
-        return any(len(row) > 1 for row in rows) or ({"O"} < {row[0] for row in rows if row})
+        words = {word for row in rows for word in row}
+        several = any(len(row) > 1 for row in rows)
+        return several or ("O" in words and any("-" in word for word in words))
     columns = zip(*(row[1:] for row in rows), strict=False)  # no longer than the shortest line
     return any("O" in words and all(map(_TAG.fullmatch, words)) for words in columns)

@@ -8,6 +8,7 @@
 `columns.py` chooses the columns. Labels stay text here; `labels.py` turns them into numbers.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.data.labelled.columns import TAGGING, choose_columns, holds_tags
+from minibert.data.labelled.columns import TAGGING, choose_columns, holds_tags, suggest_task
 from minibert.data.labelled.header import GUESS, Columns, is_number
 from minibert.data.labelled.tables import read_table
 from minibert.data.labelled.text_file import Errors, bad_lines
@@ -26,6 +27,7 @@ _HOW_TO_LIST = (
     "must list the names of the classes that apply, each once, not 0s and 1s, as in "
     '{"text": "...", "labels": ["sports", "health"]}'
 )
+_LIST_AS_TEXT = re.compile(r"""\s*\[\s*(?:['"\d-].*)?\]\s*""")  # as pandas writes it to CSV
 _NO_CONSENSUS = ("gold_label", "-")  # SNLI and MultiNLI: their authors leave these pairs out
 
 Label = str | tuple[str, ...] | None
@@ -104,11 +106,13 @@ def read_examples(
         if label_column is not None:
             label = _cell(row, label_column, line, table.errors, label=True)
         examples.append(Example(text, pair, label, f"{path.name}:{line}"))
-    if table.errors:
-        raise bad_lines(path, table.errors)
-    labels = [example.label for example in examples[:1000] if isinstance(example.label, str)]
-    if labels and holds_tags(labels):
+    labels = [example.label or () for example in examples[:1000]]
+    tags = [label if isinstance(label, str) else " ".join(label) for label in labels]
+    if any(tags) and holds_tags(tags):
         raise MiniBertError(f"{path}: {TAGGING}")
+    if table.errors:
+        hint = suggest_task(table).replace(" ", "\n", 1)
+        raise MiniBertError(f"{bad_lines(path, table.errors)}{hint}")
     if columns.label is None and columns.header is None and not table.has_header:
         _refuse_unknown_header([example.label for example in examples], known_labels, path)
     # Names such as "1" are numbers where the file has no header.
@@ -122,7 +126,7 @@ def _cell(
     """Return a cell that must not be empty: a str or, for a label, also a tuple of str."""
     value = row.get(column)
     if isinstance(value, str) and value and not value.isspace():
-        if label and value.strip().startswith("[") and value.strip().endswith("]"):
+        if label and _LIST_AS_TEXT.fullmatch(value):
             errors.append((line, f"column '{column}' holds a list; a .jsonl file {_HOW_TO_LIST}"))
         return value.strip() if label else value
     if label and isinstance(value, tuple):

@@ -31,6 +31,7 @@ OTHER_TEXTS = (  # taken if only one of them is there
 LABELS = (
     *("label", "labels", "gold_label", "class", "category", "target", "is_duplicate", "quality"),
     *("sentiment", "intent", "polarity", "score", "similarity", "stars", "star_rating", "rating"),
+    *("categories", "tags", "topic"),
     *("标签", "类别", "分类", "情感"),
 )
 KNOWN_NAMES = frozenset((*(name for pair in PAIRS for name in pair), *TEXTS, *OTHER_TEXTS, *LABELS))

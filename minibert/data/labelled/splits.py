@@ -150,7 +150,7 @@ def read_task(
             absent = sorted(class_counts(training).keys() - class_counts(held_out).keys())
             if absent and problem_type != REGRESSION:
                 some = ", ".join(f"'{name[:MAX_NAME_LENGTH]}'" for name in absent[:3])
-                note += f" Dev has no example of {len(absent):,} classes, such as {some}."
+                note += f" Dev has no example of {len(absent):,} of the classes, such as {some}."
             notes.append(note)
         splits = {"train": training, "dev": held_out}
         if test is not None:

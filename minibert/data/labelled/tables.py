@@ -30,7 +30,12 @@ _FORMATS = {
     ".tsv": "tsv", ".txt": "tsv", ".csv": "csv",
     ".jsonl": "json", ".ndjson": "json", ".json": "json",
 }  # fmt: skip
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # of CSV files, most likely first
+_SEPARATORS = {
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "bars",
+}  # of CSV files, most likely first
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN = re.compile(r"[\s,]*")  # the items of a JSON list
 _TOO_DEEP = "not an example: the brackets are nested too deeply"
