@@ -21,6 +21,7 @@ from tiny_folders import pretrained_folder
 
 from minibert import MiniBertError
 from minibert.inference.text_classification import TextClassifier
+from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.training import finetune_setup
 
 ROOT = Path(__file__).parents[1]
@@ -147,17 +148,51 @@ def test_pairs_and_numbers_are_trained_and_answered(finetune, tmp_path: Path):
     train = write(tmp_path / "train.tsv", lines)
     columns = "--label-column score --text-column sentence1 --pair-column sentence2".split()
     options = ("--train", train, *columns, "--batch-size", 16, "--output", tmp_path / "out")
-    code, _, err = finetune(*options)
+    code, out, err = finetune(*options)
     assert code == 0, err
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     assert "pearson" in metrics["dev"]
+    assert metrics["baselines"]["word_overlap"] > 0.99 > metrics["baselines"]["bag_of_words"]
+    assert "task: regression (guessed from the labels; --task decides)" in out
+    for name in ("most common answer", "linear bag of words", "word overlap of pairs", "this BERT"):
+        assert f"\n{name} " in out
     classifier = TextClassifier.from_pretrained(tmp_path / "out")
     assert isinstance(classifier("the cat", "a cat").label, float)
     with pytest.raises(MiniBertError, match="--pair"):
         classifier("the cat")
 
 
+def test_with_many_classes_scores_are_printed_before_a_bounded_picture(
+    finetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """No name is known and all are words, so --header says that the first line holds names."""
+    lines = ["note,kind", *(f"text of topic{n % 45},class{n % 45:02}" for n in range(90))]
+    train = write(tmp_path / "train.csv", lines)
+    before: list[str] = []
+
+    def figure(*what):
+        before.append(capsys.readouterr().out)
+        return confusion_matrix_figure(*what)
+
+    monkeypatch.setattr("minibert.plots.report.confusion_matrix_figure", figure)
+    options = ("--train", train, "--header", "--dev-share", 0.2, "--preset", "tiny", "--epochs", 1)
+    code, out, err = finetune(*options, "--output", tmp_path / "out")
+    assert code == 0, err
+    assert out.strip().startswith(f"{tmp_path / 'out'}: metrics.json, learning_curve.png")
+    (printed,) = before
+    for sentence in (
+        "(names from the file, text and label guessed)",
+        "Dev has no example of 27 of the classes, such as 'class",
+        "the 20 of 45 classes with the lowest F1",
+        "\ndev, most confused\ncount  share  true -> predicted\n",
+        "\nthis BERT  ",
+    ):
+        assert sentence in printed
+
+
 BAD_INPUT = {
+    "a file for tagging": (["--train", "tags.tsv"], "BertForTokenClassification"),
+    "a number beyond float32": (["--train", "big.tsv"], r"big\.tsv:2: .*too large a number"),
     "an empty file": (["--train", "empty.tsv"], "is empty"),
     "a header and nothing else": (["--train", "header.tsv"], "no examples"),
     "a missing column": (["--train", "good.tsv", "--text-column", "words"], "no column 'words'"),
@@ -227,6 +262,8 @@ def test_bad_input_is_one_sentence_exit_code_two_and_nothing_written(
 ):
     write(tmp_path / "good.tsv", weather(40, 1))
     write(tmp_path / "bad.tsv", ["text\tlabel", "雨\t天汽"])
+    write(tmp_path / "tags.tsv", ["text_a\tlabel", "海 钓\tO O", "厦 门\tB-LOC I-LOC"])
+    write(tmp_path / "big.tsv", ["text\tlabel", "a\t1e39", *(f"b{n}\t{n}.5" for n in range(20))])
     write(tmp_path / "header.tsv", ["text\tlabel"])
     (tmp_path / "empty.tsv").touch()
     (tmp_path / "corpus").mkdir()

@@ -95,7 +95,7 @@ def note_failure(what: object) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of matplotlib, of a damaged log, of a full disk
-        warnings.warn(f"{what} could not be made: {error}", stacklevel=3)
+        warnings.warn(f"{what} could not be made: {error or type(error).__name__}", stacklevel=3)
 
 
 def set_fonts(figure: "Figure") -> None:
