@@ -69,8 +69,9 @@ def chinese(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     output = folder / "out"
     options = ("--train", train, "--dev", dev, "--test", test, "--output", output)
     words = [*options, "--batch-size", 8, "--epochs", 4]
+    no_warnings = ("-W", "error::UserWarning", "-W", "ignore:no installed font has")
     done = subprocess.run(  # a process, as a user starts it
-        [sys.executable, "-W", "error::UserWarning", str(EXAMPLE), *map(str, words)],
+        [sys.executable, *no_warnings, str(EXAMPLE), *map(str, words)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
