@@ -38,6 +38,7 @@ def finetune(
         monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *map(str, options)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
             warnings.simplefilter("error", UserWarning)
+            warnings.filterwarnings("ignore", "no installed font has")
             runpy.run_path(str(EXAMPLE), run_name="__main__")
         return ended.value.code, *capsys.readouterr()
 
