@@ -77,6 +77,8 @@ INSTEAD = {
     "Trainer": _TRAIN,
     "TrainingArguments": "use minibert.training.settings.TrainingSettings, with the same names",
     # Attributes of a model
+    "activation_checkpointing_enable": "call model.gradient_checkpointing_enable()",
+    "base_model_prefix": "the encoder below a head is model.base_model, and its name is bert",
     "cls": "the heads are model.masked_lm and model.next_sentence",
     "generate": _ENCODER,
     "get_extended_attention_mask": "pass attention_mask (B, S) as it is",
@@ -84,6 +86,10 @@ INSTEAD = {
     "init_bert_weights": "use self.apply(self.init_weights)",
     "prune_heads": _PRUNE,
     "push_to_hub": "save_pretrained(folder), then huggingface_hub.upload_folder",
+    "name_or_path": "read model.load_report.source",
+    "get_memory_footprint": "use sum(p.nbytes for p in model.parameters())",
+    "resize_position_embeddings": "use model = minibert.model.resize.resize(model, "
+    "max_position_embeddings=...)",
     "resize_token_embeddings": "use model = minibert.model.resize.resize(model, vocab_size=...)",
     "set_input_embeddings": "assign model.base_model.embeddings.word_embeddings",
     "tie_weights": "the decoder is always tied; leave the call out",
@@ -126,6 +132,7 @@ INSTEAD = {
     "output_loading_info": "read model.load_report, which says what was loaded, new and unused",
     "state_dict": "load the model, then call model.load_state_dict(...)",
     "subfolder": "give the path of the subfolder",
+    "use_auth_token": "the argument is called token",
     "variant": "give a folder with the file that you want as model.safetensors",
 }
 

@@ -20,6 +20,9 @@ def test_an_output_is_read_by_name_or_by_place_among_what_is_present():
     assert output["loss"] is None
     assert output[:2] == output.to_tuple() == output.values() and len(output) == 2
     assert dict(output.items()) == dict(output)
+    assert (
+        output.get("logits") is output.logits and output.get("loss", 0) == output.get("x", 0) == 0
+    )
     with pytest.raises(IndexError):
         output[2]
     with pytest.raises(AttributeError, match="no attribute 'logit'"):

@@ -407,6 +407,8 @@ def test_weights_are_loaded_in_the_type_asked_for(tmp_path):
     load = partial(minibert.BertModel.from_pretrained, tmp_path, quiet=True)
     assert load().dtype == load(dtype="auto").dtype == torch.float32
     assert load(torch_dtype="bfloat16").dtype == load(dtype=torch.bfloat16).dtype == torch.bfloat16
+    with pytest.raises(MiniBertError, match="dtype is 'float17'; use one such as"):
+        load(dtype="float17")
     assert load(attn_implementation="eager").attention == "eager"
     assert load(attn_implementation="sdpa").attention == "auto"
     config = minibert.BertConfig.from_pretrained(tmp_path, num_hidden_layers=2)

@@ -42,6 +42,10 @@ class ModelOutput:
         """Return the fields that are not None; `outputs[0]` is the first of them."""
         return tuple(getattr(self, name) for name in self.keys())
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field by name, or `default` if it is None."""
+        return getattr(self, name) if name in self else default
+
     def values(self) -> tuple[Any, ...]:
         """Return the fields that are not None."""
         return self.to_tuple()

@@ -296,7 +296,10 @@ class PretrainedModel(nn.Module):
         # Assigning a tensor saves a copy, but would untie layers that you tied.
         model.load_state_dict(tensors, strict=False, assign=only_bert)
         if dtype not in (None, "auto"):
-            model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+            chosen = getattr(torch, str(dtype).removeprefix("torch."), None)
+            if not isinstance(chosen, torch.dtype):
+                raise MiniBertError(f"dtype is {dtype!r}; use one such as torch.bfloat16.")
+            model.to(chosen)
         model.attention = attention
         model.load_report = report
         if not quiet:
