@@ -181,12 +181,29 @@ def test_a_class_of_your_own_with_more_parts_is_not_used_without_them(tmp_path):
 
     pretrained_folder(tmp_path, WithLayer)
     with pytest.raises(
-        MiniBertError, match=r"is a WithLayer, with parts .*: more\.bias, more\.weight"
+        MiniBertError, match=r"is a WithLayer, with parts .*: 'more\.bias', 'more\.weight'"
     ):
         TextClassifier.from_pretrained(tmp_path)
     write_config(tmp_path, architectures=["BertForSequenceClassification"])
-    with pytest.warns(UserWarning, match=r"does not use: more\.bias"):
+    with pytest.warns(UserWarning, match=r"does not use: 'more\.bias'"):
         TextClassifier.from_pretrained(tmp_path)
+
+
+def test_parts_of_the_encoder_that_no_bert_has_are_noted(folder):
+    name = "bert.encoder.layer.0.attention.self.distance_embedding.weight"
+    rewrite(folder, lambda tensors: tensors.update({name: torch.zeros(3, 8)}))
+    for kind in (MaskFiller, SentenceEncoder):
+        with pytest.warns(UserWarning, match=r"does not use: .*distance_embedding"):
+            kind.from_pretrained(folder)
+
+
+def test_stored_positions_and_token_types_are_no_weights(folder):
+    stored = {
+        "module.bert.embeddings.position_ids": torch.arange(16)[None],
+        "bert.embeddings.token_type_ids": torch.zeros(1, 16, dtype=torch.int64),
+    }
+    rewrite(folder, lambda tensors: tensors.update(stored))
+    load(BertForPreTraining, folder, strict=True)
 
 
 def test_a_class_whose_encoder_has_another_name_is_told_the_right_one(folder):
@@ -390,7 +407,8 @@ OTHER_FILES = {
     "checkpoint-500/model.safetensors": "give .*checkpoint-500",
     "checkpoint-500/pytorch_model.bin": "give .*checkpoint-500",
     "0_Transformer/pytorch_model.bin": "give .*0_Transformer",
-    "training_args.bin": "holds no weights: .*--resume",
+    "training_args.bin": "holds no weights: .*--resume.*'training_args.bin'",
+    "rust_model.ot": "holds no weights: .*'rust_model.ot'",
 }
 
 

@@ -239,11 +239,12 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
         return arrays, f"Google's checkpoint {path}"
     found = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
     if found is None:
+        listed = ", ".join(sorted(repr(path.name[:100]) for path in folder.iterdir())[:10])
         raise _explained(
             folder,
             f"{folder} holds no weights: it has no model.safetensors, no TensorFlow checkpoint "
             "(*.ckpt.index) and no pytorch_model.bin. Copy them there, or finish the training run "
-            "that writes them (--resume).",
+            f"that writes them (--resume). It has {listed}.",
         )
     if found.suffix != ".json":
         return _read_file(found), str(found)

@@ -44,9 +44,11 @@ def check_is_bert(fields: Mapping[str, Any]) -> None:
     for name, accepted in ONLY_ACCEPTED.items():
         value = fields.get(name, accepted)
         if value != accepted and (value or accepted):  # null is false
+            quantized = name == "quantization_config"
             raise MiniBertError(
                 f"the config has {name} {value!r:.100}, which minibert does not support (it must "
-                f"be {accepted!r}); use the folder of a BERT encoder."
+                f"be {accepted!r}); use the folder of "
+                f"{'the unquantized model' if quantized else 'a BERT encoder'}."
             )
     for architecture in architectures(fields):
         if other_model(architecture):
@@ -59,4 +61,5 @@ def check_is_bert(fields: Mapping[str, Any]) -> None:
 def architectures(fields: Mapping[str, Any]) -> list[str]:
     """Return the names of the classes that wrote a config; none if it does not say."""
     found = fields.get("architectures")
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    names = found if isinstance(found, list) else []
+    return [name for name in names if isinstance(name, str) and name.isidentifier()]

@@ -4,7 +4,7 @@ module.bert.embeddings.word_embeddings.weight    `module.` of DataParallel, `_or
  model.bert.embeddings.word_embeddings.weight    any other prefix, as of a class around the model
        embeddings.word_embeddings.weight         a bare encoder, saved without `bert.`
 bert.embeddings.LayerNorm.gamma                  before 2019, as in Google's code: now .weight
-bert.embeddings.position_ids                     the numbers 0, 1, 2, ..., stored until 2023
+bert.embeddings.position_ids, .token_type_ids    0, 1, 2, ... and zeros, stored until 2023
 cls.predictions.decoder.weight                   a copy of the word embeddings, which it is tied to
 """
 
@@ -21,7 +21,9 @@ from minibert.errors import MiniBertError
 WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 TIED_DECODER = "cls.predictions.decoder.weight"
 TIED_BIAS = "cls.predictions.bias"
-NOT_PARAMETERS = frozenset({"bert.embeddings.position_ids", TIED_DECODER})
+NOT_PARAMETERS = frozenset(
+    {"bert.embeddings.position_ids", "bert.embeddings.token_type_ids", TIED_DECODER}
+)
 # A decoder that differs from the word embeddings by less was tied, and rounded or averaged since.
 TIED_TOLERANCE = 1e-5
 # Where these modules wrap others, every name below them gets one more part.

@@ -66,26 +66,23 @@ def load_for_inference(
 
 
 def _check_task(model: PretrainedModel, name_or_path: str | Path) -> None:
-    """Raise if the classifier of the folder is another task's, or has parts that would be missing.
-
-    `classifier` is what all tasks call their layer, so its weights alone do not tell.
-    """
-    if not hasattr(model, "classifier"):
-        return
+    """Raise or warn if the weights are another task's, or have parts that would be missing."""
     own, report = type(model).__name__, model.load_report
-    saved_by = architectures(model.config.foreign)
-    labels = model.config.id2label.values()
-    if not saved_by and any(re.match("[BI]-", label) for label in labels):
-        saved_by = ["BertForTokenClassification"]  # as its labels say
-    tasks = ("TokenClassification", "MultipleChoice", "QuestionAnswering", "SequenceClassification")
-    other = [t for t in tasks if t not in own and any(t in name for name in saved_by)]
-    unknown = report.unknown if report else []
-    if other or (unknown and saved_by and own not in saved_by):
-        parts = f", with parts that a {own} lacks: {', '.join(unknown[:3])}" if unknown else ""
-        raise MiniBertError(
-            f"{name_or_path} is a {saved_by[0]:.100}{parts}; a {own} would answer something else. "
-            "Load it with from_pretrained of its own class."
-        )
+    unknown = [repr(name[:100]) for name in report.unknown] if report else []
+    if hasattr(model, "classifier"):  # the name of the layer of most tasks
+        saved_by = architectures(model.config.foreign)
+        if not saved_by and any(re.match("[BI]-", name) for name in model.config.id2label.values()):
+            saved_by = ["BertForTokenClassification"]  # as its labels say
+        tasks = ("TokenClassification", "MultipleChoice", "QuestionAnswering")
+        other = any(task in name for task in tasks if task not in own for name in saved_by)
+        if other or (unknown and saved_by and own not in saved_by):
+            parts = f", with parts that a {own} lacks: {', '.join(unknown[:3])}" if unknown else ""
+            raise MiniBertError(
+                f"{name_or_path} is a {saved_by[0]:.100}{parts}; a {own} would answer something "
+                "else. Load it with from_pretrained of its own class."
+            )
+    else:  # heads of other tasks are left out, but not parts of the encoder
+        unknown = [name for name in unknown if re.search(r"\b(encoder|embeddings)\.", name)]
     if unknown:
         warnings.warn(
             f"{name_or_path} has weights that a {own} does not use: {', '.join(unknown[:3])}; if "
