@@ -348,6 +348,7 @@ def smallest(tmp_path: Path) -> Path:
     config = small_config(vocab_size=3, hidden_size=2, num_attention_heads=1, num_hidden_layers=1,
                           intermediate_size=2, max_position_embeddings=2)  # fmt: skip
     BertModel(config).save_pretrained(tmp_path)
+    BertModel.from_pretrained(tmp_path, quiet=True)  # PyTorch's first use of meta costs a second
     return tmp_path
 
 
