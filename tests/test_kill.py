@@ -48,13 +48,13 @@ def write_task(path: Path, examples: int, seed: int) -> Path:
 
 
 def command(folder: Path, output: Path) -> list[str]:
-    train = write_task(folder / "train.tsv", 320, seed=1)
-    dev = write_task(folder / "dev.tsv", 80, seed=2)
+    train = write_task(folder / "train.tsv", 240, seed=1)
+    dev = write_task(folder / "dev.tsv", 40, seed=2)
     return [
         sys.executable,
         str(ROOT / "examples" / "finetune_cls.py"),
         *("--train", str(train), "--dev", str(dev), "--output", str(output)),
-        *("--batch-size", "8", "--epochs", "6", "--save-steps", "15", "--device", "cpu"),
+        *("--batch-size", "8", "--epochs", "4", "--save-steps", "8", "--device", "cpu"),
     ]
 
 
