@@ -4,12 +4,17 @@ You can rely on: padding, batch size and order never change a vector (beyond rou
 pooling mode is what its formula says; a vector of `layer` is made of that layer's hidden states.
 """
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from tiny_folders import PIECES, classifier_folder, pretrained_folder
 
 from minibert import BertForMaskedLM, BertModel, MiniBertError
+from minibert.checkpoints.convert import convert
 from minibert.inference.sentence_embeddings import POOLING_MODES, SentenceEncoder, pool
 
 TEXTS = ["the cat sat on a mat.", "猫", "", "paris is the capital of france.", "a 猫 [SEP] sat"]
@@ -140,3 +145,118 @@ def test_a_vocabulary_longer_than_the_models_table_is_refused(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join([*PIECES, "dog"]), encoding="utf-8")
     with pytest.raises(MiniBertError, match="has 25 tokens, but its model has embeddings for 24"):
         SentenceEncoder.from_pretrained(tmp_path)
+
+
+# Folders of sentence-transformers
+
+OLD_CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+
+
+def sentence_folder(
+    folder: Path,
+    pooling: Any,
+    *,
+    kinds: tuple[str, ...] = ("Pooling", "Normalize"),
+    subfolder: str = "",
+    **texts: Any,
+) -> Path:
+    """Make a folder as sentence-transformers saves it; `kinds` are the modules after BERT."""
+    pretrained_folder(folder / subfolder)
+    paths = {"Transformer": subfolder} | {k: f"{i}_{k}" for i, k in enumerate(kinds, start=1)}
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(paths.items())
+    ]
+    for path in paths.values():
+        (folder / path).mkdir(exist_ok=True)
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / paths["Pooling"] / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    path = folder / subfolder / "sentence_bert_config.json"
+    path.write_text(json.dumps({"max_seq_length": None} | texts), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("subfolder", ["", "0_Transformer"])
+@pytest.mark.parametrize(
+    ("pooling", "mode"),
+    [
+        (OLD_CLS, "cls"),
+        ({"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}, "max"),
+        ({"word_embedding_dimension": 16}, "mean"),
+        ({"embedding_dimension": 16, "pooling_mode": "mean"}, "mean"),
+        ({"embedding_dimension": 16, "pooling_mode": ["cls"]}, "cls"),
+    ],
+)
+def test_a_folder_of_sentence_transformers_says_how_to_pool_and_options_override_it(
+    tmp_path, pooling, mode, subfolder
+):
+    folder = sentence_folder(tmp_path / "st", pooling, subfolder=subfolder, max_seq_length=6)
+    plain = SentenceEncoder.from_pretrained(pretrained_folder(tmp_path / "plain"))
+    cut = TEXTS[0].rsplit(" ", 2)[0]  # 4 tokens
+    expected = plain.encode([cut, TEXTS[1]], pooling=mode, normalize=True)
+    for place in {folder, folder / subfolder}:
+        encoder = SentenceEncoder.from_pretrained(place)
+        with pytest.warns(UserWarning, match="1 of 2 texts are longer than the 6 tokens"):
+            vectors = encoder.encode([TEXTS[0], TEXTS[1]])
+        np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    chosen = encoder.encode([TEXTS[1]], pooling="pooler", normalize=False)
+    np.testing.assert_allclose(chosen, plain.encode([TEXTS[1]], pooling="pooler"), atol=1e-5)
+
+
+def test_a_folder_may_lower_case_and_put_a_prompt_before_texts(tmp_path):
+    folder = sentence_folder(tmp_path, OLD_CLS, kinds=("Pooling",), do_lower_case=True)
+    prompts = {"prompts": {"query": "the cat "}, "default_prompt_name": "query"}
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps(prompts), encoding="utf-8")
+    encoder = SentenceEncoder.from_pretrained(folder)
+    assert (encoder.prompt, encoder.lower_case, encoder.normalize) == ("the cat ", True, False)
+    plain = SentenceEncoder(encoder.model, encoder.tokenizer, encoder.max_length, "cls")
+    assert np.array_equal(encoder.encode(["SAT"]), plain.encode(["the cat sat"]))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "kinds", "named"),
+    [
+        ({"pooling_mode_cls_token": True}, ("Pooling",), "mean+cls"),
+        ({"pooling_mode": "weightedmean"}, ("Pooling",), "weightedmean"),
+        ({"pooling_mode": "mean"}, ("Pooling", "Dense", "Normalize"), "mean and Dense"),
+    ],
+)
+def test_a_pooling_that_minibert_does_not_have_is_refused_unless_another_is_chosen(
+    tmp_path, pooling, kinds, named
+):
+    encoder = SentenceEncoder.from_pretrained(sentence_folder(tmp_path, pooling, kinds=kinds))
+    with pytest.raises(MiniBertError) as error:
+        encoder.encode(["the cat"])
+    assert f"pooling is {named!r}, as the folder says; choose one of cls, mean" in str(error.value)
+    assert encoder.encode(["the cat"], pooling="mean").shape == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("modules.json", "{", "not a list of modules"),
+        ("modules.json", '["x"]', "not a list of modules"),
+        ("modules.json", '[{"type": "a.Pooling", "path": "../x"}]', "outside of its folder"),
+        ("sentence_bert_config.json", '{"max_seq_length": "x"}', "does not say how its vectors"),
+        ("1_Pooling/config.json", '{"pooling_mode": 3}', "does not say how its vectors"),
+        ("1_Pooling/config.json", "[]", "not a JSON object"),
+    ],
+)
+def test_a_damaged_folder_of_sentence_transformers_is_refused(tmp_path, name, content, message):
+    (sentence_folder(tmp_path, OLD_CLS) / name).write_text(content, encoding="utf-8")
+    with pytest.raises(MiniBertError, match=message):
+        SentenceEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("subfolder", ["", "0_Transformer"])
+def test_a_converted_folder_gives_the_same_vectors_and_names_what_was_left(tmp_path, subfolder):
+    source = sentence_folder(tmp_path / "st", OLD_CLS, subfolder=subfolder, max_seq_length=9)
+    (source / subfolder / "README.md").write_text("a card", encoding="utf-8")
+    (source / "2_Normalize" / "notes.txt").write_text("kept", encoding="utf-8")
+    said = convert(source / subfolder, tmp_path / "new")
+    assert "not copied: README.md" in said
+    assert (tmp_path / "new" / "2_Normalize" / "notes.txt").is_file()
+    before, after = map(SentenceEncoder.from_pretrained, (source, tmp_path / "new"))
+    assert (after.pooling, after.normalize, after.max_length) == ("cls", True, 9)
+    assert np.array_equal(after.encode(TEXTS[1:2]), before.encode(TEXTS[1:2]))

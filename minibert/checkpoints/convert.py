@@ -4,6 +4,7 @@ The tokenizer's files and a `task.json` are copied. Every weight that a BERT can
 any task: both pretraining heads, a classifier, a question-answering head. No model is built.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from minibert.checkpoints.folder import read_folder, write_folder
 from minibert.checkpoints.name_map import parameters
+from minibert.checkpoints.sentence_modules import SENTENCE_FILES, sentence_files
 from minibert.errors import MiniBertError
 from minibert.files import (
     TASK_FILE,
@@ -32,6 +34,9 @@ ARCHITECTURES = (
     ("BertModel", ()),
 )
 
+# What was read for the new files.
+_WEIGHTS = re.compile(r"safetensors|pytorch_model|\.ckpt|\.(index|data-)|^(bert_)?config\.json$")
+
 
 def convert(source: str | Path, destination: str | Path, *, float16: bool = False) -> str:
     """Write the weights, the config and the tokenizer of `source` as a new folder.
@@ -51,7 +56,7 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     destination = Path(destination).expanduser()
     check_folder(destination, new=True)
     copied = (*TOKENIZER_FILES, TASK_FILE)
-    checkpoint = read_folder(source, more_files=copied)
+    checkpoint = read_folder(source, more_files=(*copied, *SENTENCE_FILES))
     folder, tensors, config = checkpoint.folder, checkpoint.tensors, checkpoint.config
     body = [
         row.ours
@@ -85,12 +90,16 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
             if not tensor.isfinite().all():
                 raise MiniBertError(f"{name} has values too large for float16; remove --float16.")
     files = [name for name in copied if (folder / name).is_file()]
+    sentence = sentence_files(folder)
     check_files(folder, *files)
     with atomic_folder(destination) as temporary:
         bare = config["architectures"] == ["BertModel"]
         write_folder(temporary, tensors, config, prefix="bert." if bare else "")
         for name in files:
             shutil.copyfile(folder / name, temporary / name)
+        for name, content in sentence.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_bytes(content)
         record_files(temporary, "model.safetensors", "config.json", *files)
     tokenizer = ", ".join(name for name in files if name != TASK_FILE) or "none in the source"
     lines = [
@@ -99,6 +108,17 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
         *(f"  note: {note}" for note in checkpoint.notes),
         f"  tokenizer: {tokenizer}",
     ]
+    if sentence:
+        lines.append(f"  sentence-transformers: {', '.join(sentence)}")
+    copied_names = {Path(name).parts[0] for name in (*files, *sentence)}
+    left = [
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in sorted(folder.iterdir())
+        if path.name not in copied_names and not _WEIGHTS.search(path.name)
+        if not path.is_dir() or any(path.iterdir())
+    ]
+    if left:
+        lines.append(f"  not copied: {', '.join(left[:12])}{', ...' * (len(left) > 12)}")
     if checkpoint.unknown:
         listed = ", ".join(repr(name[:100]) for name in list(checkpoint.unknown)[:5])
         lines.append(

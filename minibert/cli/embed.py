@@ -27,11 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
     add_text_arguments(parser, pairs=False)
-    help_text = "how to pool the tokens: mean, cls, max or pooler; default: mean"
-    add("--pooling", default="mean", metavar="MODE", help=help_text)
+    help_text = (
+        "how to pool the tokens: mean, cls, max or pooler; default: as the folder says, or mean"
+    )
+    add("--pooling", metavar="MODE", help=help_text)
     help_text = "the layer to pool, 0 for the embeddings; default: -1, the last"
     add("--layer", type=int, default=-1, metavar="N", help=help_text)
-    add("--normalize", action="store_true", help="scale every vector to length 1")
+    help_text = "scale every vector to length 1, or not; default: as the folder says, or not"
+    add("--normalize", action=argparse.BooleanOptionalAction, help=help_text)
     add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
     add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file; default: print")
     add("--figure", type=Path, metavar="FILE", help="also draw the texts in a .png, .svg or .pdf")

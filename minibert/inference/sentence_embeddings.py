@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from minibert.checkpoints.sentence_modules import SENTENCE_FILES, sentence_settings
 from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
+from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
 from minibert.model.bert import BertModel
 from minibert.model.input_checks import check_finite
@@ -59,11 +61,15 @@ def pool(hidden: Tensor, attention_mask: Tensor, mode: str) -> Tensor:
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """A BERT with its tokenizer."""
+    """A BERT with its tokenizer, and how it makes vectors unless `encode` is told otherwise."""
 
     model: BertModel
     tokenizer: BertTokenizer
     max_length: int  # tokens, including [CLS] and [SEP]
+    pooling: str = "mean"
+    normalize: bool = False
+    lower_case: bool = False  # every text, whatever the tokenizer does
+    prompt: str = ""  # put before every text
 
     @classmethod
     def from_pretrained(
@@ -71,20 +77,31 @@ class SentenceEncoder:
     ) -> Self:
         """Load the encoder of any BERT, pretrained or fine-tuned.
 
+        A folder of sentence-transformers also says how to pool, whether to normalize, and how long
+        a text may be.
+
         Raises:
             MiniBertError: a file is missing or damaged.
         """
-        return cls(*load_for_inference(BertModel, name_or_path, device=device))
+        folder = Path(name_or_path).expanduser()
+        settings = sentence_settings(folder)
+        source = settings.pop("folder", name_or_path)
+        model, tokenizer, max_length = load_for_inference(BertModel, source, device=device)
+        if not folder.is_dir():
+            settings = sentence_settings(local_folder(name_or_path, files=SENTENCE_FILES))
+            settings.pop("folder", None)
+        max_length = min(max_length, settings.pop("max_length", None) or max_length)
+        return cls(model, tokenizer, max_length, **settings)
 
     @torch.inference_mode()
     def encode(
         self,
         texts: Sequence[str],
         *,
-        pooling: str = "mean",
+        pooling: str | None = None,
         layer: int = -1,
         batch_size: int = 32,
-        normalize: bool = False,
+        normalize: bool | None = None,
         show_progress_bar: bool = False,
     ) -> NDArray[np.float32]:
         """Return one vector per text; they do not depend on how texts are batched.
@@ -92,10 +109,11 @@ class SentenceEncoder:
         Args:
             texts: the texts. Those longer than `max_length` tokens are truncated, with a warning.
             pooling: "cls", "mean", "max", or "pooler" (the [CLS] vector through the model's dense
-                layer and tanh).
+                layer and tanh). By default what the folder says, else "mean".
             layer: 0 for the embeddings, 1 to L for the layers; -1 is the last.
             batch_size: number of texts, of similar length, to run at a time.
             normalize: scale each vector to length 1, so that a dot product is a cosine similarity.
+                By default what the folder says, else False.
             show_progress_bar: show a progress bar if standard error is a terminal.
 
         Returns:
@@ -108,7 +126,10 @@ class SentenceEncoder:
             raise MiniBertError("encode takes a list of at least one text.")
         if batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
+        pooling = self.pooling if pooling is None else pooling
+        normalize = self.normalize if normalize is None else normalize
         self._check_pooling(pooling, layer)
+        texts = [self.prompt + (text.lower() if self.lower_case else text) for text in texts]
         tokenized = tokenize_examples(
             self.tokenizer, [Example(text) for text in texts], max_length=self.max_length
         )
@@ -143,8 +164,9 @@ class SentenceEncoder:
         """Raise if this model cannot pool like that."""
         layers = self.model.config.num_hidden_layers
         if pooling not in POOLING_MODES:
+            source = ", as the folder says" if pooling == self.pooling else ""
             raise MiniBertError(
-                f"pooling is {pooling!r}; choose one of {', '.join(POOLING_MODES)}."
+                f"pooling is {pooling!r}{source}; choose one of {', '.join(POOLING_MODES)}."
             )
         if not -layers - 1 <= layer <= layers:
             raise MiniBertError(
