@@ -540,6 +540,21 @@ def test_damaged_checkpoints_are_not_kept_in_the_place_of_intact_ones(tmp_path: 
     assert load_checkpoint(tmp_path, model, optimizer, {}, resume=True).step == 25
 
 
+@pytest.mark.parametrize("content", ["{}", '{"state": {"stop": 1}}', '{"state": []}', "{"])
+def test_a_checkpoint_that_is_damaged_while_the_run_goes_on_does_not_end_it(
+    tmp_path: Path, content
+):
+    def evaluate() -> dict[str, float]:
+        for path in (tmp_path / "run").glob("step-*/state.json"):
+            path.write_text(content, encoding="utf-8")
+        return {"accuracy": 0.5}
+
+    settings = TrainingSettings(**{**vars(SETTINGS), "save_steps": 2})
+    unbroken, _ = run(tmp_path / "unbroken", settings, evaluate=lambda: {"accuracy": 0.5})
+    weights, _ = run(tmp_path / "run", settings, evaluate=evaluate)
+    assert same(weights, unbroken)
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "delete", "rename"])
 def test_a_finished_run_with_damaged_best_weights_ends_with_its_last(
     tmp_path: Path, damage, capsys

@@ -198,7 +198,10 @@ def check_best_weights(folder: Path, state: TrainState) -> None:
 
 
 def _read_state(path: Path) -> TrainState:
-    return TrainState(**read_json_object(path / "state.json")["state"])
+    try:
+        return TrainState(**read_json_object(path / "state.json")["state"])
+    except (KeyError, TypeError) as error:
+        raise MiniBertError(f"{path} is not the checkpoint of a run ({error}).") from error
 
 
 def _checkpoints(folder: Path) -> list[tuple[int, int, int, Path]]:
