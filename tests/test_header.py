@@ -126,6 +126,14 @@ def test_a_label_like_no_other_is_refused_until_the_user_says_what_it_is(tmp_pat
     assert len(read_examples(path, Columns(header=False)).examples) == 5
 
 
+def test_by_number_a_label_like_no_other_is_read_and_pointed_out(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("utterance_en,kind\nx y,a\ny z,b\nz,a\nw,b\n", encoding="utf-8")
+    read = read_examples(path, Columns(text=1, label=2))
+    assert [example.label for example in read.examples] == ["kind", "a", "b", "a", "b"]
+    assert "Is line 1 a header? No other line has the label 'kind'; pass --header if" in read.note
+
+
 def test_a_header_in_the_middle_of_a_file_is_refused(tmp_path):
     path = tmp_path / "joined.csv"
     path.write_text("text,label\na,1\ntext,label\nb,0\n", encoding="utf-8")

@@ -292,6 +292,13 @@ def test_a_file_is_read_as_the_program_that_wrote_it_means_it(write, program):
     assert note in read.note
 
 
+def test_decimal_commas_are_points_where_semicolons_separate_the_cells(write):
+    read = read_examples(write("a.csv", "satz;wert\r\ngut, ja;3,5\r\nna ja;2\r\nschlecht;-0,5\r\n"))
+    assert pairs_of(read.examples) == [("gut, ja", "3.5"), ("na ja", "2"), ("schlecht", "-0.5")]
+    assert "text = column 'satz', label = column 'wert' (names from the file" in read.note
+    assert "decimal commas in column 2" in read.note
+
+
 def test_only_the_chosen_columns_need_a_name_of_their_own(write):
     path = write("a.csv", "v1,v2,,,\nham,hello there,,,\nspam,buy now,,,\nham,see you,,,\n")
     expected = [("hello there", "ham"), ("buy now", "spam"), ("see you", "ham")]

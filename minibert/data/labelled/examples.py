@@ -11,7 +11,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,8 +113,15 @@ def read_examples(
     if table.errors:
         hint = suggest_task(table).replace(" ", "\n", 1)
         raise MiniBertError(f"{bad_lines(path, table.errors)}{hint}")
-    if columns.label is None and columns.header is None and not table.has_header:
-        _refuse_unknown_header([example.label for example in examples], known_labels, path)
+    if labelled and columns.header is None and not table.has_header:
+        first, counts = examples[0].label, Counter(example.label for example in examples[1:])
+        alone = bool(counts) and first not in counts and min(counts.values()) > 1
+        if alone and isinstance(first, str) and not is_number(first) and first not in known_labels:
+            doubt = f"no other line has the label '{first}'"
+            advice = "pass --header if it is one, or --no-header if it is an example."
+            if columns.label is None:
+                raise MiniBertError(f"{path}:1: {doubt}, so it seems to be a header; {advice}")
+            note += f" Is line 1 a header? N{doubt[1:]}; {advice}"
     # Names such as "1" are numbers where the file has no header.
     found = Columns(text_column, pair_column, label_column, columns.header)
     return FileExamples(examples, note, found)
@@ -146,17 +153,6 @@ def _cell(
         reason = f"column '{column}' is {kind} where a text is expected"
     errors.append((line, reason))
     return ""
-
-
-def _refuse_unknown_header(labels: Sequence[Label], known: Collection[Label], path: Path) -> None:
-    """Raise if the first row looks like a header of unknown names: its label is like no other."""
-    first, counts = labels[0], Counter(labels[1:])
-    alone = bool(counts) and first not in counts and min(counts.values()) > 1
-    if alone and isinstance(first, str) and not is_number(first) and first not in known:
-        raise MiniBertError(
-            f"{path}:1: no other line has the label '{first}', so it seems to be a header; pass "
-            "--header if it is one, or --no-header if it is an example."
-        )
 
 
 def normalize_text(text: str) -> str:

@@ -39,6 +39,7 @@ _SEPARATORS = {
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN = re.compile(r"[\s,]*")  # the items of a JSON list
 _TOO_DEEP = "not an example: the brackets are nested too deeply"
+_DECIMAL_COMMA = re.compile(r"-?\d+(,\d+)?")  # written where semicolons separate cells
 _FASTTEXT = re.compile(r"((?:__label__\S+\s+)+)(.*)", re.DOTALL)
 
 Row = tuple[int, Mapping[str, object]]
@@ -240,6 +241,13 @@ def _csv_lines(text: str, errors: Errors, notes: list[str]) -> list[tuple[int, l
         errors.append((start, f'{reason}; inside a quoted cell, write a quote as ""'))
     finally:
         csv.field_size_limit(previous_limit)
+    for index in range(len(lines[0][1]) if separator == ";" and len(lines) > 1 else 0):
+        column = [cells for _, cells in lines if index < len(cells)]
+        below = {cells[index] for cells in column[1:]}
+        if any("," in cell for cell in below) and all(map(_DECIMAL_COMMA.fullmatch, below)):
+            notes.append(f"decimal commas in column {index + 1}")
+            for cells in column:
+                cells[index] = cells[index].replace(",", ".")
     return lines
 
 
