@@ -9,11 +9,11 @@ from minibert.cli.process import run
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 
 from minibert import MiniBertError
 from minibert.cli.finetune import add_arguments
 from minibert.cli.shared import Parser, choose_output, requested_columns, resume_command
+from minibert.files import shell_path
 
 # Training sentences of the built-in data, which has 6,400.
 BUILT_IN_LIMIT = 1600
@@ -125,7 +125,7 @@ def main(options: argparse.Namespace) -> None:
     if few_labels:
         print(write_few_labels(output, few_labels, train_size=len(task.splits["train"])))
     pair = ' --pair "and a second one"' if task.pairs else ""
-    print(f'\ntry it:  minibert predict {quote(str(output))} "a sentence of your own"{pair}')
+    print(f'\ntry it:  minibert predict {shell_path(output)} "a sentence of your own"{pair}')
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from minibert.cli.process import run
 from pathlib import Path
 
 from minibert.cli.shared import Parser, choose_output
-from minibert.files import write_task
+from minibert.files import shell_path, write_task
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     model.save_pretrained(output)
     corpus.tokenizer.save_pretrained(output)
     write_task(output, {})  # checksums
-    print(f"try it:  minibert fill-mask {output} 'The [MASK] of the array.'")
+    print(f"try it:  minibert fill-mask {shell_path(output)} 'The [MASK] of the array.'")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import stat
 import zlib
@@ -269,13 +270,42 @@ def check_folder(folder: Path, *, new: bool = False) -> None:
         new: whether it must be empty if it exists.
 
     Raises:
-        MiniBertError: it is not empty, or it or a folder above it is a file.
+        MiniBertError: it is not empty, it or a folder above it is a file or a link to nothing, or
+            nothing can be written there.
     """
+    import tempfile  # which is slow to import
+
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
             raise MiniBertError(f"{place} is a file, not a folder; choose another place.")
+        check_link(place)
     if new and folder.is_dir() and any(folder.iterdir()):
         raise MiniBertError(f"{folder} exists and is not empty; choose another place.")
+    # A new folder is first written beside itself.
+    start = folder.absolute().parent if new else folder.absolute()
+    nearest = next(place for place in (start, *start.parents) if place.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise MiniBertError(
+            f"cannot write {folder}: {error.strerror} ({nearest}); choose another place."
+        ) from error
+
+
+def check_link(path: Path) -> None:
+    """Raise if a path is a link to nothing."""
+    if path.is_symlink() and not path.exists():
+        raise MiniBertError(
+            f"{path} is a link to {path.readlink()}, which does not exist; delete the link, or "
+            "choose another place."
+        )
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as it can be typed in a command: quoted, and never taken for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def make_folder(folder: Path) -> None:

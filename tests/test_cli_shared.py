@@ -6,6 +6,7 @@ the one that was meant. A run never overwrites what is not its own.
 """
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -16,9 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from minibert.cli.shared import KEPT_FILES, Parser, choose_output, int_range, resume_command
+from minibert.cli.shared import (
+    KEPT_FILES,
+    Parser,
+    check_output,
+    choose_output,
+    int_range,
+    resume_command,
+)
 from minibert.errors import MiniBertError
-from minibert.files import check_folder
+from minibert.files import check_folder, shell_path
 
 
 def script(body: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
@@ -339,3 +347,33 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
 def test_the_command_that_resumes_can_be_typed_as_it_is_shown(typed, to_type, monkeypatch):
     monkeypatch.setattr(sys, "argv", typed)
     assert resume_command(Path("my run")) == to_type
+
+
+def test_an_output_that_is_a_link_to_nothing_is_refused(tmp_path):
+    link = tmp_path / "link.npy"
+    link.symlink_to(tmp_path / "gone")
+    sentence = "link.npy is a link to .*gone, which does not exist; delete the link"
+    for check in (check_folder, check_output):
+        with pytest.raises(MiniBertError, match=sentence):
+            check(link)
+    with pytest.raises(MiniBertError, match=sentence):
+        check_folder(link / "new", new=True)
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_place_that_cannot_be_written_is_found_before_any_work(new, tmp_path, monkeypatch):
+    def refuse(*, dir: Path) -> None:
+        assert dir == tmp_path
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(MiniBertError, match=r"cannot write .*: Read-only file system \(.*\); choo"):
+        check_folder(tmp_path / "a" / "b", new=new)
+    with pytest.raises(MiniBertError, match="Read-only file system"):
+        check_output(tmp_path / "a.npy")
+
+
+def test_a_folder_that_starts_with_a_dash_can_be_typed_as_it_is_shown():
+    assert shell_path(Path("-dash")) == "./-dash"
+    assert shell_path(Path("my run")) == "'my run'"
+    assert shell_path(Path("runs/mine")) == "runs/mine"

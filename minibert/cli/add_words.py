@@ -11,13 +11,12 @@ afterwards, as above, so that the model learns what it means.
 """
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.cli.shared import int_range, read_documents_as_text
 from minibert.errors import MiniBertError
-from minibert.files import check_folder, read_small_file
+from minibert.files import check_folder, read_small_file, shell_path
 
 if TYPE_CHECKING:
     from minibert.tokenization.tokenizer import BertTokenizer
@@ -92,7 +91,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}: new words {len(added):,}, unused tokens left {unused:,}")
     if counted:
         _print_savings(counted, tokenizer, larger)
-    place = shlex.quote(str(options.output))
+    place = shell_path(options.output)
     print(f"next:  minibert prepare TEXTS --vocab {place} --output corpus")
     print(f"       minibert pretrain corpus --model {place} --output adapted")
 

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", help="the output of minibert finetune")
     add("file", type=Path, metavar="FILE", help="a .tsv, .txt, .csv, .jsonl or .json with labels")
     add_column_arguments(parser, ("text", "pair", "label"))
-    add("--figure", type=Path, metavar="FILE", help="draw the confusion matrix: .png, .svg or .pdf")
+    help_text = "draw the confusion matrix: .png, .svg or .pdf"
+    add("--figure", "--picture", type=Path, metavar="FILE", help=help_text)
     add("--json", action="store_true", help="print one JSON object")
     add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 

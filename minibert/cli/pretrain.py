@@ -13,13 +13,12 @@ torchrun --nproc-per-node 2 --no-python minibert pretrain corpus --output mine \
 """
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import choose_output, int_range, resume_command
 from minibert.errors import MiniBertError
-from minibert.files import write_task
+from minibert.files import shell_path, write_task
 
 if TYPE_CHECKING:
     import torch
@@ -204,7 +203,7 @@ def _pretrain(options: argparse.Namespace, device: "torch.device", processes: "P
     metrics = evaluate_pretraining(model, evaluation.fixed())
     run = {"tokens_seen": result.tokens, "seconds": round(result.seconds, 1)}
     print(_write_report(output, metrics, evaluation.sequences(0).labels, run))
-    place = shlex.quote(str(output))
+    place = shell_path(output)
     print(f'{output} is saved; try it:  minibert fill-mask {place} "a text with a [MASK]"')
 
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.errors import MiniBertError
-from minibert.files import CORPUS_FILE, MODEL_FILES, TASK_FILE, TOKENIZER_FILES, check_folder
+from minibert.files import (
+    CORPUS_FILE,
+    MODEL_FILES,
+    TASK_FILE,
+    TOKENIZER_FILES,
+    check_folder,
+    check_link,
+)
 
 if TYPE_CHECKING:
     from minibert.data.labelled.header import Columns
@@ -142,6 +149,7 @@ def check_output(path: Path, *, suffixes: tuple[str, ...] = (), replace: bool = 
     if suffixes and path.suffix.lower() not in suffixes:
         raise MiniBertError(f"cannot write {path}: its name must end in {' or '.join(suffixes)}.")
     check_folder(path.parent)
+    check_link(path)
     if not path.parent.is_dir():
         raise MiniBertError(
             f"cannot write {path}: the folder {path.parent} does not exist; create it."

@@ -119,8 +119,8 @@ def drawable(texts: Sequence[str], instead: Sequence[str]) -> list[str]:
     texts = [text.translate(_CONTROL) for text in texts]
     if fonts_for(texts) is not None:
         return texts
-    lacking = [text for text in texts if fonts_for([text]) is None]
-    missing = sorted({c for text in lacking for c in text if fonts_for([c]) is None})
+    _, missing = _choose_fonts(texts)
+    lacking = {text for text in texts if missing & {*text}} or {*texts}
     if any(_CJK[0] <= c <= _CJK[-1] for c in missing):
         advice = (
             "install a Chinese font: on Debian and Ubuntu, sudo apt install fonts-noto-cjk; on "
@@ -134,8 +134,9 @@ def drawable(texts: Sequence[str], instead: Sequence[str]) -> list[str]:
     more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
     # Not a warning: `python -W error` would make it an error, and a report must not fail by it.
     print(
-        f"note: no installed font has {' '.join(missing[:10])}{more}; the figure has numbers in "
-        f"place of such texts (here {len(lacking):,}). To see them, {advice}. Then draw again.",
+        f"note: no installed font has {' '.join(sorted(missing)[:10])}{more}; the figure has "
+        f"numbers in place of such texts (here {len(lacking):,}). To see them, {advice}. Then draw "
+        "again.",
         file=sys.stderr,
     )
     return [new if text in lacking else text for text, new in zip(texts, instead, strict=True)]
@@ -147,11 +148,17 @@ def fonts_for(texts: Iterable[str]) -> list[str] | None:
     The list starts with the default font. It is None if no installed font has one of the
     characters.
     """
+    families, missing = _choose_fonts(texts)
+    return None if missing else families
+
+
+def _choose_fonts(texts: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Return font families for the texts, and the characters that no installed font has."""
     from matplotlib import font_manager
 
-    missing = {ord(c) for text in texts for c in text if not c.isspace()}
+    missing = {c for text in texts for c in text if not c.isspace()}
     missing -= _characters(font_manager.findfont(DEFAULT_FONT))
-    families = [DEFAULT_FONT]
+    families, listed = [DEFAULT_FONT], True
     while missing:
         fonts = {
             font.name: font.fname
@@ -160,14 +167,15 @@ def fonts_for(texts: Iterable[str]) -> list[str] | None:
         }
         preferred = [name for name in CHINESE_FONTS if name in fonts]
         found = {name: missing & _characters(fonts[name]) for name in [*preferred, *sorted(fonts)]}
-        best = max(found, key=lambda name: len(found[name]), default=None)
-        if best is None or not found[best]:
-            if not _add_new_fonts():
-                return None
-            continue
-        families.append(best)
-        missing -= found[best]
-    return families
+        best = max(found, key=lambda name: len(found[name]), default=DEFAULT_FONT)
+        if found.get(best):
+            families.append(best)
+            missing -= found[best]
+        elif not listed or not _add_new_fonts():
+            break
+        else:
+            listed = False
+    return families, missing
 
 
 def _add_new_fonts() -> bool:
@@ -186,11 +194,11 @@ def _add_new_fonts() -> bool:
 
 
 @cache
-def _characters(font: str) -> frozenset[int]:
-    """Return the code points in a font file; none if the file has been removed or is damaged."""
+def _characters(font: str) -> frozenset[str]:
+    """Return the characters in a font file; none if the file has been removed or is damaged."""
     from matplotlib.ft2font import FT2Font
 
     try:
-        return frozenset(FT2Font(font).get_charmap())
+        return frozenset(map(chr, FT2Font(font).get_charmap()))
     except (OSError, RuntimeError):
         return frozenset()
