@@ -304,10 +304,18 @@ def test_padding_without_a_mask_is_warned_of():
         model(padded, attention_mask=torch.tensor([[1, 1, 0]]))
 
 
-@pytest.mark.parametrize("keyword", ["mask", "segment_ids", "output_all_encoded_layers", "label"])
-def test_an_unknown_keyword_is_refused_by_its_name(keyword):
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [
+        ("mask", "unexpected keyword argument 'mask'"),
+        ("segment_ids", "segment_ids; the argument is called token_type_ids"),
+        ("output_all_encoded_layers", "output_all_encoded_layers; remove it"),
+        ("label", "label; the argument is called labels"),
+    ],
+)
+def test_an_unknown_keyword_is_refused_by_its_name(keyword, words):
     for head in ANSWERS:
-        with pytest.raises(TypeError, match=f"unexpected keyword argument '{keyword}'"):
+        with pytest.raises((TypeError, MiniBertError), match=words):
             small_model(head)(small_batch(head)["input_ids"], **{keyword: True})
 
 
