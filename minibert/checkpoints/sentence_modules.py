@@ -29,13 +29,15 @@ def read_modules(folder: Path) -> dict[str, Path]:
             module["type"].rsplit(".", 1)[-1]: folder / module["path"]
             for module in json.loads(read_small_file(path))
         }
-    except (TypeError, KeyError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        outside = [p for p in modules.values() if not p.resolve().is_relative_to(folder.resolve())]
+    except MiniBertError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError, OSError) as error:
         raise MiniBertError(
             f"{path} is not a list of modules; copy it again from its source."
         ) from error
-    for place in modules.values():
-        if not place.resolve().is_relative_to(folder.resolve()):
-            raise MiniBertError(f"{path} points outside of its folder, to {place}; refused.")
+    if outside:
+        raise MiniBertError(f"{path} points outside of its folder, to {outside[0]}; refused.")
     return modules
 
 

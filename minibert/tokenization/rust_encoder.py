@@ -39,7 +39,7 @@ class RustEncoder:
             models.WordPiece(
                 dict(wordpiece.vocabulary),
                 unk_token=wordpiece.unk_token,
-                max_input_chars_per_word=wordpiece.max_characters_per_word,
+                max_input_chars_per_word=min(wordpiece.max_characters_per_word, 2**31),
             )
         )
         self._tokenizer.normalizer = normalizers.BertNormalizer(

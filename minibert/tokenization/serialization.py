@@ -66,7 +66,7 @@ _CLASSES = ("Bert", "DistilBert", "Electra", "MobileBert", "PreTrained", "Tokeni
 _NO_LIMIT = 1_000_000  # Hugging Face writes 1e30 for a tokenizer without a maximal length
 _TYPE_NAMES = {
     bool: "true or false",
-    int: "an integer",
+    int: "an integer from 0",
     str: "a string",
     list: "a list [...]",
     dict: "an object {...}",
@@ -313,7 +313,8 @@ def _field(path: Path, content: Mapping[str, Any], name: str, kind: type[Value])
 def _checked(path: Path, name: str, value: Any, kind: type[Value]) -> Value:
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # some programs write 1e30 for "no limit"
-    if type(value) is not kind:  # to isinstance, `true` would be an integer
+    # To isinstance, `true` would be an integer.
+    if type(value) is not kind or (isinstance(value, int) and value < 0):
         raise MiniBertError(
             f"{path}: {name} is {value!r:.60}, not {_TYPE_NAMES[kind]}; correct it, or "
             "copy the file again from its source."
