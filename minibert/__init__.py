@@ -7,7 +7,6 @@ line answers `--help` without PyTorch.
 from importlib import import_module
 
 from minibert.errors import MiniBertError
-from minibert.from_transformers import ALIASES, INSTEAD, explain
 
 TYPE_CHECKING = False  # that of `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    from minibert.from_transformers import ALIASES, INSTEAD, explain
+
     name = ALIASES.get(name, name)
     if name in INSTEAD:
         # The message of an AttributeError would be lost in `from minibert import ...`.
