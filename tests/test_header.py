@@ -31,6 +31,7 @@ def rows(*lines):
         (["tweet|review", "a|other", "b|review"], False),
         # A text that spells its column's name does not make the names an example.
         (["text|label", "text|spam", "other|ham"], True),
+        (["sentence|label", "a|label", "b|other", "c|label"], True),
         # The names of a second file that was appended.
         (["text|label", "a|1", "text|label", "b|0"], True),
         # A word above numbers: labels, scores, line numbers.

@@ -221,6 +221,7 @@ AS_WRITTEN = {
     "Excel, semicolons": ("a.csv", "\ufeff" + csv_text(";"), "cells separated by semicolons"),
     "Excel, sep=": ("a.csv", "sep=;\r\n" + csv_text(";"), "cells separated by semicolons"),
     "tabs in a .csv": ("a.csv", csv_text("\t"), "cells separated by tabs"),
+    "commas in a .txt": ("a.txt", csv_text(","), "a CSV file by its first line"),
     "bars in a .csv": ("a.csv", csv_text("|"), "cells separated by bars"),
     "Excel, Unicode text": (
         "a.txt",
@@ -468,6 +469,8 @@ BAD = {
     "multi-hot of one class": ("a.jsonl", '{"text": "x", "labels": [1.0]}\n', "not 0s and 1s"),
     "multi-hot of booleans": ("a.jsonl", '{"text": "x", "labels": [true, false]}\n', "not 0s"),
     "a list in a .csv": ("a.csv", "text,labels\nx,\"['a', 'b']\"\n", "'labels' holds a list"),
+    "an empty JSON list": ("a.json", "[]", "a.json holds no examples"),
+    "an empty JSON object": ("a.json", "{}", "it has no columns"),
     "a missing value in JSON": ("a.jsonl", '{"text": "x", "label": NaN}\n', "'label' is empty"),
     "a CR among LFs": ("a.tsv", "text\tlabel\na\t1\rb\t0\nc\t1\n", "a carriage return (CR)"),
     "several lists in an object": (
@@ -509,7 +512,7 @@ BAD = {
         "3 columns without names (a | b | 1). Pass its name or its number",
     ),
     "one nameless column": ("a.txt", "hello\nworld\n", "cannot tell which column is the label"),
-    "semicolons": ("a.tsv", "text;label\nx;1\n", "Check the separators: tabs in a .tsv"),
+    "semicolons": ("a.tsv", "note;kind\nx;1\n", "Check the separators: tabs in a .tsv"),
     "a header of unknown names": (
         "a.csv",
         "utterance_en,kind\nx,a\ny,b\nz,a\nw,b\n",

@@ -144,7 +144,7 @@ def _describe(table: Table) -> str:
     more = " and more" if len(names) > 20 else ""
     if table.has_header:
         listed = ", ".join(f"'{name[:MAX_NAME_LENGTH]}'" for name in names[:20])
-        told = f"it has the columns {listed}{more}."
+        told = f"it has the columns {listed}{more}." if names else "it has no columns."
     else:
         cells = " | ".join(str(cell)[:30] for cell in list(first_row.values())[:20])
         told = f"it has {len(names)} column{'s' * (len(names) > 1)} without names ({cells}{more})."

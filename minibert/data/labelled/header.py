@@ -30,6 +30,7 @@ OTHER_TEXTS = (  # taken if only one of them is there
 )
 LABELS = (
     *("label", "labels", "gold_label", "class", "category", "target", "is_duplicate", "quality"),
+    *("class index", "class_index", "airline_sentiment"),
     *("sentiment", "intent", "polarity", "score", "similarity", "stars", "star_rating", "rating"),
     *("categories", "tags", "topic"),
     *("标签", "类别", "分类", "情感"),
@@ -76,6 +77,7 @@ def has_header(rows: Sequence[Sequence[str]], requested: Columns = GUESS) -> boo
     | line 1 is 0, 1, 2, ..., which pandas writes without names, above other texts   | yes     |
     | columns are asked for by number: these cells of line 1 are all known names     | yes     |
     | columns are asked for by number: any other case                                | no      |
+    | all cells are known names, one of a label and one of a text                    | yes     |
     | a cell of line 1 is longer than a name                                         | no      |
     | no known name ("text", "label", "标签", "V1", ...) is new, that is, in line 1 and | no      |
     | nowhere below in its column                                                    |         |
@@ -117,6 +119,8 @@ def has_header(rows: Sequence[Sequence[str]], requested: Columns = GUESS) -> boo
         return all(0 <= i < len(first) and known[i] for i in positions)
     repeated = [cell != "" and any(row[i] == cell for row in below) for i, cell in enumerate(first)]
     new = [name for name, k, r in zip(names, known, repeated, strict=True) if k and not r]
+    if all(known) and 0 < sum(name in LABELS for name in names) < len(names):
+        return True
     short = max(map(len, names)) <= MAX_NAME_LENGTH
     return short and bool(new) and (not any(repeated) or any(name in LABELS for name in new))
 

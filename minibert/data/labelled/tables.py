@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.data.labelled.header import GUESS, Columns, has_header
+from minibert.data.labelled.header import GUESS, KNOWN_NAMES, Columns, has_header
 from minibert.data.labelled.text_file import Errors, bad_lines, read_text, split_lines
 from minibert.errors import MiniBertError
 
@@ -84,7 +84,7 @@ def read_table(path: Path, requested: Columns = GUESS, *, encoding: str | None =
     text, notes = read_text(path, encoding)
     table = parse_table(text, path, requested, notes)
     if not table.rows:
-        header = "a header and " * table.has_header
+        header = "a header and " * bool(table.has_header and table.names)
         empty = MiniBertError(f"{path} holds {header}no examples.")
         raise bad_lines(path, table.errors) if table.errors else empty
     return table
@@ -104,6 +104,9 @@ def parse_table(text: str, path: Path, requested: Columns, notes: Sequence[str] 
     """Return the table that the text of a file holds; see `read_table`."""
     format_, notes = format_of(path), [*notes]
     errors: Errors = []
+    if format_ == "tsv" and "\t" not in text and _names_by_commas(text):
+        format_ = "csv"
+        notes.append("a CSV file by its first line")
     if format_ == "json":
         rows = list(_json_rows(text, path, errors))
         names, header = list(dict.fromkeys(key for _, row in rows for key in row)), True
@@ -121,6 +124,12 @@ def parse_table(text: str, path: Path, requested: Columns, notes: Sequence[str] 
             too_long = "a carriage return (CR) without a line feed (LF)"
         names, header, rows = _name_cells(lines, requested, errors, notes, too_long=too_long)
     return Table(path, names, header, rows, errors, notes)
+
+
+def _names_by_commas(text: str) -> bool:
+    """Return whether the first line is names of columns between commas or semicolons."""
+    names = re.split("[,;]", text.split("\n", 1)[0].casefold())
+    return len(names) > 1 and all(name.strip(' "\r') in KNOWN_NAMES for name in names)
 
 
 def _name_cells(
