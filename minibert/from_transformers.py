@@ -116,6 +116,9 @@ INSTEAD = {
     "basic_tokenizer": "use minibert.tokenization.normalize and tokenizer.normalization",
     "wordpiece_tokenizer": "it is tokenizer.wordpiece; split(word) returns the tokens of a word",
     "ids_to_tokens": "use tokenizer.convert_ids_to_tokens",
+    "is_fast": "every call returns offsets and word numbers; both backends find them",
+    "max_len_single_sentence": "use tokenizer.model_max_length - 2",
+    "save_vocabulary": "use tokenizer.save_pretrained(folder)",
     "prepare_for_model": "call the tokenizer with texts, or pad ids with tokenizer.pad",
     # Fields and methods of a config
     "gradient_checkpointing": "remove it, and call model.gradient_checkpointing_enable()",

@@ -358,10 +358,11 @@ class Vocabulary:
         return [int(int(index) in special) for index in token_ids_0]
 
     def add_tokens(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse, because the ids would lie beyond the model's embedding matrix."""
+        """Refuse, because a tokenizer does not change, and its model has as many embeddings."""
         raise MiniBertError(
-            "minibert does not add tokens at the end of a vocabulary; use minibert add-words, or "
-            "replace an [unusedN] line of vocab.txt, so that every id keeps its place."
+            "a tokenizer does not change; load it with additional_special_tokens=[...] and enlarge "
+            "the model with minibert.model.resize, or replace an [unusedN] line of vocab.txt "
+            "(minibert add-words), which needs no larger model."
         )
 
     add_special_tokens = add_tokens
