@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import dead_pid
 from safetensors import SafetensorError
 
 from minibert import MiniBertError
@@ -282,18 +283,12 @@ def test_what_a_killed_writer_left_is_not_taken_for_anything(tmp_path: Path):
 LEAVES = """
 import sys, time
 from pathlib import Path
-import numpy, torch
-from minibert.checkpoints import folder
 from minibert.files import atomic_file, atomic_folder
 base = Path(sys.argv[1])
-def stop(*_, **__):
-    (next(base.glob(".in.*")) / ".tmpAbCdEf").touch()  # as the library names it
-    print("ready", flush=True)
-    time.sleep(600)
-folder.save_file = stop
 with atomic_folder(base / "corpus") as corpus, atomic_file(base / "curve.png") as picture:
     (corpus / "tokens.bin").write_bytes(b"half")
-    folder.write_safetensors(base / "model.safetensors", {"a": torch.zeros(1)})
+    print("ready", flush=True)
+    time.sleep(600)
 """
 
 
@@ -314,7 +309,7 @@ def test_the_next_write_removes_what_a_killed_process_left_but_nothing_of_a_livi
         else:
             killed.wait()
         left = listing(tmp_path)
-        assert sum(f"-{killed.pid}.tmp" in name for name in left) == 6
+        assert sum(f"-{killed.pid}.tmp" in name for name in left) == 3
         elsewhere = f".corpus.00c0ffee-{killed.pid}.tmp"  # on another machine, where it may live
         (tmp_path / elsewhere).mkdir()
         foreign = [".vimrc.tmp", ".corpus.tmp", f".other.{killed.pid}.tmp"]  # not of minibert
@@ -327,6 +322,27 @@ def test_the_next_write_removes_what_a_killed_process_left_but_nothing_of_a_livi
         for process in (killed, living):
             process.kill()
             process.communicate()
+
+
+def test_what_the_safetensors_library_would_leave_has_a_name_that_tells_whose_it_is(
+    tmp_path: Path, monkeypatch
+):
+    def fail(_tensors: object, path: Path, **_: object) -> None:
+        (path.parent / ".tmpAbCdEf").touch()  # as the library names it
+        left.append(path.parent)
+        raise KeyboardInterrupt
+
+    left: list[Path] = []
+    monkeypatch.setattr("minibert.checkpoints.folder.save_file", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_safetensors(tmp_path / "model.safetensors", {"a": torch.zeros(1)})
+    assert listing(tmp_path) == []
+    [folder] = left
+    killed = folder.with_name(folder.name.replace(f"-{os.getpid()}.", f"-{dead_pid()}."))
+    killed.mkdir()
+    (killed / ".tmpAbCdEf").touch()
+    write_atomic(tmp_path / "a", "whole")
+    assert listing(tmp_path) == ["a"]
 
 
 def test_a_full_disk_is_told_with_what_is_free_and_needed_and_with_the_real_name(
