@@ -27,7 +27,8 @@ TOKENIZER_FILES = (
     *("vocab.txt", "tokenizer_config.json", "tokenizer.json"),
     *("special_tokens_map.json", "added_tokens.json"),
 )
-TASK_FILE = "task.json"  # of a classifier: its maximum length, and whether it reads pairs
+TASK_FILE = "task.json"  # what config.json has no field for, and checksums of these files:
+CHECKED_FILES = ("model.safetensors", "vocab.txt")
 CORPUS_FILE = "corpus.json"
 MAX_SMALL_BYTES = 8_000_000  # of a config, with 100,000 labels
 MAX_VOCABULARY_BYTES = (
@@ -185,9 +186,9 @@ def size_and_checksum(path: Path) -> dict[str, int]:
 
 
 def write_task(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write `task.json`: settings, and the size and checksum of each file saved beside it."""
+    """Write `task.json`: settings, and size and checksum of the weights and the vocabulary."""
     write_json(folder / TASK_FILE, {**settings, "files": {}})
-    record_files(folder, *MODEL_FILES, *TOKENIZER_FILES)
+    record_files(folder, *CHECKED_FILES)
 
 
 def record_files(folder: Path, *names: str) -> None:
@@ -195,20 +196,21 @@ def record_files(folder: Path, *names: str) -> None:
     path = folder / TASK_FILE
     task = read_json_object(path) if path.is_file() else {}
     if isinstance(files := task.get("files"), dict):
-        files = {name: files[name] for name in files.keys() - names}
         written = [name for name in names if (folder / name).is_file()]
         files |= {name: size_and_checksum(folder / name) for name in written}
-        write_json(path, task | {"files": dict(sorted(files.items()))})
+        write_json(path, task)
 
 
 def check_files(folder: Path, *names: str) -> None:
     """Raise if a file is not what `task.json` says was saved; other folders have no checksums."""
     path = folder / TASK_FILE
-    recorded = read_json_object(path).get("files", {}) if path.exists() else {}
+    found = read_json_object(path).get("files") if path.exists() else None
+    recorded = found if isinstance(found, dict) else {}
     for name in names:
-        expected = recorded.get(name) if isinstance(recorded, dict) else None
-        with explain_os_errors("read", folder / name):
-            if expected is not None and size_and_checksum(folder / name) != expected:
+        if name in recorded and (folder / name).is_file():
+            with explain_os_errors("read", folder / name):
+                now = size_and_checksum(folder / name)
+            if now != recorded[name]:
                 raise MiniBertError(
                     f"{folder / name} is not the file that was saved: it was damaged or changed "
                     "since. Copy it again from its source; or, if you changed it on purpose, "

@@ -15,6 +15,7 @@ from minibert.checkpoints.name_map import parameters
 from minibert.checkpoints.sentence_modules import SENTENCE_FILES, sentence_files
 from minibert.errors import MiniBertError
 from minibert.files import (
+    CHECKED_FILES,
     TASK_FILE,
     TOKENIZER_FILES,
     atomic_folder,
@@ -91,7 +92,7 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
                 raise MiniBertError(f"{name} has values too large for float16; remove --float16.")
     files = [name for name in copied if (folder / name).is_file()]
     sentence = sentence_files(folder)
-    check_files(folder, *files)
+    check_files(folder, *CHECKED_FILES)
     with atomic_folder(destination) as temporary:
         bare = config["architectures"] == ["BertModel"]
         write_folder(temporary, tensors, config, prefix="bert." if bare else "")
@@ -100,7 +101,7 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
         for name, content in sentence.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_bytes(content)
-        record_files(temporary, "model.safetensors", "config.json", *files)
+        record_files(temporary, "model.safetensors")
     tokenizer = ", ".join(name for name in files if name != TASK_FILE) or "none in the source"
     lines = [
         f"{destination}: {len(tensors)} tensors of a {config['architectures'][0]}, from "

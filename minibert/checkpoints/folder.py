@@ -29,7 +29,6 @@ from minibert.checkpoints.torch_bin import read_torch_bin
 from minibert.errors import MiniBertError
 from minibert.files import (
     CORPUS_FILE,
-    MODEL_FILES,
     TASK_FILE,
     atomic_file,
     check_files,
@@ -157,7 +156,7 @@ def read_folder(
         old = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin")
         folder = local_folder(name_or_path, files=("config.json", *old, *more_files), **hub)
     config = read_config(folder)
-    check_files(folder, *MODEL_FILES)
+    check_files(folder, "model.safetensors")
     layers = config.setdefault("num_hidden_layers", 12)
     layers = layers if num_hidden_layers is None else num_hidden_layers
     if type(layers) is not int or not 0 < layers < 1000:
@@ -323,7 +322,7 @@ def write_folder(
     config = {name: value for name, value in config.items() if name != "torch_dtype"}
     write_safetensors(folder / "model.safetensors", theirs)
     write_json(folder / "config.json", config | {"dtype": str(dtype).removeprefix("torch.")})
-    record_files(folder, "model.safetensors", "config.json")
+    record_files(folder, "model.safetensors")
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -132,7 +132,7 @@ class PretrainedTokenizer(Vocabulary):
         # Files left by another tokenizer would take precedence in transformers.
         for name in ("special_tokens_map.json", "added_tokens.json"):
             (folder / name).unlink(missing_ok=True)
-        record_files(folder, *TOKENIZER_FILES)
+        record_files(folder, "vocab.txt")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class PretrainedTokenizer(Vocabulary):
 
 def _read_folder(folder: Path) -> tuple[dict[str, int] | list[str], dict[str, Any]]:
     """Return the vocabulary of a folder and the options it was saved with."""
-    check_files(folder, *TOKENIZER_FILES)
+    check_files(folder, "vocab.txt")
     paths = {name: folder / f"{name}.json" for name in _JSON_FILES}
     content = {
         name: read_json_object(path, limit=MAX_VOCABULARY_BYTES) if path.exists() else {}
