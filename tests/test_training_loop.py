@@ -22,7 +22,7 @@ from conftest import dead_pid
 
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
 from minibert.data.labelled.batches import ClassificationBatches, Tokenized
-from minibert.errors import Interrupted
+from minibert.errors import Interrupted, stop_signals
 from minibert.files import exclusive_lock, size_and_checksum
 from minibert.training import checkpoint
 from minibert.training.checkpoint import TrainState, load_checkpoint, save_checkpoint
@@ -245,7 +245,7 @@ def test_a_crash_after_any_batch_changes_no_bit_of_the_result(tmp_path: Path, pr
         assert same(unbroken, resumed), f"crash after batch {after}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", stop_signals())
 def test_a_signal_after_any_batch_saves_and_the_rest_gives_the_same_bits(tmp_path: Path, number):
     settings = TrainingSettings(**{**vars(SETTINGS), "save_steps": 1000})
     unbroken, _ = run(tmp_path / "unbroken", settings)
