@@ -50,7 +50,7 @@ BAD = [
     ("seeds.py --output empty.txt", "empty.txt is a file, not a folder; choose another place"),
     ("seeds.py --output empty.txt/runs", "empty.txt is a file, not a folder"),
     ("seeds.py --output runs -- --seed=3", "--seed=3 is set here for each run; remove it"),
-    ("tokenization.py --vocab none", "cannot read the vocabulary none"),
+    ("tokenization.py --vocab none", "cannot read none"),
     ("tokenization.py --vocab toy/vocab.txt empty.txt", "these files contain no text"),
     ("tokenization.py --vocab toy/vocab.txt none.txt", "none.txt: No such file or directory"),
     ("tokenization.py --vocab toy/vocab.txt --repeats 0", "--repeats: 0 is out of range"),
