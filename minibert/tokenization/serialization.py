@@ -1,7 +1,8 @@
-"""Read and write a saved tokenizer: `vocab.txt` and `tokenizer_config.json`.
+"""Read and write a saved tokenizer: `vocab.txt`, `tokenizer_config.json`, `tokenizer.json`.
 
 `transformers.BertTokenizer` reads what is written here. Also read are Google's folders, which have
-only a `vocab.txt`, and those of `transformers` 5, which have only a `tokenizer.json`.
+only a `vocab.txt`, and those of `transformers` 5, which have only a `tokenizer.json`. What would
+give other ids than the `tokenizers` library is refused.
 """
 
 import warnings
