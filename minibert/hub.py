@@ -1,5 +1,6 @@
 """Turn a folder or the name of a model on the Hugging Face hub into a local folder."""
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
         MiniBertError: there is no such folder, and the hub does not have the name or cannot be
             reached; the message says which files to copy where.
     """
-    name, folder, listed = str(name_or_path), Path(name_or_path).expanduser(), ", ".join(files)
+    name, folder, listed = str(name_or_path), as_path(name_or_path), ", ".join(files)
     if folder.is_dir():
         _check_readable(folder, files)
         return folder
@@ -38,12 +39,11 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
         raise MiniBertError(f"{folder} is a link to {folder.readlink()}, which does not exist.")
     if folder.exists():
         raise MiniBertError(f"{folder} is a file; give the folder that it is in.")
+    close = _close_folder(folder)
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
-        raise MiniBertError(
-            f"the folder {folder} does not exist; make it and copy {listed} there, or give a hub "
-            "name."
-        )
+        hint = f"did you mean {close}?" if close else "check the path, or give a hub name."
+        raise MiniBertError(f"the folder {folder} does not exist; {hint}")
     from huggingface_hub import snapshot_download
 
     try:
@@ -51,10 +51,32 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     except Exception as error:  # no network, no such name, no permission: a class for each
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MiniBertError(
-            f"the folder {name!r} does not exist and could not be downloaded from the hub "
-            f"({reason}); copy {listed} of that model into a folder named {name}, or set "
-            "HF_ENDPOINT to a mirror that you can reach."
+            f"the folder {name!r} does not exist{f' (did you mean {close}?)' if close else ''} and "
+            f"could not be downloaded from the hub ({reason}); copy {listed} of that model into a "
+            f"folder named {name}, or set HF_ENDPOINT to a mirror that you can reach."
         ) from error
+
+
+def as_path(name_or_path: str | Path) -> Path:
+    """Return the argument of `from_pretrained` as a path; raise if it is something else."""
+    if isinstance(name_or_path, (str, os.PathLike)):
+        return Path(name_or_path).expanduser()
+    raise MiniBertError(
+        f"from_pretrained takes a folder or a hub name, not {type(name_or_path).__name__}; to make "
+        "a model with random weights from a config, call its class: BertModel(config)."
+    )
+
+
+def _close_folder(folder: Path) -> Path | None:
+    """Return the folder whose path differs by a few letters from that of one that is missing."""
+    found = Path(folder.anchor)
+    for part in folder.parts[len(found.parts) :]:
+        names = [path.name for path in found.glob("*/")]
+        close = [part] if part == ".." else difflib.get_close_matches(part, names, n=1)
+        if not close:
+            return None
+        found /= close[0]
+    return found
 
 
 def _check_readable(folder: Path, files: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 from small_models import small_config
 
-from minibert import BertConfig, BertForMaskedLM, BertModel
+from minibert import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 from minibert.errors import MiniBertError
 from minibert.files import bundled
 from minibert.hub import local_folder
@@ -63,11 +63,31 @@ def test_options_for_the_hub_are_passed_on(asked, tmp_path):
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c"])
 def test_what_looks_like_a_path_is_never_asked_for_on_the_hub(asked, name):
-    with pytest.raises(
-        MiniBertError, match=r"does not exist; .*copy vocab.txt, \*.safetensors there"
-    ):
+    with pytest.raises(MiniBertError, match=r"does not exist; check the path, or give a hub name"):
         local_folder(name, files=FILES)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    "name", ["./weigths/tiny", "weights/tinny/", "{}/weight/tiny", "../a/weights/tin"]
+)
+def test_a_misspelt_folder_is_told_the_one_that_exists(monkeypatch, tmp_path, name):
+    def download(name, allow_patterns):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    (tmp_path / "a/weights/tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(MiniBertError, match=r"did you mean .*weights/tiny\?"):
+        local_folder(name.format(tmp_path / "a"), files=FILES)
+
+
+@pytest.mark.parametrize("kind", [BertModel, BertConfig, BertTokenizer])
+@pytest.mark.parametrize("given", [BertConfig(), None, {}])
+def test_from_pretrained_takes_a_name_and_says_how_a_config_becomes_a_model(kind, given):
+    said = f"takes a folder or a hub name, not {type(given).__name__};.*BertModel\\(config\\)"
+    with pytest.raises(MiniBertError, match=said):
+        kind.from_pretrained(given)
 
 
 def test_a_file_is_not_a_folder(asked, tmp_path):

@@ -206,17 +206,34 @@ def test_stored_positions_and_token_types_are_no_weights(folder):
     load(BertForPreTraining, folder, strict=True)
 
 
-def test_a_class_whose_encoder_has_another_name_is_told_the_right_one(folder):
+@pytest.mark.parametrize("attribute", ["encoder", "l1", "bert_model"])
+def test_the_encoder_of_a_class_of_your_own_may_have_any_name(folder, attribute):
     class Mine(minibert.model.pretrained.PretrainedModel):
         def __init__(self, config: BertConfig) -> None:
             super().__init__(config)
-            self.encoder = BertModel(config)
+            setattr(self, attribute, BertModel(config))
 
-    with pytest.raises(MiniBertError, match=r"self\.bert = BertModel\(config\)"):
-        load(Mine, folder)
-    model = Mine(small_config())
+    encoder = load(BertModel, folder).state_dict()
+    model = load(Mine, folder)
+    assert not model.load_report.new
     model.save_pretrained(folder)
-    for name, tensor in load(Mine, folder).state_dict().items():
+    for loaded in (model, load(Mine, folder), load(BertModel, folder)):
+        inside = next(part for part in loaded.modules() if isinstance(part, BertModel))
+        for name, tensor in inside.state_dict().items():
+            assert torch.equal(tensor, encoder[name]), name
+
+
+def test_a_class_with_two_encoders_loads_only_what_it_saved(folder):
+    class Two(minibert.model.pretrained.PretrainedModel):
+        def __init__(self, config: BertConfig) -> None:
+            super().__init__(config)
+            self.query, self.passage = BertModel(config), BertModel(config)
+
+    with pytest.raises(MiniBertError, match=r"one encoder: self\.bert = BertModel\(config\)"):
+        load(Two, folder)
+    model = Two(small_config())
+    model.save_pretrained(folder)
+    for name, tensor in load(Two, folder).state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
@@ -333,6 +350,31 @@ def test_a_prefix_is_removed_and_this_is_said(folder, prefix):
     assert f"note: removed {prefix!r} from names" in str(loaded.load_report)
     for name, tensor in plain.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "net.encoder.", "model.bert.", "module.m."])
+@pytest.mark.parametrize("kind", [BertModel, BertForSequenceClassification])
+def test_our_own_names_are_read_with_any_prefix_too(folder, prefix, kind):
+    encoder = load(BertModel, folder)
+    saved = {"state_dict": {prefix + n: t for n, t in encoder.state_dict().items()}, "epoch": 3}
+    (folder / "model.safetensors").unlink()
+    torch.save(saved, folder / "pytorch_model.bin")
+    loaded = load(kind, folder)
+    assert all(name.startswith("classifier") for name in loaded.load_report.new)
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, loaded.base_model.state_dict()[name]), name
+
+
+def test_a_classifier_of_a_training_loop_keeps_its_head(folder):
+    model = load(BertForSequenceClassification, folder, num_labels=3)
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    saved = {"state_dict": {f"model.{name}": t for name, t in model.state_dict().items()}}
+    torch.save(saved, folder / "pytorch_model.bin")
+    assert torch.equal(
+        load(BertForSequenceClassification, folder, strict=True).classifier.weight,
+        model.classifier.weight,
+    )
 
 
 def test_names_that_no_bert_has_are_shown(folder, tmp_path):

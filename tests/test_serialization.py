@@ -6,6 +6,7 @@ have, and every damaged file, ends in one sentence that names the file.
 
 import inspect
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,19 @@ def test_a_cased_vocabulary_without_do_lower_case_is_refused(tmp_path):
     with pytest.raises(MiniBertError, match="pass do_lower_case=False"):
         BertTokenizer.from_pretrained(tmp_path)
     assert BertTokenizer.from_pretrained(tmp_path, do_lower_case=True).do_lower_case
+
+
+@pytest.mark.parametrize("token", ["Paris", "##Berlin", "ÉTÉ"])
+def test_a_few_tokens_with_capitals_are_noted_where_nothing_says_whether_to_lower_case(
+    tmp_path, token
+):
+    fill(tmp_path, vocab="\n".join([*TOY, *(f"word{number}" for number in range(200)), token]))
+    with pytest.warns(UserWarning, match=rf"such as '{token}'; .* pass do_lower_case=False"):
+        assert BertTokenizer.from_pretrained(tmp_path).do_lower_case
+    with warnings.catch_warnings(action="error"):
+        assert BertTokenizer.from_pretrained(tmp_path, do_lower_case=False).tokenize("dog") == [
+            "dog"
+        ]
 
 
 def test_null_means_the_default(tmp_path):

@@ -31,6 +31,7 @@ _WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module
 WRAPPERS, OUTER_WRAPPERS = re.compile(rf"(?<![^.]){_WRAPPER}"), re.compile(rf"^(?:{_WRAPPER})+")
 # By these tensors, an encoder is recognized.
 QUERY = re.compile(r"(.*?)encoder\.layer\.\d+\.attention\.self\.query\.weight")
+OUR_QUERY = re.compile(r"(.*?)encoder\.layer\.\d+\.attention\.query_key_value\.weight")
 
 
 def current_name(name: str) -> str:
@@ -69,7 +70,12 @@ def to_current_names(tensors: Mapping[str, Tensor], table: Collection[str]) -> R
             the encoder is not BERT's.
     """
     plain = {name: WRAPPERS.sub("", name) for name in tensors}
-    encoders = sorted({match[1] for name in plain.values() if (match := QUERY.fullmatch(name))})
+    encoders, own = [
+        sorted({match[1] for name in plain.values() if (match := query.fullmatch(name))})
+        for query in (QUERY, OUR_QUERY)
+    ]
+    if len(own) == 1:  # a class of your own may have several
+        encoders = encoders or own
     encoder = "bert." if "bert." in encoders or not encoders else encoders[0]
     if len(encoders) > 1 and encoder != "bert.":
         raise MiniBertError(

@@ -109,9 +109,12 @@ def from_hugging_face(tensors: Mapping[str, Tensor], layers: int) -> Translated:
         MiniBertError: a part of a parameter is missing or holds no floating-point numbers, or two
             different tensors have one name.
     """
-    table = {name for row in parameters(layers) for name in row.hugging_face}
+    rows = parameters(layers)
+    table = {name for row in rows for name in (row.ours, *row.hugging_face)}
     unknown, notes, tied = to_current_names(tensors, table)
-    return Translated(_to_ours(unknown, layers, "hugging_face"), unknown, notes, tied)
+    ours = _to_ours(unknown, layers, "hugging_face")
+    ours |= {row.ours: unknown.pop(row.ours) for row in rows if row.ours in unknown}
+    return Translated(ours, unknown, notes, tied)
 
 
 def from_google(tensors: Mapping[str, Tensor], layers: int) -> Translated:

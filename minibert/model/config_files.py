@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from minibert.errors import MiniBertError
 from minibert.files import read_json_object, write_json
 from minibert.from_transformers import INSTEAD, check_options, explain
-from minibert.hub import local_folder, pop_hub_options
+from minibert.hub import as_path, local_folder, pop_hub_options
 from minibert.model.config_checks import check_names
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FIXED = {
 
 def from_pretrained(cls: type[Config], name_or_path: str | Path, changes: dict[str, Any]) -> Config:
     """Return what `BertConfig.from_pretrained` promises."""
-    hub, path = pop_hub_options(changes), Path(name_or_path).expanduser()
+    hub, path = pop_hub_options(changes), as_path(name_or_path)
     if path.is_file() or path.suffix == ".json":
         fields = read_json_object(path)
     else:

@@ -6,6 +6,7 @@ is built as usual, so that these layers start as you initialized them; they keep
 files.
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -334,6 +335,12 @@ class PretrainedModel(nn.Module):
         if unexplained := unexplained_fields(self.config.foreign):
             report.notes.append(f"config fields that minibert does not use, kept: {unexplained}")
         wanted = self.named_tensors()
+        own = [name for name, part in self.named_modules() if isinstance(part, PretrainedModel)]
+        if len(own) == 2:  # this model, and its encoder, which you may call otherwise than `bert`
+            checkpoint.tensors = {
+                re.sub(r"^bert\b", own[1], name): tensor
+                for name, tensor in checkpoint.tensors.items()
+            }
         for name in wanted.keys() - checkpoint.unknown.keys():  # of a class made from BertModel
             if (bare := name.removeprefix(self.prefix)) in checkpoint.unknown:
                 checkpoint.unknown[name] = checkpoint.unknown.pop(bare)
@@ -357,8 +364,8 @@ class PretrainedModel(nn.Module):
                 )
         if not report.loaded and not report.wrong_shape:
             raise MiniBertError(
-                f"{report.source} has no tensor of a {report.model}, but {checkpoint.names}; in a "
-                "class of your own, the encoder is self.bert = BertModel(config)."
+                f"{report.source} has no tensor of a {report.model}, but {checkpoint.names}; a "
+                "class of your own has one encoder: self.bert = BertModel(config)."
             )
         missing = [name for name in report.new if name.startswith(ENCODER)]
         if missing:

@@ -95,11 +95,17 @@ class PretrainedTokenizer(Vocabulary):
         vocabulary, found = _read_folder(folder)
         found.update(options)
         # An uncased vocabulary has one or two tokens with capitals by accident.
-        capitals = sum(token != token.lower() and not token.startswith("[") for token in vocabulary)
-        if "do_lower_case" not in found and capitals > len(vocabulary) / 100:
-            raise MiniBertError(
-                f"{folder} does not say whether to lower-case the text, and its vocabulary has "
-                "many capitals; pass do_lower_case=False (or True, if you are sure)."
+        capitals = [t for t in vocabulary if t != t.lower() and not t.startswith("[")]
+        if "do_lower_case" not in found and capitals:
+            doubt = f"{folder} does not say whether to lower-case the text, and its vocabulary has"
+            if len(capitals) > len(vocabulary) / 100:
+                raise MiniBertError(
+                    f"{doubt} many capitals; pass do_lower_case=False (or True, if you are sure)."
+                )
+            warnings.warn(
+                f"{doubt} tokens with capitals, such as {capitals[0]!r:.60}; it is lower-cased, so "
+                "pass do_lower_case=False if these tokens are to be used.",
+                stacklevel=2,
             )
         try:
             return cls(vocabulary, **found)
