@@ -322,6 +322,8 @@ def test_pairs_on_which_annotators_disagree_are_left_out_and_counted(write):
     read = read_examples(write("snli.jsonl", "\n".join(map(json.dumps, pairs))))
     assert [example.label for example in read.examples] == ["x", "y"]
     assert "2 lines whose gold_label is '-' are left out" in read.note
+    read = read_examples(write("snli.jsonl", "\n".join(map(json.dumps, pairs[:3]))))
+    assert "1 line whose gold_label is '-' is left out" in read.note
 
 
 def test_fasttext_lines_with_several_labels_are_lists(write):
@@ -345,9 +347,34 @@ def examples_of_encoding(path, encoding):
     return pairs_of(read_examples(path, encoding=encoding).examples)
 
 
+@pytest.mark.parametrize("name", ["SMSSpamCollection", "train.data", "cola.raw", "v1.0"])
+def test_a_file_of_any_name_is_read_if_its_cells_are_separated_by_tabs(write, name):
+    lines = 'ham\tsee you at 5, ok\nspam\tyou won\nham\tthanks, "mom"\nspam\tcall now\n'
+    read = read_examples(write(name, lines))
+    assert pairs_of(read.examples)[2] == ('thanks, "mom"', "ham")
+    assert "separated by tabs" in read.note
+    assert "rename the file" in refusal(write(f"other-{name}", lines.replace("\t", " ")))
+
+
+@pytest.mark.parametrize(
+    "classes", [("toxic", "obscene"), ("体育", "财经", "科技"), ("1st", "2nd")]
+)
+def test_a_column_of_0_and_1_for_each_class_is_told_how_to_list_the_names(write, classes):
+    rows = [
+        f"{i},text {i}," + ",".join(str((i >> k) & 1) for k in range(3)[: len(classes)])
+        for i in range(8)
+    ]
+    path = write("train.csv", "\n".join([",".join(("id", "comment_text", *classes)), *rows]))
+    message = refusal(path)
+    assert f"{len(classes)} columns hold 0s and 1s" in message
+    assert f'"labels": ["{classes[0]}"]' in message
+    assert [e.label for e in examples_of(path, label=classes[1])][:3] == ["0", "0", "1"]
+
+
 # Files for other tasks: the model for the task is named
 
 TAGGING, ANSWERING = "BertForTokenClassification", "BertForQuestionAnswering"
+CHOOSING = "BertForMultipleChoice"
 OTHER_TASKS = {
     "CoNLL": ("a.txt", "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n", TAGGING),
     "words and tags": ("a.tsv", "EU\tB-ORG\nrejects\tO\nPeter\tB-PER\n", TAGGING),
@@ -357,10 +384,16 @@ OTHER_TASKS = {
     "lists of tags": ("a.jsonl", '{"text": "EU rejects", "labels": ["B-ORG", "O"]}\n', TAGGING),
     "tokens": ("a.jsonl", '{"tokens": ["EU", "rejects"], "ner_tags": [3, 0]}\n', TAGGING),
     "SQuAD": ("a.json", '{"data": [{"title": "t", "paragraphs": [{"context": "c"}]}]}', ANSWERING),
+    "answers": (
+        "a.jsonl",
+        '{"context": "c", "question": "q", "answers": {"text": ["a"]}}\n',
+        ANSWERING,
+    ),
+    "SWAG": ("a.csv", "id,sent1,sent2,ending0,ending1,label\n1,a,b,c,d,0\n2,a,b,c,d,1\n", CHOOSING),
     "choices": (
         "a.jsonl",
         '{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 0}\n',
-        "BertForMultipleChoice",
+        CHOOSING,
     ),
 }
 
@@ -368,7 +401,9 @@ OTHER_TASKS = {
 @pytest.mark.parametrize("task", OTHER_TASKS)
 def test_a_file_for_another_task_is_refused_and_the_model_for_it_is_named(write, task):
     name, content, model = OTHER_TASKS[task]
-    assert model in refusal(write(name, content))
+    message = refusal(write(name, content))
+    assert model in message
+    assert "Pass its name" not in message
 
 
 @pytest.mark.parametrize("labels", [("A", "B", "O", "AB"), ("E-commerce", "B-movie"), ("I", "O")])
@@ -423,7 +458,7 @@ BAD = {
         "compressed with gzip; unpack it first",
     ),
     "an Excel sheet": ("a.csv", b"PK\x03\x04rest", "Excel sheet"),
-    "a packed file": ("a.csv.gz", "text,label", "unpack it first"),
+    "a packed file": ("a.csv.gz", "text,label", "unpack it"),
     "an unknown format": ("a.xml", "<a/>", "cannot tell the format"),
     "no JSON": (
         "a.jsonl",

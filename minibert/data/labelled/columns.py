@@ -69,9 +69,17 @@ def choose_columns(
         guessed.append("label")
     if text is None or (labelled and label is None):
         role = "text" if text is None else "label"
+        advice = f" Pass its name or its number from 1 (--{role}-column)."
+        flags = [n for n in table.names if {str(row.get(n)) for _, row in table.rows} <= {"0", "1"}]
+        if len(flags) > 1 and role == "label":
+            advice = (
+                f" {len(flags)} columns hold 0s and 1s, one for each class? Then write a .jsonl "
+                'file with the names of those that apply, as in {"text": "...", "labels": '
+                f'["{flags[0][:MAX_NAME_LENGTH]}"]}}, or pass one of them (--label-column).'
+            )
         raise MiniBertError(
-            f"{table.path}: cannot tell which column is the {role}; {_describe(table)} Pass its "
-            f"name or its number from 1 (--{role}-column)."
+            f"{table.path}: cannot tell which column is the {role}; {_describe(table)}"
+            f"{suggest_task(table) or advice}"
         )
     roles = (("text", text), ("second text", pair), ("label", label))
     chosen = {role: name for role, name in roles if name is not None}
@@ -100,6 +108,7 @@ def _find(column: Column, table: Table) -> str | None:
         return table.names[number - 1]
     close = difflib.get_close_matches(str(column)[:MAX_NAME_LENGTH], table.names[:100], n=1)
     hint = f" Did you mean '{close[0]}'?" if close and len(table.names) > 1 else ""
+    hint = hint or suggest_task(table)
     raise MiniBertError(f"{table.path} has no column '{column}'; {_describe(table)}{hint}")
 
 
@@ -139,12 +148,16 @@ def _guess_text(
 
 
 def _describe(table: Table) -> str:
-    """Return a sentence that lists the columns, for error messages, and the task if it is clear."""
+    """Return a sentence that lists the columns, for error messages."""
     names, first_row = table.names, table.rows[0][1]
     more = " and more" if len(names) > 20 else ""
     if table.has_header:
         listed = ", ".join(f"'{name[:MAX_NAME_LENGTH]}'" for name in names[:20])
-        told = f"it has the columns {listed}{more}." if names else "it has no columns."
+        told = (
+            f"it has the column{'s' * (len(names) > 1)} {listed}{more}."
+            if names
+            else "it has no columns."
+        )
     else:
         cells = " | ".join(str(cell)[:30] for cell in list(first_row.values())[:20])
         told = f"it has {len(names)} column{'s' * (len(names) > 1)} without names ({cells}{more})."
@@ -152,7 +165,7 @@ def _describe(table: Table) -> str:
         told += " Check the separators: tabs in a .tsv file, commas in a .csv file."
     if repeated := sorted({m[1] for n in names if (m := re.fullmatch(r"(.+) \(column \d+\)", n))}):
         told += f" There are two columns named '{repeated[0]}'."
-    return told + suggest_task(table)
+    return told
 
 
 def suggest_task(table: Table) -> str:

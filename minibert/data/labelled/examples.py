@@ -96,7 +96,9 @@ def read_examples(
         if label_column is None or (label_column, row.get(label_column)) != _NO_CONSENSUS
     ]
     if undecided := len(table.rows) - len(rows):
-        note += f" {undecided:,} lines whose gold_label is '-' are left out (annotators disagree)."
+        lines = "line whose gold_label is '-' is" if undecided == 1 else ""
+        lines = lines or "lines whose gold_label is '-' are"
+        note += f" {undecided:,} {lines} left out (annotators disagree)."
     examples = []
     for line, row in rows:
         text = _cell(row, text_column, line, table.errors)

@@ -1,7 +1,8 @@
 r"""Read a TSV, CSV or JSON file into rows of named cells.
 
-- TSV (.tsv, .txt): one row per line, cells separated by tabs. Quotes are text, as in GLUE, except
-  around every cell of a column. A line of fastText, "__label__x some text", is a label and a text.
+- TSV (.tsv, .txt, other names): one row per line, cells separated by tabs. Quotes are text, as in
+  GLUE, except around every cell of a column. A line of fastText, "__label__x some text", is a label
+  and a text.
 - CSV (.csv): cells separated by commas, or by semicolons or tabs if those give equally long rows.
   A quoted cell may hold separators and line ends (RFC 4180).
 - JSON (.jsonl, .ndjson, .json): one object per line, a list of objects, an object that holds one
@@ -30,6 +31,7 @@ _FORMATS = {
     ".tsv": "tsv", ".txt": "tsv", ".csv": "csv",
     ".jsonl": "json", ".ndjson": "json", ".json": "json",
 }  # fmt: skip
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _SEPARATORS = {
     ",": "commas",
     ";": "semicolons",
@@ -91,12 +93,16 @@ def read_table(path: Path, requested: Columns = GUESS, *, encoding: str | None =
 
 
 def format_of(path: Path) -> str:
-    """Return "tsv", "csv" or "json" for the name of a file."""
+    """Return "tsv", "csv" or "json" for the name of a file; with another name, it needs tabs."""
     if format_ := _FORMATS.get(path.suffix.lower()):
         return format_
+    if path.is_file() and path.suffix.lower() not in _COMPRESSED:
+        with suppress(OSError), path.open("rb") as file:
+            if b"\t" in file.readline(10_000):
+                return "tsv"
     raise MiniBertError(
         f"{path}: cannot tell the format from the name, which should end in one of "
-        f"{', '.join(_FORMATS)}; if the file is compressed, unpack it first."
+        f"{', '.join(_FORMATS)}; rename the file, or unpack it if it is compressed."
     )
 
 
@@ -119,6 +125,7 @@ def parse_table(text: str, path: Path, requested: Columns, notes: Sequence[str] 
         else:
             numbered = enumerate(split_lines(text), start=1)
             lines = [(number, line.split("\t")) for number, line in numbered if line]
+            notes += ["cells separated by tabs"] * (path.suffix.lower() not in _FORMATS)
         too_long = "a comma in an unquoted text" if format_ == "csv" else "a tab in a text"
         if "\n" in text and re.search(r"\r(?!\n)", text):
             too_long = "a carriage return (CR) without a line feed (LF)"
