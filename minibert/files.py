@@ -226,6 +226,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomic(path, text.encode("utf-8", errors="backslashreplace"))
 
 
+def check_download(path: Path, start: bytes) -> None:
+    """Raise if a file begins as what is often downloaded in its place."""
+    if start.startswith(b"version https://git-lfs"):
+        raise MiniBertError(
+            f"{path} is a Git LFS pointer, not the file; download it: git lfs pull."
+        )
+    if re.match(
+        rb"\s*<(!doctype html|html|head|\?xml)|Entry not found|404: Not Found", start, re.I
+    ):
+        raise MiniBertError(
+            f"{path} is a web page or its error, not the file; download it again (on the hub, by "
+            "'download file', whose address has /resolve/, not /blob/)."
+        )
+
+
 def read_small_file(path: Path, *, limit: int = MAX_SMALL_BYTES) -> bytes:
     """Return the content of a file that must be a regular one of at most `limit` bytes.
 
@@ -235,7 +250,9 @@ def read_small_file(path: Path, *, limit: int = MAX_SMALL_BYTES) -> bytes:
     with explain_os_errors("read", path):
         about = path.stat()
         if stat.S_ISREG(about.st_mode) and about.st_size <= limit:
-            return path.read_bytes()
+            content = path.read_bytes()
+            check_download(path, content[:64])
+            return content
     kind = "is a folder" if path.is_dir() else "is a device or a pipe"
     size = f"has {about.st_size:,} bytes, and {limit:,} are the most for such a file"
     raise MiniBertError(

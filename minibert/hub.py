@@ -29,7 +29,9 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
         MiniBertError: there is no such folder, and the hub does not have the name or cannot be
             reached; the message says which files to copy where.
     """
-    name, folder, listed = str(name_or_path), as_path(name_or_path), ", ".join(files)
+    folder, listed = as_path(name_or_path), ", ".join(files)
+    # On Windows, str(Path("owner/model")) has a backslash.
+    name = name_or_path if isinstance(name_or_path, str) else folder.as_posix()
     if folder.is_dir():
         _check_readable(folder, files)
         return folder
@@ -37,8 +39,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
         return own
     if folder.is_symlink() and not folder.exists():
         raise MiniBertError(f"{folder} is a link to {folder.readlink()}, which does not exist.")
-    if folder.exists():
-        raise MiniBertError(f"{folder} is a file; give the folder that it is in.")
+    if folder.exists() or Path(f"{folder}.index").is_file():  # bert_model.ckpt is no whole name
+        raise MiniBertError(f"{folder} is a file; give the folder that it is in: {folder.parent}.")
     close = _close_folder(folder)
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:

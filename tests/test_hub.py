@@ -3,6 +3,8 @@
 No test here touches the network: `snapshot_download` is replaced.
 """
 
+from pathlib import Path
+
 import huggingface_hub
 import pytest
 from small_models import small_config
@@ -94,6 +96,18 @@ def test_a_file_is_not_a_folder(asked, tmp_path):
     (tmp_path / "vocab.txt").write_text("x", encoding="utf-8")
     with pytest.raises(MiniBertError, match="is a file; give the folder"):
         local_folder(tmp_path / "vocab.txt", files=FILES)
+
+
+@pytest.mark.parametrize("name", ["bert_model.ckpt", "bert_model.ckpt.index"])
+def test_a_checkpoint_of_tensorflow_is_named_by_its_folder(asked, tmp_path, name):
+    (tmp_path / "bert_model.ckpt.index").write_bytes(b"")
+    with pytest.raises(MiniBertError, match=f"give the folder that it is in: {tmp_path}"):
+        local_folder(tmp_path / name, files=FILES)
+
+
+def test_a_hub_name_may_be_a_path(asked, tmp_path):
+    assert local_folder(Path("google/bert"), files=FILES) == tmp_path
+    assert asked == [("google/bert", list(FILES))]
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,20 @@ def test_all_but_the_ids_are_given_by_name():
             small_model(head)(ids, torch.ones_like(ids))
 
 
+def test_padding_on_the_left_is_warned_of_unless_positions_are_given():
+    model = small_model("BertModel")
+    ids, mask = torch.tensor([[0, 0, 2, 3], [2, 5, 6, 3]]), torch.tensor([[0, 0, 1, 1], [1] * 4])
+    with pytest.warns(UserWarning, match=r"takes the first positions.*padding_side=\"right\""):
+        model(ids, attention_mask=mask)
+    right = model(torch.tensor([[2, 3]])).last_hidden_state
+    with warnings.catch_warnings(action="error"):
+        places = torch.tensor([[0, 0, 0, 1], [0, 1, 2, 3]])
+        left = model(ids, attention_mask=mask, position_ids=places).last_hidden_state
+        model(ids, attention_mask=torch.tensor([[0] * 4, [1] * 4]))  # a row without a text
+        model(ids[1:], attention_mask=torch.tensor([[1, 0, 1, 1]]))
+    assert torch.allclose(left[0, 2:], right[0], atol=1e-5)
+
+
 def test_padding_without_a_mask_is_warned_of():
     model = small_model("BertModel")
     for ids in ([[5, 6, 7], [5, 6, 0]], [[0, 6, 7], [5, 6, 7]]):

@@ -8,6 +8,7 @@ writes.
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 import tracemalloc
@@ -741,9 +742,22 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, name, monkeyp
         load(BertModel, folder)
 
 
-def test_a_git_lfs_pointer_is_named_in_every_format(folder):
-    for name in ("pytorch_model.bin", "model.safetensors"):
-        (folder / "model.safetensors").unlink(missing_ok=True)
-        (folder / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-        with pytest.raises(MiniBertError, match=r"Git LFS pointer.*git lfs pull"):
-            load(BertModel, folder)
+DOWNLOADS = {  # what is saved in place of a file -> what is said
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS pointer.*git lfs pull",
+    b"<!DOCTYPE html>\n<html class=''><head></head></html>\n": "web page .*download it again",
+    b"\n  <html><body>Sign in</body></html>": "web page .*download it again",
+    b"Entry not found": "web page .*download it again",
+}
+
+
+@pytest.mark.parametrize("content", DOWNLOADS)
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "pytorch_model.bin", "config.json", "vocab.txt", "tokenizer.json"]
+)
+def test_what_was_downloaded_in_place_of_a_file_is_named(folder, name, content):
+    if name == "pytorch_model.bin":
+        (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(content)
+    kind = BertTokenizer if name in ("vocab.txt", "tokenizer.json") else BertModel
+    with pytest.raises(MiniBertError, match=rf"{re.escape(name)} is a {DOWNLOADS[content]}"):
+        kind.from_pretrained(folder)

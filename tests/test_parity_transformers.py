@@ -236,6 +236,29 @@ def test_what_transformers_saves_we_load_bit_for_bit(head: str, tmp_path: Path):
             assert torch.equal(back[bare + name], tensor), name
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("head", ANSWERS)
+def test_load_state_dict_takes_the_names_of_transformers(head: str, prefix: str):
+    ours, theirs = both(head, SIZES[0], "eager", torch.float32)
+    fresh = type(ours)(ours.config)
+    saved = {prefix + name: tensor for name, tensor in theirs.state_dict().items()}
+    assert str(fresh.load_state_dict(saved)) == "<All keys matched successfully>"
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, fresh.state_dict()[name]), name
+
+
+def test_load_state_dict_still_names_what_is_missing_and_refuses_an_untied_decoder():
+    ours, theirs = both("BertForMaskedLM", SIZES[0], "eager", torch.float32)
+    tensors = theirs.state_dict()
+    with pytest.raises(RuntimeError, match=r"Missing key.*classifier\.weight"):
+        minibert.BertForSequenceClassification(ours.config).load_state_dict(tensors)
+    tensors["cls.predictions.decoder.weight"] = torch.zeros(60, 24)
+    with pytest.raises(minibert.errors.MiniBertError, match="tie_word_embeddings"):
+        ours.load_state_dict(tensors)
+    missing = minibert.BertModel(ours.config).load_state_dict(tensors, strict=False).missing_keys
+    assert missing == ["pooler.dense.weight", "pooler.dense.bias"]
+
+
 def test_a_base_model_loads_into_a_task_and_only_the_task_is_new(tmp_path: Path):
     _, theirs = both("BertForPreTraining", SIZES[0], "fused", torch.float32)
     theirs.save_pretrained(tmp_path)

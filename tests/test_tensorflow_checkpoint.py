@@ -111,7 +111,9 @@ def test_a_small_checkpoint_comes_back(prefix: Path) -> None:
     assert same(read_tensors(prefix), TENSORS)
 
 
-@pytest.mark.parametrize("slot", ["adam_m", "adam_v", "Adam", "Adam_1", "lamb_m", "lamb_v"])
+@pytest.mark.parametrize(
+    "slot", ["adam_m", "adam_v", "Adam", "Adam_1", "lamb_m", "lamb_v", "BERTAdam_1", "adafactor_vr"]
+)
 def test_what_an_optimizer_keeps_is_left_out(tmp_path: Path, slot: str) -> None:
     names = ("w", f"w/{slot}", "Adam/w", "global_step")
     writer.write_checkpoint(tmp_path / "x", {name: np.ones(2) for name in names})

@@ -31,6 +31,7 @@ from minibert.files import (
     CORPUS_FILE,
     TASK_FILE,
     atomic_file,
+    check_download,
     check_files,
     explain_os_errors,
     make_folder,
@@ -278,11 +279,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         if not path.is_file():  # a pipe could block
             raise MiniBertError(f"there is no file {path}; copy it there from its source.")
         with path.open("rb") as file:
-            start = file.read(64)
-    if start.startswith(b"version https://git-lfs"):
-        raise MiniBertError(
-            f"{path} is a Git LFS pointer, not the weights; download them: git lfs pull."
-        )
+            check_download(path, file.read(64))
     return read_torch_bin(path) if path.suffix == ".bin" else read_safetensors(path)
 
 

@@ -61,6 +61,13 @@ def check_inputs(config: BertConfig, input_ids: Tensor, **inputs: Any) -> None:
                     f"attention_mask holds {wrong[0].item()}; it must be 1 for real tokens and 0 "
                     "for padding."
                 )
+        if can_look and places is None and (~mask[:, 0].bool() & mask.any(dim=1)).any():
+            warnings.warn(
+                "attention_mask begins with padding, which takes the first positions, so a text "
+                'gets other vectors than with padding_side="right"; pad there, or pass '
+                "position_ids.",
+                stacklevel=3,
+            )
     elif can_look and (input_ids[:, [0, -1]] == config.pad_token_id).any():
         warnings.warn(
             f"input_ids has padding (id {config.pad_token_id}) and there is no attention_mask, so "

@@ -8,7 +8,7 @@ files.
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
 from minibert.checkpoints.folder import Checkpoint, read_folder, write_folder
-from minibert.checkpoints.name_map import parameters
+from minibert.checkpoints.name_map import from_hugging_face, parameters
 from minibert.errors import MiniBertError
 from minibert.from_transformers import INSTEAD, check_options, explain
 from minibert.hub import pop_hub_options
@@ -324,6 +324,18 @@ class PretrainedModel(nn.Module):
         config = self.config.to_dict() | {"architectures": [type(self).__name__]}
         folder = Path(folder).expanduser()
         write_folder(folder, self.named_tensors(), config, prefix=self.prefix)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """Load tensors as in PyTorch; their names may also be those of `transformers`."""
+        if not state_dict.keys() <= self.state_dict().keys():
+            found = from_hugging_face(state_dict, self.config.num_hidden_layers)
+            if found.tied is False and hasattr(self, "masked_positions_only"):
+                check_tied(replace(self.config, foreign={"tie_word_embeddings": False}))
+            state_dict = {
+                name.removeprefix(self.prefix): tensor
+                for name, tensor in (found.tensors | found.unknown).items()
+            }
+        return super().load_state_dict(state_dict, *args, **options)
 
     def named_tensors(self) -> dict[str, Tensor]:
         """Return all tensors by their names in `name_map.py`."""

@@ -34,7 +34,8 @@ MAX_INDEX_BYTES = 1 << 20
 OPTIMIZER_NAMES = frozenset(
     [
         *("adam_m", "adam_v", "Adam", "Adam_1", "lamb_m", "lamb_v", "Momentum"),
-        *("AdamWeightDecayOptimizer", "AdamWeightDecayOptimizer_1"),
+        *("AdamWeightDecayOptimizer", "AdamWeightDecayOptimizer_1", "BERTAdam", "BERTAdam_1"),
+        *("adafactor_m", "adafactor_v", "adafactor_vr", "adafactor_vc"),
         *("LAMBOptimizer", "LAMBOptimizer_1", "beta1_power", "beta2_power", "global_step"),
     ]
 )
