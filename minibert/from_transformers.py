@@ -134,6 +134,7 @@ INSTEAD = {
     "is_main_process": "call save_pretrained in the main process only",
     "output_loading_info": "read model.load_report, which says what was loaded, new and unused",
     "state_dict": "load the model, then call model.load_state_dict(...)",
+    "torchscript": "use torch.compile or torch.export",
     "subfolder": "give the path of the subfolder",
     "use_auth_token": "the argument is called token",
     "variant": "give a folder with the file that you want as model.safetensors",

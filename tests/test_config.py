@@ -10,6 +10,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_models import small_config
@@ -420,3 +421,15 @@ def test_a_field_of_the_wrong_kind_is_refused_with_a_sentence(field):
 def test_a_missing_file_is_refused_by_its_name(tmp_path: Path):
     with pytest.raises(MiniBertError, match=r"cannot read .*config\.json"):
         BertConfig.from_json_file(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.array([0, 2, 1]).max() + 1, torch.tensor(3)])
+def test_a_number_of_numpy_or_pytorch_is_a_number(number, tmp_path):
+    config = BertConfig(
+        num_labels=number, vocab_size=np.int32(50), hidden_dropout_prob=np.float32(0.5)
+    )
+    assert config == BertConfig(num_labels=3, vocab_size=50, hidden_dropout_prob=0.5)
+    config.with_changes(num_labels=number).save_pretrained(tmp_path)
+    assert BertConfig.from_pretrained(tmp_path).num_labels == 3
+    with pytest.raises(MiniBertError, match=r"num_labels is 3\.0"):
+        BertConfig(num_labels=np.float64(3.0))

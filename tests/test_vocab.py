@@ -222,6 +222,9 @@ def test_older_names_of_the_call_and_the_vocabulary_work_and_others_say_what_to_
         "the dogs", "run", max_length=5
     )
     assert tokenizer.batch_encode_plus(["the", "dogs"]) == tokenizer(["the", "dogs"])
+    for text in ("the", "the dogs the dogs"):
+        padded = tokenizer.encode_plus(text, max_length=5, pad_to_max_length=True)
+        assert padded == tokenizer(text, max_length=5, padding="max_length", truncation=True)
     assert tokenizer.vocab == TOY
     for name, message in {
         "basic_tokenizer": "minibert.tokenization.normalize",

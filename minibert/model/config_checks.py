@@ -54,6 +54,9 @@ def checked(config: "BertConfig") -> dict[str, Any]:
     Raises:
         MiniBertError: a value is invalid, or two values contradict each other.
     """
+    # A number of NumPy or PyTorch, such as labels.max() + 1, becomes one of Python.
+    scalars = {n: v.item() for n, v in vars(config).items() if getattr(v, "ndim", None) == 0}
+    config.__dict__.update(scalars)
     for name, fits, rule in _rules(config):
         if not fits:
             raise MiniBertError(f"{name} is {getattr(config, name)!r}; it must be {rule}.")

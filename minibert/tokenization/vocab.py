@@ -176,7 +176,13 @@ class Vocabulary:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("encode_plus", "batch_encode_plus"):  # older names of the call
-            return self.__call__
+
+            def encode(*texts: Any, pad_to_max_length: bool = False, **options: Any) -> Any:
+                if pad_to_max_length:
+                    options = {"padding": "max_length", "truncation": True} | options
+                return self(*texts, **options)  # type: ignore[operator]
+
+            return encode
         raise AttributeError(
             explain(name) if name in INSTEAD else f"BertTokenizer has no attribute {name!r}"
         )
