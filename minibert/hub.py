@@ -45,6 +45,8 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
         hint = f"did you mean {close}?" if close else "check the path, or give a hub name."
+        if "huggingface.co/" in name:
+            hint = f"give the name alone: {'/'.join(name.partition('.co/')[2].split('/')[:2])}"
         raise MiniBertError(f"the folder {folder} does not exist; {hint}")
     from huggingface_hub import snapshot_download
 

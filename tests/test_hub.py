@@ -105,6 +105,13 @@ def test_a_checkpoint_of_tensorflow_is_named_by_its_folder(asked, tmp_path, name
         local_folder(tmp_path / name, files=FILES)
 
 
+@pytest.mark.parametrize("start", ["https://huggingface.co/", "huggingface.co/"])
+@pytest.mark.parametrize("end", ["", "/tree/main", "/"])
+def test_an_address_of_the_hub_is_told_the_name_in_it(asked, start, end):
+    with pytest.raises(MiniBertError, match=r"give the name alone: google-bert/bert-base-cased$"):
+        local_folder(f"{start}google-bert/bert-base-cased{end}", files=FILES)
+
+
 def test_a_hub_name_may_be_a_path(asked, tmp_path):
     assert local_folder(Path("google/bert"), files=FILES) == tmp_path
     assert asked == [("google/bert", list(FILES))]
