@@ -68,19 +68,6 @@ def main(options: argparse.Namespace) -> None:
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # Training: the loop is in minibert/training/loop.py.
-    updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
-    epochs, learning_rate = default_hyperparameters(
-        model.config, pretrained=setup.pretrained, updates_per_epoch=updates
-    )
-    settings = TrainingSettings(
-        epochs=epochs if options.epochs is None else options.epochs,
-        learning_rate=learning_rate if options.learning_rate is None else options.learning_rate,
-        gradient_accumulation_steps=options.gradient_accumulation_steps,
-        precision=options.precision,
-        save_steps=options.save_steps,
-        seed=options.seed,
-    )
-    print(describe_run(model, settings, device))
     fingerprint = {name: batches[name].fingerprint() for name in ("train", "dev")}
 
     def finetune(
@@ -88,6 +75,19 @@ def main(options: argparse.Namespace) -> None:
         batches: Mapping[str, ClassificationBatches],
         folder: Path,
     ) -> None:
+        updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
+        epochs, learning_rate = default_hyperparameters(
+            model.config, pretrained=setup.pretrained, updates_per_epoch=updates
+        )
+        settings = TrainingSettings(
+            epochs=epochs if options.epochs is None else options.epochs,
+            learning_rate=learning_rate if options.learning_rate is None else options.learning_rate,
+            gradient_accumulation_steps=options.gradient_accumulation_steps,
+            precision=options.precision,
+            save_steps=options.save_steps,
+            seed=options.seed,
+        )
+        print(describe_run(model, settings, device))
         train(
             model,
             batches["train"],

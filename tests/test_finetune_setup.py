@@ -102,6 +102,18 @@ def test_random_weights_get_at_least_300_updates():
         assert found == (epochs, 5e-4)
 
 
+def test_pretrained_weights_get_at_least_30_updates():
+    for name, updates, epochs in (
+        ("mini", 4, 8),
+        ("mini", 13, 4),
+        ("base", 10, 3),
+        ("base", 2, 15),
+    ):
+        config = getattr(BertConfig, name)()
+        found = default_hyperparameters(config, pretrained=True, updates_per_epoch=updates)
+        assert found.epochs == epochs
+
+
 # Accents: two words of each language differ by nothing else.
 TWINS = [
     ("कुल", "कल"),  # Hindi: total, tomorrow

@@ -22,6 +22,7 @@ from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
 MIN_UPDATES = 300  # from random weights; after fewer, even a simple task is still at chance
+MIN_PRETRAINED_UPDATES = 30  # with 100 texts, 32 updates give 6 points more than 16
 SHORT_TRAINING = 2000  # updates; in fewer, a small pretrained model needs a higher learning rate
 VOCABULARY_SIZE = 8192  # learned from the training texts
 ALPHABET_LIMIT = 4000  # characters; each takes a token, or two if a word can continue with it
@@ -123,18 +124,22 @@ def default_hyperparameters(
 
     A smaller model needs a higher learning rate, and so does a short training. The values for base
     and large are the paper's; those of small models are from Turc et al. 2019 and, for short
-    trainings, from docs/results.md. Random weights have more to learn.
+    trainings, from docs/results.md. Random weights have more to learn, and with few texts an epoch
+    is only a few updates.
     """
     width = config.hidden_size
     if not pretrained:
         epochs = max(5, math.ceil(MIN_UPDATES / updates_per_epoch))
         return Hyperparameters(epochs, 5e-4 if width <= 512 else 1e-4)
+    epochs = max(4 if width <= 512 else 3, math.ceil(MIN_PRETRAINED_UPDATES / updates_per_epoch))
     if width <= 256:
         highest = 1e-3 if width <= 128 else 5e-4
-        return Hyperparameters(4, highest if 4 * updates_per_epoch < SHORT_TRAINING else 3e-4)
-    if width <= 512:
-        return Hyperparameters(4, 1e-4)
-    return Hyperparameters(3, 5e-5 if width <= 768 else 2e-5)
+        learning_rate = highest if epochs * updates_per_epoch < SHORT_TRAINING else 3e-4
+    elif width <= 512:
+        learning_rate = 1e-4
+    else:
+        learning_rate = 5e-5 if width <= 768 else 2e-5
+    return Hyperparameters(epochs, learning_rate)
 
 
 def preset_config(preset: str, tokenizer: BertTokenizer, **changes: Any) -> BertConfig:
