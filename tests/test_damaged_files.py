@@ -400,8 +400,11 @@ def test_a_damaged_file_is_read_as_it_was_or_refused(
             not (KINDS[kind].own and checked)
             or "best-00000006.safetensors is missing or damaged" in said
         )
-        if file == TASK_FILE:  # the one file that has no checksum
-            allowed = found[2] == expected[2]
+        if kind == "classifier" and file in ("config.json", TASK_FILE):
+            # Edited by hand, so without checksums: labels and options may be others, not answers.
+            same = [[list(p.values()) for _, p in answers] for *_, answers in (found, expected)]
+            allowed = same[0] == same[1]
+            allowed &= file == "config.json" or found[2] == expected[2]
         assert allowed, f"change {number} of {file} is read as something else: {damaged[:500]!r}"
     print(f"{kind}, {file}: {', '.join(f'{n} {name}' for name, n in sorted(outcomes.items()))}")
     assert sum(outcomes.values()) == times
