@@ -39,9 +39,12 @@ def rows(*lines):
         (["id|satz|art", "1|a|x", "2|b|y"], True),
         (["|satz|art", "0|a|x", "1|b|y"], True),
         (["satz|wert", "a|-0.5", "b|1e3"], True),
+        (["satz|flag", "a|1", "b|N/A", "c|0", "d|"], True),
         # Numbers above numbers, words above words.
         (["good film|1", "bad film|0"], False),
         (["one|x", "two|y", "three|x"], False),
+        (["no|N/A", "good film|1", "bad film|0"], False),
+        (["no|?", "good|?", "bad|?"], False),
         # What R, Excel and pandas write where there are no names.
         (["V1|V2", "a|x", "b|y"], True),
         (["v1|v2|||", "ham|a|||", "spam|b|||"], True),

@@ -234,6 +234,12 @@ AS_WRITTEN = {
         csv_text("\t", "all"),
         "the quotes around every cell of column 1, 2",
     ),
+    "objects of several lines": (
+        "a.json",
+        "\n".join(json.dumps(row, indent=2) for row in OBJECTS),
+        "names from the file",
+    ),
+    "objects and commas": ("a.jsonl", ",\n".join(map(json.dumps, OBJECTS)), "names from the file"),
     "R's write.table": ("a.tsv", R_TABLE, "the quotes around every cell of column 1, 2, 3"),
     "quotes after a space": (
         "a.csv",
@@ -312,6 +318,16 @@ def test_only_the_chosen_columns_need_a_name_of_their_own(write):
     assert "two columns named 'text'" in refusal(path, text="text")
 
 
+def test_quoted_names_above_numbers_lose_their_quotes_as_well(write):
+    path = write("a.tsv", '"text"\t"label"\n"1"\t"good"\t1\n"2"\t"bad"\t0\n')
+    assert pairs_of(examples_of(path, label="label")) == [("good", "1"), ("bad", "0")]
+    path = write("b.tsv", R_TABLE + '"5"\t"what"\tNA\n')  # R leaves what is missing unquoted
+    assert pairs_of(examples_of(path)) == [*LETTERS, ("what", "NA")]
+    for names in ('"text"\t"label"\n', ""):  # a single row
+        path = write("c.tsv", names + '"good, ""very"" good"\t"pos"\n')
+        assert pairs_of(examples_of(path)) == LETTERS[:1]
+
+
 def test_single_quotes_and_half_quoted_columns_of_a_tsv_stay(write):
     path = write("a.tsv", "text\tlabel\n'x'\t1\n\" y \"\t0\nz\t1\n")
     assert [example.text for example in examples_of(path)] == ["'x'", '" y "', "z"]
@@ -378,6 +394,8 @@ CHOOSING = "BertForMultipleChoice"
 OTHER_TASKS = {
     "CoNLL": ("a.txt", "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n", TAGGING),
     "words and tags": ("a.tsv", "EU\tB-ORG\nrejects\tO\nPeter\tB-PER\n", TAGGING),
+    "characters and tabs": ("a.tsv", "海\tB-LOC\n钓\tO\n\n在\tO\n海\tB-LOC\n" * 2, TAGGING),
+    "three columns": ("a.tsv", "EU\tNNP\tB-ORG\nrejects\tVBZ\tO\n", TAGGING),
     "characters": ("a.txt", "海 B-LOC\n钓 O\n\n在 O\n", TAGGING),
     "sequences": ("a.tsv", "text_a\tlabel\n海 钓\tO O\n厦 门\tB-LOC I-LOC\n", TAGGING),
     "segmentation": ("a.tsv", "text_a\tlabel\n海 钓\tB E\n在\tS\n", TAGGING),
@@ -501,8 +519,8 @@ BAD = {
         '{"text": "x", "labels": [0.0, 1.0, 0.0]}\n{"text": "y", "labels": [1.0, 0.0, 0.0]}\n',
         "a.jsonl:1: column 'labels' must list the names",
     ),
-    "multi-hot of one class": ("a.jsonl", '{"text": "x", "labels": [1.0]}\n', "not 0s and 1s"),
-    "multi-hot of booleans": ("a.jsonl", '{"text": "x", "labels": [true, false]}\n', "not 0s"),
+    "multi-hot of one class": ("a.jsonl", '{"text": "x", "labels": [1.0]}\n', "not numbers from 0"),
+    "multi-hot of booleans": ("a.jsonl", '{"text": "x", "labels": [true, false]}\n', "not numbers"),
     "a list in a .csv": ("a.csv", "text,labels\nx,\"['a', 'b']\"\n", "'labels' holds a list"),
     "an empty JSON list": ("a.json", "[]", "a.json holds no examples"),
     "an empty JSON object": ("a.json", "{}", "it has no columns"),
@@ -517,7 +535,7 @@ BAD = {
     "0 and 1 for labels": (
         "a.jsonl",
         '{"text": "x", "label": [0, 1, 0]}\n',
-        "must list the names of the classes that apply, each once, not 0s and 1s",
+        "must list the names of the classes that apply, each once, not numbers from 0 to 1",
     ),
     "text after a list": (
         "a.json",
@@ -674,11 +692,12 @@ def test_a_multiple_choice_file_is_read_once_its_columns_are_named():
     assert examples[0].label == "1"
 
 
-@pytest.mark.parametrize("label", ["[1, 0]", "[0, 1]", "[1, 1, 0]"])
+@pytest.mark.parametrize("label", ["[1, 0]", "[0, 1]", "[1, 1, 0]", "[0.3, 0.7]", "[0.5]"])
 def test_a_vector_of_0_and_1_is_not_taken_for_names(tmp_path, label):
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"text": "x", "label": {label}}}\n', encoding="utf-8")
     with pytest.raises(
-        MiniBertError, match=r"a\.jsonl:1: .*must list the names .* each once, not 0s and 1s"
+        MiniBertError,
+        match=r"a\.jsonl:1: .*must list the names .* each once, not numbers from 0 to 1",
     ):
         examples_of(path)

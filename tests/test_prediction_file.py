@@ -76,6 +76,7 @@ def forms() -> dict[str, str]:
         "f.tsv": "".join(f"__label__{n} {t}\n" for t, n in no_tabs(ROWS)),
         "g.jsonl": "\n\n".join(map(json.dumps, objects)),
         "h.json": json.dumps(objects),
+        "j.json": "\n".join(json.dumps(each, indent=1) for each in objects),
         "i.json": json.dumps({"text": [t for t, _ in multiline], "label": [n for _, n in rows]}),
     }
 

@@ -174,7 +174,7 @@ def suggest_task(table: Table) -> str:
     for columns, task, model in _OTHER_TASKS:
         if any(name.casefold() in columns for name in names):
             return f" This looks like a file for {task}; the model for that is {model}."
-    if len(names) == 1 and holds_tags([str(row.get(names[0], "")) for _, row in first_rows]):
+    if any(holds_tags([str(row.get(name, "")) for _, row in first_rows]) for name in names):
         return f" {TAGGING}"
     return ""
 

@@ -22,9 +22,9 @@ from minibert.data.labelled.tables import read_table
 from minibert.data.labelled.text_file import Errors, bad_lines
 from minibert.errors import MiniBertError
 
-_ZERO_AND_ONE = frozenset(("0", "1", "0.0", "1.0", "true", "false"))
+_TRUTH = ("true", "false")
 _HOW_TO_LIST = (
-    "must list the names of the classes that apply, each once, not 0s and 1s, as in "
+    "must list the names of the classes that apply, each once, not numbers from 0 to 1, as in "
     '{"text": "...", "labels": ["sports", "health"]}'
 )
 _LIST_AS_TEXT = re.compile(r"""\s*\[\s*(?:['"\d-].*)?\]\s*""")  # as pandas writes it to CSV
@@ -110,7 +110,8 @@ def read_examples(
         examples.append(Example(text, pair, label, f"{path.name}:{line}"))
     labels = [example.label or () for example in examples[:1000]]
     tags = [label if isinstance(label, str) else " ".join(label) for label in labels]
-    if any(tags) and holds_tags(tags):
+    texts = [example.text for example in examples[:1000]]  # of a tag, where characters are labels
+    if any(tags) and (holds_tags(tags) or holds_tags(texts)):
         raise MiniBertError(f"{path}: {TAGGING}")
     if table.errors:
         hint = suggest_task(table).replace(" ", "\n", 1)
@@ -140,8 +141,8 @@ def _cell(
         return value.strip() if label else value
     if label and isinstance(value, tuple):
         value = tuple(map(str.strip, value))
-        zero_and_one = set(value) <= _ZERO_AND_ONE and (len(value) > 1 or "." in "".join(value))
-        if zero_and_one or len(set(value)) < len(value):
+        shares = all(v in _TRUTH or (is_number(v) and 0 <= float(v) <= 1) for v in value)
+        if (shares and (len(value) > 1 or "." in "".join(value))) or len(set(value)) < len(value):
             errors.append((line, f"column '{column}' {_HOW_TO_LIST}"))
         return value
     if column not in row:

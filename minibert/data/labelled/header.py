@@ -38,6 +38,8 @@ LABELS = (
 KNOWN_NAMES = frozenset((*(name for pair in PAIRS for name in pair), *TEXTS, *OTHER_TEXTS, *LABELS))
 MAX_NAME_LENGTH = 40  # characters; a longer cell is not a column name
 
+_MISSING = frozenset(("na", "n/a", "nan", "null", "none", "-", "?"))  # in place of a number
+
 # What R, Excel and pandas write where a table has no names: V1, Column1, Unnamed: 0.
 _GENERIC_NAME = re.compile(r"(v|x|c|col|column|field|var|unnamed:|spalte|列)[ _]?\d+")
 
@@ -73,7 +75,7 @@ def has_header(rows: Sequence[Sequence[str]], requested: Columns = GUESS) -> boo
     |--------------------------------------------------------------------------------|---------|
     | `--header` or `--no-header`                                                    | as said |
     | a column is asked for by name                                                  | yes     |
-    | a cell of line 1 is not a number, and all cells below it are                   | yes     |
+    | a cell of line 1 is not a number, and all below it are (or missing: "", "N/A") | yes     |
     | line 1 is 0, 1, 2, ..., which pandas writes without names, above other texts   | yes     |
     | columns are asked for by number: these cells of line 1 are all known names     | yes     |
     | columns are asked for by number: any other case                                | no      |
@@ -109,9 +111,13 @@ def has_header(rows: Sequence[Sequence[str]], requested: Columns = GUESS) -> boo
         below = [row for row in below if row != first]
     counted = names[names[0] == "" :]  # the column of line numbers has no name
     from_pandas = len(counted) > 1 and counted == list(map(str, range(len(counted))))
-    numeric = [bool(below) and all(is_number(row[i]) for row in below) for i in range(len(first))]
+    columns = [
+        {row[i] for row in below if row[i].casefold() not in _MISSING and row[i]}
+        for i in range(len(first))
+    ]
+    numeric = [bool(cells) and all(map(is_number, cells)) for cells in columns]
     if (from_pandas and not all(numeric)) or any(
-        numbers and not is_number(name) and len(name) <= MAX_NAME_LENGTH
+        numbers and not (is_number(name) or name in _MISSING) and len(name) <= MAX_NAME_LENGTH
         for name, numbers in zip(names, numeric, strict=True)
     ):
         return True

@@ -18,12 +18,13 @@ from typing import NamedTuple, TextIO
 from minibert.data.labelled.columns import choose_columns
 from minibert.data.labelled.header import GUESS, Columns
 from minibert.data.labelled.tables import (
+    JSON_OF_LINES,
     Row,
     Table,
     csv_separator,
     format_of,
+    json_values,
     parse_table,
-    rows_inside,
 )
 from minibert.data.labelled.text_file import Errors, bad_lines, open_text, raw_lines
 from minibert.errors import MiniBertError
@@ -111,9 +112,9 @@ class PredictionFile:
         if suffix != ".txt" or self.columns[:3] != GUESS[:3]:
             self._format = format_of(self.path)
             with self._open() as file:
-                starts_list = file.read(1000).lstrip().startswith("[")
+                of_lines = bool(JSON_OF_LINES.match(file.read(PART_LENGTH)))
             # What cannot be parsed in parts is parsed as a whole.
-            self._whole = self._format == "json" and (suffix == ".json" or starts_list)
+            self._whole = self._format == "json" and (suffix == ".json" or of_lines)
             if not self._choose_columns():
                 self._whole = True
                 self._choose_columns()
@@ -250,12 +251,9 @@ class PredictionFile:
             return [""] * len(table.rows)
         if not self._whole:
             return [lines[line - start - 1].strip() for line, _ in table.rows]
-        try:
-            value = json.loads(lines[0], parse_constant=lambda _: None)
-        except json.JSONDecodeError:  # one object per line
-            return [line.strip() for line in raw_lines(io.StringIO(lines[0])) if line.strip()]
-        objects = value if isinstance(value, list) else rows_inside(value, self.path)
-        return [json.dumps(item, ensure_ascii=False) for item in objects]
+        decoder = json.JSONDecoder(parse_constant=lambda _: None)
+        values = json_values(lines[0], self.path, decoder, [])
+        return [json.dumps(value, ensure_ascii=False) for _, value in values]
 
     def _open(self) -> TextIO:
         if self.path != STANDARD_INPUT:

@@ -5,8 +5,8 @@ r"""Read a TSV, CSV or JSON file into rows of named cells.
   and a text.
 - CSV (.csv): cells separated by commas, or by semicolons or tabs if those give equally long rows.
   A quoted cell may hold separators and line ends (RFC 4180).
-- JSON (.jsonl, .ndjson, .json): one object per line, a list of objects, an object that holds one
-  such list, or an object of columns. Numbers keep the text they are written with.
+- JSON (.jsonl, .ndjson, .json): one object per line, or objects of several lines, or a list of
+  objects, or an object that holds one such list, or one of columns. Numbers stay as written.
 
 Files are UTF-8, with or without a byte order mark, or UTF-16 and UTF-32 with one. Lines end in LF
 or CRLF, or in CR if the file has no LF. Blank lines are skipped. Every other line that cannot be
@@ -32,13 +32,10 @@ _FORMATS = {
     ".jsonl": "json", ".ndjson": "json", ".json": "json",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-_SEPARATORS = {
-    ",": "commas",
-    ";": "semicolons",
-    "\t": "tabs",
-    "|": "bars",
-}  # of CSV files, most likely first
+# Of CSV files, most likely first.
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+JSON_OF_LINES = re.compile(r'\s*(\[|\{\s*\n\s*"|\{.*\},\s*\n)')  # a list, or objects as of jq
 _BETWEEN = re.compile(r"[\s,]*")  # the items of a JSON list
 _TOO_DEEP = "not an example: the brackets are nested too deeply"
 _DECIMAL_COMMA = re.compile(r"-?\d+(,\d+)?")  # written where semicolons separate cells
@@ -196,22 +193,27 @@ def _name_row_names(lines: Sequence[tuple[int, list[str]]]) -> bool:
 def _unquote_columns(lines: Sequence[tuple[int, list[str]]]) -> str:
     """Remove the quotes of columns in which every cell below the first line is quoted.
 
-    Returns the numbers of these columns as text. Two quotes, or a backslash and a quote as R writes
-    them, stand for a quote in the text.
+    R leaves NA without quotes, and numbers below quoted names. Two lines are too few to tell,
+    unless all cells are quoted. Returns the numbers of these columns as text. Two quotes, or a
+    backslash and a quote as R writes them, stand for a quote in the text.
     """
 
-    def is_quoted(cells: Sequence[str], index: int) -> bool:
-        cell = cells[index].strip() if index < len(cells) else '""'
-        return len(cell) > 1 and cell[0] == cell[-1] == '"'
+    def is_quoted(cell: str) -> bool:
+        return len(cell := cell.strip()) > 1 and cell[0] == cell[-1] == '"'
 
+    first, below = (lines[0][1] if lines else []), [cells for _, cells in lines[1:]]
+    names_quoted = len(first) > 1 and all(is_quoted(name) for name in first if name)
+    few = len(lines) < 3 and not (names_quoted and all(is_quoted(c) for row in below for c in row))
     quoted = []
-    for index in range(len(lines[0][1]) if len(lines) > 2 else 0):
-        if all(is_quoted(cells, index) for _, cells in lines[1:]):
+    for index in range(len(first)):
+        cells = [row[index] for row in below if index < len(row) and row[index] != "NA"]
+        whole = not few and all(map(is_quoted, cells)) and (bool(cells) or not below)
+        if whole:
             quoted.append(str(index + 1))
-            for _, cells in lines:
-                if index < len(cells) and is_quoted(cells, index):
-                    inside = cells[index].strip()[1:-1]
-                    cells[index] = inside.replace('\\"', '"').replace('""', '"')
+        for row in [first] * (whole or names_quoted) + below * whole:
+            if index < len(row) and is_quoted(row[index]):
+                inside = row[index].strip()[1:-1]
+                row[index] = inside.replace('\\"', '"').replace('""', '"')
     return ", ".join(quoted)
 
 
@@ -294,23 +296,24 @@ def _json_rows(text: str, path: Path, errors: Errors) -> Iterator[Row]:
     decoder = json.JSONDecoder(
         parse_int=str, parse_float=str, parse_constant=lambda name: None if name == "NaN" else name
     )
-    for number, value in _json_values(text, path, decoder, errors):
+    for number, value in json_values(text, path, decoder, errors):
         if isinstance(value, dict):
             yield number, {key: _json_cell(cell) for key, cell in value.items()}
         else:
             errors.append((number, 'not an object such as {"text": "...", "label": "..."}'))
 
 
-def _json_values(
+def json_values(
     text: str, path: Path, decoder: json.JSONDecoder, errors: Errors
 ) -> Iterator[tuple[int, object]]:
-    if text.lstrip().startswith("["):
-        yield from _json_list(text, decoder, errors)
-        return
-    if path.suffix.lower() == ".json":
+    """Yield the objects of a file, or whatever stands in their place, each with its number."""
+    if path.suffix.lower() == ".json" and not text.lstrip().startswith("["):
         with suppress(json.JSONDecodeError, RecursionError):
             yield from enumerate(rows_inside(decoder.decode(text), path), start=1)
             return
+    if JSON_OF_LINES.match(text):
+        yield from _json_list(text, decoder, errors)
+        return
     lines = split_lines(text)
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -325,11 +328,14 @@ def _json_values(
 def _json_list(
     text: str, decoder: json.JSONDecoder, errors: Errors
 ) -> Iterator[tuple[int, object]]:
-    """Yield the items of a list, each with the number of its first line."""
-    position, counted, number = text.index("[") + 1, 0, 1
+    """Yield the items of a list, or objects in a row, each with the number of its first line."""
+    is_list = text.lstrip().startswith("[")
+    position, counted, number = (text.index("[") + 1 if is_list else 0), 0, 1
     while True:
         position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]
-        if text.startswith("]", position):
+        if position == len(text) and not is_list:
+            return
+        if is_list and text.startswith("]", position):
             if text[position + 1 :].strip():
                 number = text.count("\n", 0, position) + 1
                 errors.append((number, "not JSON (there is more after the end of the list)"))
