@@ -304,7 +304,7 @@ def test_the_pretraining_curve_is_drawn_over_the_tokens_seen(tmp_path):
     assert lines(scores) == {
         "masked LM 0.300": [[0, 2e6], [0.0, 0.3]],
         "next sentence 0.800": [[0, 2e6], [0.5, 0.8]],
-        "more common answer 0.540": [[0, 1], [0.54, 0.54]],
+        "next sentence, more common answer 0.540": [[0, 1], [0.54, 0.54]],
     }
     figure.draw_without_rendering()
     assert "1M" in ticks(losses.xaxis)

@@ -112,7 +112,9 @@ def pretraining_curve(log: Path, *, majority: float | None = None) -> "Figure":
         if accuracy.size:
             label = f"{task.replace('_', ' ').replace('lm', 'LM')} {accuracy[1, -1]:.3f}"
             scores.plot(*accuracy, "o-", color=color, markersize=4, label=label)
-    _plot_baselines(scores, {} if majority is None else {"more common answer": majority})
+    if majority is not None:
+        label = f"next sentence, more common answer {majority:.3f}"
+        scores.axhline(majority, color=style.PURPLE, linestyle="--", linewidth=1.2, label=label)
     for axes in (losses, scores):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 1.5M
     _finish(losses, scores, xlabel="tokens seen", metric="accuracy on held-out text")
