@@ -115,16 +115,16 @@ REFUSED = [
     ("type_vocab_size", 0, "whole number from 1"),
     ("num_labels", 0, "whole number from 1"),
     ("num_labels", 2.0, "whole number from 1"),
-    ("hidden_dropout_prob", 1.0, "at least 0 and below 1"),
-    ("hidden_dropout_prob", -0.1, "at least 0 and below 1"),
-    ("attention_probs_dropout_prob", float("nan"), "at least 0 and below 1"),
-    ("attention_probs_dropout_prob", "0.1", "at least 0 and below 1"),
-    ("classifier_dropout", 1.5, "at least 0 and below 1"),
-    ("initializer_range", 0, "above 0"),
-    ("initializer_range", float("inf"), "above 0"),
-    ("layer_norm_eps", 0.0, "above 0"),
-    ("layer_norm_eps", float("nan"), "above 0"),
-    ("layer_norm_eps", "1e-12", "above 0"),
+    ("hidden_dropout_prob", 1.1, "a number from 0 to 1"),
+    ("hidden_dropout_prob", -0.1, "a number from 0 to 1"),
+    ("attention_probs_dropout_prob", float("nan"), "a number from 0 to 1"),
+    ("attention_probs_dropout_prob", "0.1", "a number from 0 to 1"),
+    ("classifier_dropout", 1.5, "a number from 0 to 1"),
+    ("initializer_range", -0.1, "a number from 0"),
+    ("initializer_range", float("inf"), "a number from 0"),
+    ("layer_norm_eps", -1e-12, "a number from 0"),
+    ("layer_norm_eps", float("nan"), "a number from 0"),
+    ("layer_norm_eps", "1e-12", "a number from 0"),
     ("hidden_act", "swish", "gelu, gelu_tanh, relu"),
     ("hidden_act", None, "gelu, gelu_tanh, relu"),
     ("pad_token_id", -1, "id of the vocabulary"),
@@ -174,7 +174,8 @@ def test_an_unknown_argument_is_refused_and_the_like_is_named():
     ("field", "words"),
     [
         ({"is_decoder": True}, "'is_decoder', which is always False; remove it"),
-        ({"position_embedding_type": "absolute"}, "always 'absolute'"),
+        ({"position_embedding_type": "relative_key"}, "always 'absolute'"),
+        ({"tie_word_embeddings": False}, "no field 'tie_word_embeddings'; remove it"),
         ({"transformers_version": "4.3"}, "'transformers_version'; remove it"),
         ({"gradient_checkpointing": True}, r"model\.gradient_checkpointing_enable\(\)"),
         ({"output_attentions": True}, r"model\(ids, output_attentions=True\)"),
@@ -184,6 +185,12 @@ def test_an_unknown_argument_is_refused_and_the_like_is_named():
 def test_a_field_of_transformers_that_minibert_has_not_is_refused_with_advice(field, words):
     with pytest.raises(MiniBertError, match=words):
         BertConfig(**field)
+
+
+def test_a_field_of_transformers_that_asks_for_nothing_is_left_out():
+    nothing = {"use_cache": True, "gradient_checkpointing": False, "is_decoder": False}
+    nothing |= {"position_embedding_type": "absolute", "output_attentions": False}
+    assert BertConfig(**nothing) == BertConfig().with_changes(**nothing) == BertConfig()
 
 
 def test_a_path_is_not_a_field():
@@ -350,9 +357,10 @@ def test_fields_of_a_foreign_file_are_kept_and_the_strange_ones_named():
         "transformers_version": "4.1",
         "directionality": "bidi",
         "my_field": [1, 2],
+        "return_dict": False,
     }
     config = BertConfig.from_dict(fields)
-    assert unexplained_fields(config.foreign) == ["my_field"]
+    assert unexplained_fields(config.foreign) == ["my_field", "return_dict"]
     written = config.with_changes(num_labels=5).to_dict()
     assert {name: written[name] for name in fields} == fields
 
@@ -407,7 +415,6 @@ def test_a_damaged_file_is_refused_by_its_name(content, words, tmp_path: Path):
         {"label2id": 5},
         {"hidden_act": ["gelu"]},
         {"hidden_act": {}},
-        {"problem_type": ["regression"]},
         {"pad_token_id": [0]},
         {"num_labels": "2"},
     ],

@@ -277,9 +277,15 @@ def test_what_would_compute_something_else_is_refused(folder, fields, tmp_path):
         {"pad_token_id": 23},
         {"is_decoder": 0, "pruned_heads": {}, "tie_word_embeddings": True},
         {"hidden_act": "gelu_python"},
+        {"hidden_dropout_prob": 1.0, "attention_probs_dropout_prob": 1, "initializer_range": 0},
+        {"initializer_range": 2.5, "problem_type": "ner", "pad_token_id": -1},
+        {"problem_type": ["regression"]},
+        {"id2label": {"0": "a", "1": "a"}, "label2id": {"a": 1}},
+        {"id2label": {"1": "a", "2": "b"}},
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore::UserWarning")  # that names what is ignored
 def test_what_computes_the_same_is_loaded(folder, fields):
     plain = load(BertModel, folder).eval()
     write_config(folder, **fields)
@@ -288,6 +294,28 @@ def test_what_computes_the_same_is_loaded(folder, fields):
         assert torch.equal(
             load(BertModel, folder)(ids).last_hidden_state, plain(ids).last_hidden_state
         )
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ({"0": "a", "1": "a", "2": "b"}, ["a (0)", "a (1)", "b"]),
+        ({"0": "a", "5": "b"}, ["a", "LABEL_1"]),
+        ({"1": "a", "2": "b", "3": "c"}, ["LABEL_0", "a", "b"]),
+    ],
+    ids=str,
+)
+def test_each_id_gets_one_label_whatever_the_config_says(folder, names, labels):
+    write_config(folder, id2label=names, label2id=None)
+    with pytest.warns(UserWarning, match=re.escape(str(labels)[1:-1])):
+        config = load(BertModel, folder).config
+    assert list(config.id2label.values()) == labels
+
+
+def test_an_error_in_the_config_names_the_folder(folder):
+    write_config(folder, hidden_act="silu")
+    with pytest.raises(MiniBertError, match=f"{folder}: hidden_act is 'silu'"):
+        load(BertModel, folder)
 
 
 def test_a_pad_token_id_of_null_is_the_default(folder):
@@ -353,6 +381,13 @@ def test_a_prefix_is_removed_and_this_is_said(folder, prefix):
         assert torch.equal(tensor, loaded.state_dict()[name]), name
 
 
+def test_of_two_tied_tensors_either_may_be_stored(folder):
+    words = load(BertForMaskedLM, folder).get_input_embeddings().weight
+    old, new = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+    rewrite(folder, lambda tensors: tensors.update({new: tensors.pop(old)}))
+    assert torch.equal(load(BertForMaskedLM, folder).get_input_embeddings().weight, words)
+
+
 @pytest.mark.parametrize("prefix", ["", "model.", "net.encoder.", "model.bert.", "module.m."])
 @pytest.mark.parametrize("kind", [BertModel, BertForSequenceClassification])
 def test_our_own_names_are_read_with_any_prefix_too(folder, prefix, kind):
@@ -385,6 +420,10 @@ def test_names_that_no_bert_has_are_shown(folder, tmp_path):
     for read in (lambda: load(BertModel, folder), lambda: convert(folder, tmp_path / "new")):
         with pytest.raises(MiniBertError, match=r"lacks .*Names that no BERT has: .*own_"):
             read()
+    odd = {n.replace("bert.", "xyz_bert_", 1): t for n, t in tensors.items()}
+    save_file(odd, folder / "model.safetensors")
+    with pytest.raises(MiniBertError, match=r"no tensor of a BertModel, but .*xyz_bert_"):
+        load(BertModel, folder)
     save_file({"transformer.h.0.attn": torch.zeros(2)}, folder / "model.safetensors")
     with pytest.raises(MiniBertError, match=r"has 0 of the 2 layers.*'transformer\.h\.0\.attn'"):
         load(BertModel, folder)

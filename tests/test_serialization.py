@@ -355,6 +355,8 @@ def test_a_tokenizer_json_beside_a_vocabulary_says_what_the_config_leaves_open(t
     tokenizer = BertTokenizer.from_pretrained(tmp_path)
     assert tokenizer("s" * 150).input_ids[1:-1] == [UNK]
     assert (tokenizer.do_lower_case, tokenizer.padding_side) == (False, "left")
+    fill(tmp_path, tokenizer_config={"max_characters_per_word": 200})  # another program changed it
+    assert BertTokenizer.from_pretrained(tmp_path)("s" * 150).input_ids[1:-1] == [UNK]
     fill(tmp_path, tokenizer_config={"do_lower_case": True})
     with pytest.warns(UserWarning, match="do_lower_case=True, and tokenizer.json beside it says F"):
         assert BertTokenizer.from_pretrained(tmp_path).do_lower_case

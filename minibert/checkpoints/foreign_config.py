@@ -43,7 +43,7 @@ def check_is_bert(fields: Mapping[str, Any]) -> None:
     """Raise if the fields of a file describe a model that minibert does not support."""
     for name, accepted in ONLY_ACCEPTED.items():
         value = fields.get(name, accepted)
-        if value != accepted and (value or accepted):  # null is false
+        if value != accepted and value is not None:  # null is the default
             quantized = name == "quantization_config"
             raise MiniBertError(
                 f"the config has {name} {value!r:.100}, which minibert does not support (it must "

@@ -30,8 +30,8 @@ TIED_TOLERANCE = 1e-5
 _WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 WRAPPERS, OUTER_WRAPPERS = re.compile(rf"(?<![^.]){_WRAPPER}"), re.compile(rf"^(?:{_WRAPPER})+")
 # By these tensors, an encoder is recognized.
-QUERY = re.compile(r"(.*?)encoder\.layer\.\d+\.attention\.self\.query\.weight")
-OUR_QUERY = re.compile(r"(.*?)encoder\.layer\.\d+\.attention\.query_key_value\.weight")
+QUERY = re.compile(r"((?:.*?\.)?)encoder\.layer\.\d+\.attention\.self\.query\.weight")
+OUR_QUERY = re.compile(r"((?:.*?\.)?)encoder\.layer\.\d+\.attention\.query_key_value\.weight")
 
 
 def current_name(name: str) -> str:
@@ -108,6 +108,8 @@ def to_current_names(tensors: Mapping[str, Tensor], table: Collection[str]) -> R
                 )
             tied = False
         current[name] = tensor
+    if decoder is not None:  # some programs store only one of two tied tensors
+        current.setdefault(WORD_EMBEDDINGS, decoder)
     embeddings = current.get(WORD_EMBEDDINGS)
     # NaN is not equal to itself; folder.py refuses it with a better reason.
     if decoder is not None and embeddings is not None and not embeddings.isnan().any():

@@ -4,8 +4,10 @@ The tables also say which fields of foreign files mark another kind of model, an
 """
 
 import difflib
+import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minibert.checkpoints.foreign_config import ONLY_ACCEPTED, check_is_bert
@@ -46,6 +48,12 @@ BOOKKEEPING = frozenset(
     "pooler_num_fc_layers pooler_size_per_head pooler_type return_dict tie_word_embeddings "
     "torch_dtype transformers_version use_cache".split()
 )
+# Arguments of `transformers`, and the values that change nothing; use_cache concerns decoders only.
+ASK_FOR_NOTHING: dict[str, object] = {
+    **ONLY_ACCEPTED,
+    **dict.fromkeys(("gradient_checkpointing", "output_attentions", "output_hidden_states"), False),
+    **dict.fromkeys(("return_dict", "tie_word_embeddings"), True),
+}
 
 
 def checked(config: "BertConfig") -> dict[str, Any]:
@@ -80,9 +88,9 @@ def _rules(config: "BertConfig") -> Iterator[tuple[str, bool, str]]:
         value = getattr(config, name)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if name not in DROPOUTS:
-            yield name, number and 0 < value <= 1, "above 0 and at most 1"
+            yield name, number and 0 <= value < math.inf, "a number from 0"
         elif name != "classifier_dropout" or value is not None:
-            yield name, number and 0 <= value < 1, "at least 0 and below 1"
+            yield name, number and 0 <= value <= 1, "a number from 0 to 1"
     act = config.hidden_act
     known = ", ".join(sorted(set(ACTIVATION_NAMES.values())))
     yield "hidden_act", isinstance(act, str) and act in ACTIVATION_NAMES, f"one of {known}"
@@ -135,16 +143,27 @@ def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
         MiniBertError: the fields describe another kind of model.
     """
     check_is_bert(fields)
-    # "pad_token_id": null and "id2label": {} mean: the default.
-    unset: dict[str, tuple[object, ...]] = {"pad_token_id": (None,)}
+    # "pad_token_id": null or -1 and "id2label": {} mean: the default.
+    unset: dict[str, tuple[object, ...]] = {"pad_token_id": (None, -1)}
     unset |= dict.fromkeys(LABEL_FIELDS, (None, {}))
     fields = {name: value for name, value in fields.items() if value not in unset.get(name, ())}
-    if "id2label" in fields:
-        names = fields["id2label"]
+    if "problem_type" in fields and fields["problem_type"] not in (None, *PROBLEM_TYPES):
+        note = f"has the unknown problem_type {fields.pop('problem_type')!r:.100}; it is ignored."
+        warnings.warn(f"the config {note}", stacklevel=2)
+    if named := _names_by_id("id2label", fields.get("id2label")):
         settle_labels(fields.get("num_labels"), None, None)
-        count, _, label2id = settle_labels(None, names, None)
+        names = {index: named.get(index, f"LABEL_{index}") for index in range(len(named))}
+        times = Counter(names.values())
+        names = {i: f"{name} ({i})" if times[name] > 1 else name for i, name in names.items()}
+        count, fields["id2label"], label2id = settle_labels(None, names, None)
         given = fields.pop("num_labels", count), fields.pop("label2id", label2id)
-        if given != (count, label2id):
+        if names != named:
+            warnings.warn(
+                f"id2label in the config has not one label for each id from 0 to {count - 1}; the "
+                f"labels are {str(list(names.values())[:20])[1:-1]:.300}.",
+                stacklevel=2,
+            )
+        elif given != (count, label2id):
             warnings.warn(
                 "in the config, label2id or num_labels contradicts id2label; id2label is used.",
                 stacklevel=2,
@@ -152,9 +171,13 @@ def check_file(fields: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def check_names(names: Iterable[str], own: Collection[str]) -> None:
-    """Raise if a name is not a field of BertConfig."""
-    for name in names:
+def check_names(fields: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """Return the fields of BertConfig; raise on others, unless their value asks for nothing."""
+    for name, value in fields.items():
+        if name == "use_cache" and isinstance(value, bool):
+            continue
+        if name in ASK_FOR_NOTHING and value == ASK_FOR_NOTHING[name]:
+            continue
         if name in INSTEAD:
             raise MiniBertError(explain(name))
         if name in ("output_hidden_states", "output_attentions"):
@@ -166,11 +189,13 @@ def check_names(names: Iterable[str], own: Collection[str]) -> None:
             guess = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {guess[0]!r}?" if guess else f"it has {', '.join(own)}."
             raise MiniBertError(f"BertConfig has no field {name!r}; {hint}")
+    return {name: value for name, value in fields.items() if name in own}
 
 
 def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
     """Return the foreign fields that minibert does not know, for a note to the user."""
-    return sorted(foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys())
+    tuples = {"return_dict"} if foreign.get("return_dict") is False else set[str]()
+    return sorted((foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys()) | tuples)
 
 
 def check_tied(config: "BertConfig") -> None:

@@ -42,8 +42,13 @@ def from_pretrained(cls: type[Config], name_or_path: str | Path, changes: dict[s
 
         path = local_folder(name_or_path, files=("config.json",), **hub)
         fields = read_config(path)
+    return from_fields(cls, fields, path, **check_options(changes))
+
+
+def from_fields(cls: type[Config], fields: Mapping[str, Any], path: Path, **changes: Any) -> Config:
+    """Return the config in a file or folder, with some fields changed; an error names the path."""
     try:
-        return cls.from_dict(fields).with_changes(**check_options(changes))
+        return cls.from_dict(fields).with_changes(**changes)
     except MiniBertError as error:
         raise MiniBertError(f"{path}: {error}") from error
 
@@ -87,8 +92,9 @@ def check_changes(
     """
     outputs = {name: changes[name] for name in OUTPUTS if name in changes}
     changes = {name: value for name, value in changes.items() if name not in OUTPUTS}
-    check_names(changes, own)
-    return changes | ({"foreign": {**config.foreign, **outputs}} if outputs else {})
+    return check_names(changes, own) | (
+        {"foreign": {**config.foreign, **outputs}} if outputs else {}
+    )
 
 
 def foreign_field(config: "BertConfig", name: str) -> Any:
@@ -101,21 +107,21 @@ def foreign_field(config: "BertConfig", name: str) -> Any:
 
 def explain_misuse(cls: type[Config]) -> type[Config]:
     """Make a config class say what to write instead of what code for `transformers` tries."""
+    init = cls.__init__
 
-    def check_arguments(cls: type[Config], /, *args: Any, **fields: Any) -> Config:
+    def check_arguments(self: Config, /, *args: Any, **fields: Any) -> None:
         if args:
             raise MiniBertError(
                 "a BertConfig takes its fields by name, as in BertConfig(vocab_size=8192); for a "
                 "file or a folder use BertConfig.from_pretrained(...)."
             )
-        check_names(fields, cls.__dataclass_fields__)
-        return object.__new__(cls)
+        init(self, **check_names(fields, cls.__dataclass_fields__))
 
     def refuse_assignment(_: Config, name: str, value: Any) -> NoReturn:
         raise FrozenInstanceError(
             f"a BertConfig does not change; write config = config.with_changes({name}={value!r})."
         )
 
-    cls.__new__ = check_arguments  # type: ignore[method-assign, assignment]
+    cls.__init__ = check_arguments  # type: ignore[method-assign, assignment]
     cls.__setattr__ = refuse_assignment  # type: ignore[method-assign, assignment]
     return cls

@@ -26,7 +26,7 @@ from minibert.hub import pop_hub_options
 from minibert.model import input_checks
 from minibert.model.config import BertConfig
 from minibert.model.config_checks import LABEL_FIELDS, check_tied, unexplained_fields
-from minibert.model.config_files import OUTPUTS, split_arguments
+from minibert.model.config_files import OUTPUTS, from_fields, split_arguments
 from minibert.model.fused_attention import choose_attention
 from minibert.model.outputs import ModelOutput
 
@@ -270,7 +270,7 @@ class PretrainedModel(nn.Module):
             new_labels = any(name in changes for name in LABEL_FIELDS)
             dropped = LABEL_FIELDS if new_labels else ()  # the file's labels may be invalid
             kept = {n: v for n, v in checkpoint.config.items() if n not in dropped}
-            config = BertConfig.from_dict(kept)
+            config = from_fields(BertConfig, kept, checkpoint.folder)
         elif not checkpoint.config.get("tie_word_embeddings", True):
             config = replace(config, foreign={**config.foreign, "tie_word_embeddings": False})
         if changes:

@@ -175,6 +175,9 @@ def _read_folder(folder: Path) -> tuple[dict[str, int] | list[str], dict[str, An
     if has_library := paths["tokenizer"].exists():
         known, described = _read_tokenizer_json(paths["tokenizer"], content["tokenizer"])
         vocabulary = known
+        options.pop(
+            "max_characters_per_word", None
+        )  # others read tokenizer.json, and may change it
         for name in _NORMALIZER_NAMES:
             if name in options and options[name] != described.get(name, options[name]):
                 warnings.warn(
