@@ -44,6 +44,7 @@ INSTEAD = {
     # To import
     "AdamW": "use torch.optim.AdamW; its weight_decay is 0.01 by default, and was 0.0 there",
     "BertAdam": "use torch.optim.AdamW, or minibert.training.google_adam.GoogleAdam",
+    "AutoModelForCausalLM": _ENCODER,
     "BertLMHeadModel": _ENCODER,
     "EncoderDecoderModel": _ENCODER,
     "BertLayer": _LAYERS,
@@ -113,6 +114,10 @@ INSTEAD = {
     "never_split": "list such tokens in additional_special_tokens",
     "clean_up_tokenization_spaces": "pass it to decode",
     "backend_tokenizer": "save_pretrained writes tokenizer.json for the tokenizers library",
+    "get_added_vocab": "use tokenizer.added_tokens",
+    "max_len": "it is called model_max_length",
+    "pad_to_max_length": 'pass padding="max_length"',
+    "text_target": "call the tokenizer for these texts, too",
     "basic_tokenizer": "use minibert.tokenization.normalize and tokenizer.normalization",
     "wordpiece_tokenizer": "it is tokenizer.wordpiece; split(word) returns the tokens of a word",
     "ids_to_tokens": "use tokenizer.convert_ids_to_tokens",
@@ -144,7 +149,7 @@ INSTEAD = {
 WITHOUT_EFFECT = frozenset(
     "_fast_init finetuning_task from_flax from_tf low_cpu_mem_usage max_shard_size mirror proxies "
     "resume_download return_dict save_function trust_remote_code use_fast use_safetensors "
-    "weights_only".split()
+    "verbose weights_only".split()
 )
 
 
@@ -166,7 +171,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get_linear_schedule_with_warmup(
-    optimizer: "Optimizer", num_warmup_steps: int, num_training_steps: int
+    optimizer: "Optimizer", num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1
 ) -> "LambdaLR":
     """Return a schedule for your own loop, equal to that of `transformers`.
 
@@ -181,4 +186,4 @@ def get_linear_schedule_with_warmup(
         left = max(0, num_training_steps - step)
         return left / max(1, num_training_steps - num_warmup_steps)
 
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, factor, last_epoch)

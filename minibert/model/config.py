@@ -124,13 +124,13 @@ class BertConfig:
         return cls(**known, foreign=foreign)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **changes: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **changes: Any) -> Self:
         """Return the config of a folder, a hub name or a JSON file, with some fields changed.
 
         Raises:
             MiniBertError: there is no such file, it is damaged, or a value is invalid.
         """
-        return config_files.from_pretrained(cls, name_or_path, changes)
+        return config_files.from_pretrained(cls, pretrained_model_name_or_path, changes)
 
     from_json_file = from_pretrained
     save_pretrained = config_files.save_pretrained

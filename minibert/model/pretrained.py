@@ -226,9 +226,9 @@ class PretrainedModel(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        pretrained_model_name_or_path: str | Path,
         *model_args: Any,
-        config: BertConfig | None = None,
+        config: BertConfig | str | Path | None = None,
         dtype: torch.dtype | str | None = None,
         attention: str = "auto",
         ignore_mismatched_sizes: bool = False,
@@ -239,17 +239,16 @@ class PretrainedModel(nn.Module):
         """Return a model with the weights of a folder or a hub name, in evaluation mode.
 
         Args:
-            name_or_path: a folder that Hugging Face's library, Google's code or minibert wrote, or
-                a name such as "google-bert/bert-base-uncased". A local folder always wins.
+            pretrained_model_name_or_path: a folder of Google, Hugging Face or minibert, or a name
+                such as "google-bert/bert-base-uncased". A local folder always wins.
             *model_args: further arguments of a class of your own.
-            config: replaces that of the folder.
+            config: replaces that of the folder; or a path, see `BertConfig.from_pretrained`.
             dtype: of the weights; default: float32, whatever the file has.
             attention: "auto", "eager" or "fused".
             ignore_mismatched_sizes: initialize a task's own layer if its shape differs.
             strict: refuse a file that has more or fewer tensors than the model.
             quiet: do not print the load report (to standard error).
-            **changes: fields of BertConfig, for example num_labels=4; arguments of this class;
-                and options of `transformers` for downloads.
+            **changes: fields of BertConfig (num_labels=4), arguments of this class, hub options.
 
         Raises:
             MiniBertError: something is missing, damaged, or does not fit.
@@ -264,8 +263,9 @@ class PretrainedModel(nn.Module):
         if changes.pop("attn_implementation", None) == "eager":  # "auto" stands for the others
             attention = "eager"
         changes, own = split_arguments(check_options(changes), cls, fields)
+        config = BertConfig.from_pretrained(config) if isinstance(config, str | Path) else config
         layers = changes.get("num_hidden_layers", config and config.num_hidden_layers)
-        checkpoint = read_folder(name_or_path, num_hidden_layers=layers, **hub)
+        checkpoint = read_folder(pretrained_model_name_or_path, num_hidden_layers=layers, **hub)
         if config is None:
             new_labels = any(name in changes for name in LABEL_FIELDS)
             dropped = LABEL_FIELDS if new_labels else ()  # the file's labels may be invalid

@@ -79,11 +79,12 @@ class PretrainedTokenizer(Vocabulary):
     """A vocabulary that can be read from a folder and written to one, with its options."""
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
         """Load a saved tokenizer.
 
         Args:
-            name_or_path: a folder written by minibert, Google or Hugging Face, or a hub name.
+            pretrained_model_name_or_path: a folder written by minibert, Google or Hugging Face, or
+                a hub name.
             options: arguments of `BertTokenizer`; they take precedence over the folder's.
 
         Raises:
@@ -91,7 +92,9 @@ class PretrainedTokenizer(Vocabulary):
                 the tokenizer is not BERT's; or the vocabulary is cased and nothing says whether to
                 lower-case the text.
         """
-        folder = local_folder(name_or_path, files=TOKENIZER_FILES, **pop_hub_options(options))
+        folder = local_folder(
+            pretrained_model_name_or_path, files=TOKENIZER_FILES, **pop_hub_options(options)
+        )
         vocabulary, found = _read_folder(folder)
         found.update(options)
         # An uncased vocabulary has one or two tokens with capitals by accident.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
+from minibert.from_transformers import check_options
 from minibert.tokenization.batch_encoding import BatchEncoding, LocatedTokens
 from minibert.tokenization.call_options import CallOptions, read_texts, warn_if_too_long
 from minibert.tokenization.fast_encoder import FastEncoder, garbage_collector_paused
@@ -112,6 +113,7 @@ class BertTokenizer(PretrainedTokenizer):
         return_offsets_mapping: bool = False,
         return_length: bool = False,
         split_special_tokens: bool | None = None,
+        **others: Any,
     ) -> BatchEncoding:
         """Turn a text, a pair of texts, or a batch of them into the input of a model.
 
@@ -137,6 +139,7 @@ class BertTokenizer(PretrainedTokenizer):
             return_offsets_mapping: return `offset_mapping`, the (start, end) of each token.
             return_length: return `length`, the number of tokens of each row.
             split_special_tokens: as in the class; by default the tokenizer's.
+            **others: those of `transformers` that change nothing here.
 
         Returns:
             Lists for one text, lists of lists for a batch, or tensors of shape (B, S).
@@ -144,6 +147,8 @@ class BertTokenizer(PretrainedTokenizer):
         Raises:
             MiniBertError: Something is not a text, or an option is unknown or impossible.
         """
+        for name in check_options(others):
+            raise TypeError(f"a call of BertTokenizer has no argument {name!r}")
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
         pattern = self.special_pattern if split and split_special_tokens is None else None
         texts, is_batch = read_texts(text, text_pair, is_split_into_words, pattern=pattern)

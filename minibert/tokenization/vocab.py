@@ -260,6 +260,10 @@ class Vocabulary:
                 return self._tokens[ids]
             skipped = set(self.all_special_ids) if skip_special_tokens else set()
             return [self._tokens[index] for index in map(int, ids) if index not in skipped]
+        except TypeError as error:
+            raise MiniBertError(
+                "convert_ids_to_tokens takes one id or one row of ids; call it for each row."
+            ) from error
         except KeyError as error:
             hint = " (-100 marks a position without a label)" if error.args[0] == -100 else ""
             raise MiniBertError(
