@@ -478,6 +478,8 @@ def test_shards_are_read_as_one_and_each_must_hold_what_the_index_says(folder, s
 OTHER_FILES = {
     "model.onnx": "an exported program",
     "onnx/model.onnx": "an exported program",
+    "openvino_model.bin": "an exported program",
+    "model.gguf": "an exported program",
     "model.fp16.safetensors": r"rename model\.fp16\.safetensors",
     "pytorch_model.fp16.bin": "rename",
     "tf_model.h5": "TensorFlow only",

@@ -195,8 +195,8 @@ def _read_folder(folder: Path) -> tuple[dict[str, int] | list[str], dict[str, An
             token = min(differing)[0]
             raise MiniBertError(
                 f"vocab.txt and tokenizer.json of {folder} differ: {token!r:.60} has the id "
-                f"{lines.get(token)} in one and {known.get(token)} in the other; remove the file "
-                "that does not belong to the model."
+                f"{lines.get(token)} in one and {known.get(token)} in the other; remove the one "
+                "that does not belong to the model (tokenizer.json, if you edited vocab.txt)."
             )
         vocabulary = tokens
     elif not has_library:
