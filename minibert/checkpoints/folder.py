@@ -76,7 +76,7 @@ OTHER_FILES = {
     "flax_model.msgpack": "has weights for Flax only ({name}), in a format that minibert does not "
     "read; " + _CONVERT + " (from_flax=True, before transformers 5)",
     **dict.fromkeys(
-        ("*.onnx", "onnx/*.onnx", "openvino_model.*", "saved_model.pb", "*.gguf", "rust_model.ot"),
+        ("*.onnx", "onnx/*.onnx", "openvino_model.*", "saved_model.pb", "*.gguf"),
         "has only an exported program ({name}), from which no model can be loaded; get "
         "model.safetensors from the source of the model",
     ),
