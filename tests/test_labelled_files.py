@@ -624,6 +624,13 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions work differently on Windows")
+def test_gigabytes_of_nothing_are_refused_by_their_beginning(tmp_path):
+    path = tmp_path / "a.tsv"
+    with path.open("wb") as file:
+        file.truncate(2**33)
+    assert "begins with NUL characters" in refusal(path)
+
+
 def test_a_file_that_may_not_be_read_is_one_sentence(write):
     path = write("a.tsv", "text\tlabel\nx\t1\n")
     path.chmod(0)

@@ -79,6 +79,8 @@ def open_text(path: Path, encoding: str | None) -> tuple[TextIO, list[str]]:
     for first_bytes, (what, advice) in _FOREIGN.items():
         if first.startswith(first_bytes):
             raise MiniBertError(f"{path} is {what}; {advice}.")
+    if first == bytes(8):  # a sparse file, perhaps of gigabytes
+        raise MiniBertError(f"{path} begins with NUL characters, so it is not text; copy it again.")
     marked = (name for mark, name in _BYTE_ORDER_MARKS.items() if first.startswith(mark))
     used = next(marked, "utf-8-sig")
     if encoding is not None and not _decodes(path, used):
