@@ -5,6 +5,7 @@ cannot know is named with its line. Nothing is printed or drawn if something is 
 """
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,11 @@ def test_pairs_are_scored_in_python_too(tmp_path):
     result = classifier.evaluate(examples)
     assert (result.metrics["accuracy"], result.truncated) == (1.0, 0)
     assert result.labels.names == ("good", "bad")
+
+
+@pytest.mark.parametrize("command", ["tokenize cls", "predict cls", "attention lm", "embed lm"])
+def test_a_text_whose_bytes_are_not_utf8_is_refused(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), os.fsdecode(b"caf\xe9")])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(r"error: the text 'caf\udce9' is not UTF-8")

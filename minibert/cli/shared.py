@@ -56,6 +56,12 @@ class Parser(argparse.ArgumentParser):
             kind = "option" if first.startswith("-") else "extra argument"
             hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
             self.error(f"unknown {kind} {first!r}; {hint}")
+        for name in ("text", "text_pair", "texts", "pair"):
+            given = getattr(parsed, name, None) or ()
+            for text in (given,) if isinstance(given, str) else given:
+                # Python reads a byte that is not UTF-8 as half a surrogate pair.
+                if isinstance(text, str) and any("\udc80" <= c <= "\udcff" for c in text):
+                    self.error(f"the text {text!a} is not UTF-8; set the terminal to UTF-8.")
         return parsed, []
 
     def error(self, message: str) -> NoReturn:
