@@ -75,6 +75,9 @@ def main(options: argparse.Namespace) -> None:
         batches: Mapping[str, ClassificationBatches],
         folder: Path,
     ) -> None:
+        def evaluate() -> dict[str, float]:
+            return evaluate_classifier(model, batches["dev"], task.labels)
+
         updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
         epochs, learning_rate = default_hyperparameters(
             model.config, pretrained=setup.pretrained, updates_per_epoch=updates
@@ -94,7 +97,7 @@ def main(options: argparse.Namespace) -> None:
             settings,
             folder=folder,
             device=device,
-            evaluate=lambda: evaluate_classifier(model, batches["dev"], task.labels),
+            evaluate=evaluate if "dev" in batches else None,
             metric_for_best_model=METRIC_FOR_BEST_MODEL[task.labels.problem_type],
             fingerprint=fingerprint | {"batch_size": options.batch_size},
             resume=options.resume,
@@ -123,6 +126,7 @@ def main(options: argparse.Namespace) -> None:
     sets = {name: batches[name] for name in baselines}
     write_report(output, model, sets, task.labels, baselines, control=random_model)
     if few_labels:
+        print()
         print(write_few_labels(output, few_labels, train_size=len(task.splits["train"])))
     pair = ' --pair "and a second one"' if task.pairs else ""
     print(f'\ntry it:  minibert predict {shell_path(output)} "a sentence of your own"{pair}')

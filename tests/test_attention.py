@@ -16,6 +16,8 @@ from minibert import BertForMaskedLM, MiniBertError
 from minibert.model.attention import SelfAttention, eager_attention
 from minibert.model.fused_attention import ATTENTIONS, choose_attention, fused_attention
 
+pytestmark = pytest.mark.filterwarnings("ignore:attention_mask begins with padding")
+
 KINDS = tuple(ATTENTIONS)
 # Rows of 5 tokens; one text has nothing but padding where the name says so.
 MASKS = {

@@ -35,6 +35,8 @@ from minibert.training.loop import train
 from minibert.training.optimizer import decay_groups, make_optimizer
 from minibert.training.settings import TrainingSettings
 
+pytestmark = pytest.mark.filterwarnings("ignore:attention_mask begins with padding")
+
 
 def test_a_pair_that_belongs_together_is_not_ignored_in_the_loss():
     """codertimo/BERT-pytorch #32, #49, #98: one NLLLoss(ignore_index=0) for words and pairs.

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from minibert.model.query_positions import encode_first
 
+pytestmark = pytest.mark.filterwarnings("ignore:attention_mask begins with padding")
+
 FIRST = torch.zeros(1, 1, dtype=torch.long)  # [CLS] of every row
 MASKED_LM = ["BertForMaskedLM", "BertForPreTraining"]
 MASKS = {

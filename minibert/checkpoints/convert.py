@@ -67,9 +67,9 @@ def convert(source: str | Path, destination: str | Path, *, float16: bool = Fals
     missing = [name for name in body if name not in tensors]
     if missing:
         raise MiniBertError(
-            f"{checkpoint.source} lacks {len(missing)} tensors of the encoder ({missing[0]}, ...): "
-            "it is incomplete, or its config belongs to another model. Names that no BERT has: "
-            f"{checkpoint.names}. Nothing was written."
+            f"{checkpoint.source} lacks {len(missing)} of the encoder's tensors ({missing[0]}, "
+            "...): it is incomplete, or its config belongs to another model. Names that no BERT "
+            f"has: {checkpoint.names}. Nothing was written."
         )
     if not config.get("tie_word_embeddings", True) and "masked_lm.bias" in tensors:
         raise MiniBertError(

@@ -113,7 +113,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         MiniBertError: there is neither, it is not a JSON object, or it describes another model.
     """
-    path = next((folder / n for n in CONFIG_FILES if (folder / n).is_file()), None)
+    path = next((folder / n for n in CONFIG_FILES if (folder / n).exists()), None)
     if path is None or (folder / "adapter_config.json").exists():
         raise _explained(
             folder,

@@ -382,7 +382,7 @@ class PretrainedModel(nn.Module):
         missing = [name for name in report.new if name.startswith(ENCODER)]
         if missing:
             raise MiniBertError(
-                f"{report.source} lacks {len(missing)} tensors of the encoder "
+                f"{report.source} lacks {len(missing)} of the encoder's tensors "
                 f"({', '.join(missing[:3])}, ...): it is incomplete, or its config.json belongs to "
                 f"another model. Names that no BERT has: {checkpoint.names}."
             )

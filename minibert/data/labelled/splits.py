@@ -162,7 +162,7 @@ def read_task(
     labels = LabelSet.from_examples(splits["train"], problem_type)
     if train is not None:
         task = next(name for name, kind in TASKS.items() if kind == labels.problem_type)
-        classes = f" with {len(labels):,} classes" if labels.names else ""
+        classes = f" with {len(labels):,} class{'es' * (len(labels) > 1)}" if labels.names else ""
         how = "as requested" if asked else "guessed from the labels; --task decides"
         notes.append(f"task: {task}{classes} ({how}).")
     targets = {name: labels.targets(examples) for name, examples in splits.items()}
