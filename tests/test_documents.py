@@ -3,6 +3,7 @@ counted, and no document is lost, not even a short one at the end of a file.
 """
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -377,7 +378,9 @@ def test_hidden_files_and_folders_are_ignored(tmp_path):
 def test_paths_without_text_are_refused(tmp_path):
     touch(tmp_path / "empty/picture.png", tmp_path / "a.docx")
     touch(tmp_path / "corpus/corpus.json", tmp_path / "corpus/tokens.bin")
+    (tmp_path / "device.txt").symlink_to(os.devnull)
     for name, message in [
+        ("device.txt", "a pipe or a device"),
         ("absent.txt", "does not exist"),
         ("absent", "does not exist"),
         ("empty", "no file ends in"),

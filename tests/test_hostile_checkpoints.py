@@ -150,10 +150,10 @@ def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_not_waited_for(folder):
     for name in ("model.safetensors", "config.json"):
         (folder / name).rename(folder / "moved")
         os.mkfifo(folder / name)
-        refused(folder, "holds no weights" if name.startswith("model") else "a device or a pipe")
+        refused(folder, "is not a file" if name.startswith("model") else "a device or a pipe")
         (folder / name).unlink()
         (folder / name).mkdir()
-        refused(folder)
+        refused(folder, "is not a file" if name.startswith("model") else "is a folder")
         (folder / name).rmdir()
         (folder / "moved").rename(folder / name)
 

@@ -237,7 +237,9 @@ def _read_tensors(folder: Path) -> tuple[dict[str, Tensor], str]:
         path = find_checkpoint(folder)
         arrays = {name: torch.from_numpy(array) for name, array in read_tensors(path).items()}
         return arrays, f"Google's checkpoint {path}"
-    found = next((folder / n for n in WEIGHT_FILES if (folder / n).is_file()), None)
+    found = next((folder / n for n in WEIGHT_FILES if (folder / n).exists()), None)
+    if found is not None and not found.is_file():  # reading a pipe could block
+        raise MiniBertError(f"cannot read {found}: it is not a file; copy the right file there.")
     if found is None:
         listed = ", ".join(sorted(repr(path.name[:100]) for path in folder.iterdir())[:10])
         raise _explained(

@@ -121,8 +121,10 @@ def find_text_files(paths: Iterable[Path | str], skipped: list[str]) -> list[Pat
     files: list[Path] = []
     try:
         for path in map(Path, paths):
-            if not path.is_file() and not path.is_dir():
+            if not path.exists():
                 raise MiniBertError(f"{path} does not exist; check the path.")
+            if not path.is_file() and not path.is_dir():
+                raise MiniBertError(f"{path} is a pipe or a device; write its content to a file.")
             if (path / CORPUS_FILE).is_file() and (path / "tokens.bin").is_file():
                 raise MiniBertError(f"{path} is a tokenized corpus; give the text itself.")
             here: list[str] = []
