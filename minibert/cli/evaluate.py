@@ -17,6 +17,7 @@ from minibert.cli.shared import (
     FIGURE_SUFFIXES,
     add_column_arguments,
     check_output,
+    note_truncated,
     note_unknown,
     requested_columns,
 )
@@ -73,12 +74,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"note: {note}", file=sys.stderr)
     result = classifier.evaluate(examples)
     note_unknown(classifier.tokenizer, [example.text for example in examples])
-    if result.truncated:
-        print(
-            f"note: {result.truncated:,} of {len(examples):,} texts are longer than "
-            f"{classifier.max_length} tokens; only their beginning was read.",
-            file=sys.stderr,
-        )
+    note_truncated(result.truncated, len(examples), classifier.max_length)
     if result.labels.names != labels.names:
         first = classifier.labels.names[0]
         print(f"note: the numbers in {options.file} stand for {first}, ...", file=sys.stderr)

@@ -22,6 +22,7 @@ from minibert.cli.shared import (
     add_text_arguments,
     check_output,
     note_empty,
+    note_truncated,
     note_unknown,
     one_line,
     open_texts,
@@ -78,12 +79,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output is not None:
         print(f"wrote {count:,} predictions to {options.output}")
     note_empty(texts)
-    if truncated:
-        print(
-            f"note: {truncated:,} of {count:,} texts are longer than {classifier.max_length} "
-            "tokens, the maximum of this classifier; only their beginning was read.",
-            file=sys.stderr,
-        )
+    note_truncated(truncated, count, classifier.max_length)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from minibert.cli.shared import open_tokenizer
+from minibert.cli.shared import add_document_paths, open_tokenizer
 from minibert.errors import MiniBertError
 from minibert.files import check_folder
 
@@ -27,13 +27,7 @@ LARGE_TEXT = 10_000_000  # bytes; less is tokenized before worker processes have
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add(
-        "paths",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help=".txt, .md and .jsonl files, and folders of them",
-    )
+    add_document_paths(parser)
     add("--vocab", required=True, metavar="PATH", help="a vocab.txt, or a folder or hub name")
     add("--output", type=Path, required=True, metavar="FOLDER", help="the corpus, a new folder")
     add("--cased", action="store_true", help="keep capitals and accents, if --vocab does not say")

@@ -178,6 +178,12 @@ def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     add_column_arguments(parser, ("text", "pair") if pairs else ("text",))
 
 
+def add_document_paths(parser: argparse.ArgumentParser) -> None:
+    """Add the argument for the text files and folders that `find_text_files` searches."""
+    help_text = ".txt, .md and .jsonl files, and folders of them"
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=help_text)
+
+
 def add_column_arguments(parser: argparse.ArgumentParser, roles: Sequence[str]) -> None:
     """Add the arguments for reading a labelled file: a column for each role, header, encoding."""
     for role in roles:
@@ -291,6 +297,16 @@ def open_tokenizer(vocab: str, *, cased: bool) -> "BertTokenizer":
             "vocabulary."
         )
     return tokenizer
+
+
+def note_truncated(truncated: int, count: int, max_length: int) -> None:
+    """Print a note if some of the texts that a classifier has read are too long for it."""
+    if truncated:
+        print(
+            f"note: {truncated:,} of {count:,} texts are longer than {max_length} tokens, the "
+            "maximum of this classifier; only their beginning was read.",
+            file=sys.stderr,
+        )
 
 
 def note_unknown(tokenizer: "BertTokenizer", texts: Sequence[str]) -> None:

@@ -12,19 +12,13 @@ import sys
 from itertools import chain, islice
 from pathlib import Path
 
-from minibert.cli.shared import check_output, read_documents_as_text
+from minibert.cli.shared import add_document_paths, check_output, read_documents_as_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add(
-        "paths",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help=".txt, .md and .jsonl files, and folders of them",
-    )
+    add_document_paths(parser)
     add("--output", type=Path, required=True, metavar="FILE", help="the vocabulary, a new file")
     add("--vocab-size", type=int, default=8192, metavar="N", help="tokens to learn; default: 8192")
     add("--cased", action="store_true", help="keep capitals and accents")

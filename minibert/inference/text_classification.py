@@ -189,11 +189,6 @@ class TextClassifier:
         batches = ClassificationBatches(tokenized, targets, pad_token_id=pad_token_id)
         self.model.eval()
         predictions = predict(self.model, batches, batch_size=batch_size)
-        if not np.isfinite(predictions.logits).all():
-            raise MiniBertError(
-                "the model computes values that are not finite (NaN or infinity), so it has no "
-                "answer; its weights are damaged or its training failed."
-            )
         return predictions.logits, predictions.loss, tokenized.full_lengths
 
     def _check_texts(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:

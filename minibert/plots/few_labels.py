@@ -1,6 +1,5 @@
 """Show what pretraining is worth: accuracy over the number of labelled texts, by method."""
 
-import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +11,7 @@ from minibert.data.labelled.splits import TaskData, make_batches
 from minibert.errors import MiniBertError
 from minibert.evaluation.baselines import baseline_scores
 from minibert.evaluation.classification import evaluate_classifier
-from minibert.files import write_json
+from minibert.files import read_json_object, write_json
 from minibert.model.task_heads import BertForSequenceClassification
 from minibert.plots import style
 from minibert.problem_types import SINGLE_LABEL
@@ -87,7 +86,7 @@ def write_few_labels(
         train_size: the number of all training texts.
     """
     with style.note_failure(output / "few_labels.png"):
-        metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+        metrics = read_json_object(output / "metrics.json")
         split = metrics["baselines"]["split"]
         with_all = {
             "pretrained": metrics[split]["accuracy"],
