@@ -205,28 +205,24 @@ def test_another_number_of_threads_on_resume_is_named(tmp_path: Path, capsys):
     assert "number of threads was 1 and is now 2. Sums are rounded" in capsys.readouterr().out
 
 
-def test_two_small_batches_give_the_gradient_of_one_big_batch(tmp_path: Path):
-    # 12 examples in batches of 4 + 4 + 4 and in one of 12, without dropout.
+@pytest.mark.parametrize(
+    ("examples", "epochs", "batches"),
+    [
+        pytest.param(12, 4, ((4, 3), (12, 1)), id="4 + 4 + 4"),
+        # The mean of the means would count the last example four times.
+        pytest.param(5, 1, ((4, 2), (5, 1)), id="4 + 1"),
+    ],
+)
+def test_small_batches_give_the_gradient_of_one_big_batch(examples, epochs, batches, tmp_path):
     weights = []
-    for batch_size, steps in ((4, 3), (12, 1)):
+    for batch_size, steps in batches:
         torch.manual_seed(0)
         model = new_model(dropout=0.0).double()
-        settings = TrainingSettings(epochs=4, learning_rate=1e-2, gradient_accumulation_steps=steps)
+        settings = TrainingSettings(
+            epochs=epochs, learning_rate=1e-2, gradient_accumulation_steps=steps
+        )
         folder = tmp_path / str(batch_size)
-        train(model, new_batches(12, batch_size), settings, folder=folder, device=CPU)
-        weights.append(model.state_dict())
-    for name, tensor in weights[0].items():
-        torch.testing.assert_close(tensor, weights[1][name], atol=1e-10, rtol=0, msg=name)
-
-
-def test_accumulation_over_unequal_batches_is_the_mean_over_all_examples(tmp_path: Path):
-    # Batches of 4 and 1: the mean of their means would count the last example four times.
-    weights = []
-    for batch_size, steps in ((4, 2), (5, 1)):
-        model = new_model(dropout=0.0).double()
-        settings = TrainingSettings(epochs=1, learning_rate=1e-2, gradient_accumulation_steps=steps)
-        folder = tmp_path / str(batch_size)
-        train(model, new_batches(5, batch_size), settings, folder=folder, device=CPU)
+        train(model, new_batches(examples, batch_size), settings, folder=folder, device=CPU)
         weights.append(model.state_dict())
     for name, tensor in weights[0].items():
         torch.testing.assert_close(tensor, weights[1][name], atol=1e-10, rtol=0, msg=name)
