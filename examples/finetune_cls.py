@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minibert import MiniBertError
-from minibert.cli.finetune import add_arguments
-from minibert.cli.shared import Parser, choose_output, requested_columns, resume_command
+from minibert.cli.finetune import CLASSIFICATION, add_arguments, finetune, start_run
+from minibert.cli.shared import Parser, requested_columns
 from minibert.files import shell_path
 
 # Training sentences of the built-in data, which has 6,400.
@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> None:
     import torch
 
     from minibert import BertForSequenceClassification
-    from minibert.data.labelled.batches import ClassificationBatches, describe_lengths
+    from minibert.data.labelled.batches import LabelledBatches, describe_lengths
     from minibert.data.labelled.labels import TASKS
     from minibert.data.labelled.splits import make_batches, read_task
     from minibert.evaluation.baselines import baseline_scores
@@ -33,16 +33,14 @@ def main(options: argparse.Namespace) -> None:
     from minibert.inference.text_classification import TextClassifier
     from minibert.plots.few_labels import train_with_few_labels, write_few_labels
     from minibert.plots.report import write_report
-    from minibert.training.finetune_setup import default_hyperparameters, setup_finetuning
-    from minibert.training.loop import train
-    from minibert.training.settings import TrainingSettings, choose_device, describe_run
+    from minibert.training.finetune_setup import setup_finetuning
 
-    output = choose_output(options.output, Path("runs/finetune_cls"), resume=options.resume)
-    device = choose_device(options.device)
+    problem_type = TASKS.get(options.task)
+    output, device = start_run(options, *CLASSIFICATION)
 
     # Data: labelled texts, and the scores of simple baselines on them.
     how = {name: getattr(options, name) for name in ("encoding", "dev_share", "limit", "seed")}
-    how |= {"columns": requested_columns(options), "problem_type": TASKS.get(options.task)}
+    how |= {"columns": requested_columns(options), "problem_type": problem_type}
     built_in = options.train is None
     if built_in and options.limit is None:
         how["limit"] = BUILT_IN_LIMIT
@@ -53,8 +51,10 @@ def main(options: argparse.Namespace) -> None:
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
-    default = "weights/mini" if built_in else "weights/tiny"
-    setup = setup_finetuning(task.labels, task.splits["train"], default=default, **asked)
+    defaults = ["weights/mini" if built_in or task.pairs else "weights/tiny"]
+    model_class, texts = BertForSequenceClassification, task.texts()
+    asked |= {"defaults": defaults, **task.labels.config}
+    setup = setup_finetuning(model_class, texts, **asked)
     print(setup.note)
     compare_random = options.compare_random or bool(options.few_labels)
     if compare_random and not setup.pretrained:
@@ -68,40 +68,23 @@ def main(options: argparse.Namespace) -> None:
     print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
 
     # Training: the loop is in minibert/training/loop.py.
-    fingerprint = {name: batches[name].fingerprint() for name in ("train", "dev")}
-
-    def finetune(
+    def finetune_classifier(
         model: BertForSequenceClassification,
-        batches: Mapping[str, ClassificationBatches],
+        batches: Mapping[str, LabelledBatches],
         folder: Path,
     ) -> None:
         def evaluate() -> dict[str, float]:
             return evaluate_classifier(model, batches["dev"], task.labels)
 
-        updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
-        epochs, learning_rate = default_hyperparameters(
-            model.config, pretrained=setup.pretrained, updates_per_epoch=updates
-        )
-        settings = TrainingSettings(
-            epochs=epochs if options.epochs is None else options.epochs,
-            learning_rate=learning_rate if options.learning_rate is None else options.learning_rate,
-            gradient_accumulation_steps=options.gradient_accumulation_steps,
-            precision=options.precision,
-            save_steps=options.save_steps,
-            seed=options.seed,
-        )
-        print(describe_run(model, settings, device))
-        train(
+        finetune(
+            options,
             model,
-            batches["train"],
-            settings,
+            batches,
+            pretrained=setup.pretrained,
             folder=folder,
             device=device,
             evaluate=evaluate if "dev" in batches else None,
             metric_for_best_model=METRIC_FOR_BEST_MODEL[task.labels.problem_type],
-            fingerprint=fingerprint | {"batch_size": options.batch_size},
-            resume=options.resume,
-            how_to_resume=resume_command(output),
         )
 
     random_model = None
@@ -114,12 +97,14 @@ def main(options: argparse.Namespace) -> None:
     default_counts = BUILT_IN_FEW_LABELS if built_in and options.limit is None else ()
     for count in (options.few_labels or default_counts) if random_model else ():
         starts = {"pretrained": model, "random": random_model}
-        few_labels[count] = train_with_few_labels(count, task, tokenizer, starts, finetune, **sizes)
+        few_labels[count] = train_with_few_labels(
+            count, task, tokenizer, starts, finetune_classifier, **sizes
+        )
 
-    finetune(model, batches, output / "training")
+    finetune_classifier(model, batches, output / "training")
     if random_model is not None:
         print("the same from random weights:")
-        finetune(random_model, batches, output / "training-at-random")
+        finetune_classifier(random_model, batches, output / "training-at-random")
 
     # A folder for predictions, with scores and plots.
     TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)

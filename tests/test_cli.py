@@ -565,3 +565,14 @@ def test_too_little_memory_is_one_sentence(minibert, monkeypatch, error):
     assert (code, out) == (2, "") and err.startswith(
         "error: there is not enough memory; use a smaller"
     )
+
+
+@pytest.mark.parametrize("command", ["predict FOLDER text", "evaluate FOLDER ../made/texts.txt"])
+def test_a_folder_for_an_unknown_task_is_refused(made, minibert, tmp_path, command):
+    folder = tmp_path / "other"
+    shutil.copytree(made / "classifier", folder)
+    settings = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    (folder / "task.json").write_text(json.dumps(settings | {"task": "rhyming"}), encoding="utf-8")
+    code, _, err = minibert(*command.replace("FOLDER", str(folder)).split())
+    assert code == 2
+    assert "trained for the task 'rhyming'" in err

@@ -193,7 +193,7 @@ def test_with_many_classes_scores_are_printed_before_a_bounded_picture(
 
 
 BAD_INPUT = {
-    "a file for tagging": (["--train", "tags.tsv"], "BertForTokenClassification"),
+    "a file for tagging": (["--train", "tags.tsv"], "train with --task tagging"),
     "a number beyond float32": (["--train", "big.tsv"], r"big\.tsv:2: .*too large a number"),
     "an empty file": (["--train", "empty.tsv"], "is empty"),
     "a header and nothing else": (["--train", "header.tsv"], "no examples"),

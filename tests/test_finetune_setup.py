@@ -5,24 +5,24 @@ weights are random and a vocabulary is learned: pretrained weights know nothing 
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_folders import pretrained_folder
 
-from minibert import BertConfig, BertTokenizer, MiniBertError
-from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import LabelSet
-from minibert.training.finetune_setup import default_hyperparameters, setup_finetuning
+from minibert import BertConfig, BertForSequenceClassification, BertTokenizer, MiniBertError
+from minibert.training import finetune_setup
+from minibert.training.finetune_setup import FinetuneSetup, default_hyperparameters
+
+ENGLISH = ["the cat sat on a mat .", "paris is the capital of france ."]
+CHINESE = ["今天下雨了", "米饭很好吃"]
 
 
-def examples(*texts: str) -> list[Example]:
-    return [Example(text, None, "ab"[number % 2]) for number, text in enumerate(texts)]
-
-
-ENGLISH = examples("the cat sat on a mat .", "paris is the capital of france .")
-CHINESE = examples("今天下雨了", "米饭很好吃")
-LABELS = LabelSet.from_examples(ENGLISH)
+def setup_finetuning(texts: list[str], default: Path, **asked: Any) -> FinetuneSetup:
+    return finetune_setup.setup_finetuning(
+        BertForSequenceClassification, texts, defaults=[default], num_labels=2, **asked
+    )
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def default(tmp_path: Path) -> Path:
 
 
 def test_the_default_weights_are_used_if_nothing_else_is_asked_for(default: Path):
-    setup = setup_finetuning(LABELS, ENGLISH, default=default)
+    setup = setup_finetuning(ENGLISH, default)
     assert setup.pretrained
     assert f"initial weights: {default}, " in setup.note
-    again = setup_finetuning(LABELS, ENGLISH, default=Path("elsewhere"), model=default)
+    again = setup_finetuning(ENGLISH, Path("elsewhere"), model=default)
     for ours, other in zip(setup.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(ours, other)
 
 
 def test_weights_are_random_if_the_default_vocabulary_does_not_know_the_texts(default: Path):
-    setup = setup_finetuning(LABELS, CHINESE, default=default)
+    setup = setup_finetuning(CHINESE, default)
     assert not setup.pretrained
     assert "are unknown to" in setup.note
     assert "tokens from the training texts" in setup.note
@@ -48,7 +48,7 @@ def test_weights_are_random_if_the_default_vocabulary_does_not_know_the_texts(de
 
 
 def test_a_model_that_was_asked_for_is_used_even_if_it_does_not_know_the_texts(default: Path):
-    setup = setup_finetuning(LABELS, CHINESE, default=Path("elsewhere"), model=default)
+    setup = setup_finetuning(CHINESE, Path("elsewhere"), model=default)
     assert setup.pretrained
     assert "unknown to its vocabulary, which is for another language" in setup.note
 
@@ -56,8 +56,8 @@ def test_a_model_that_was_asked_for_is_used_even_if_it_does_not_know_the_texts(d
 @pytest.mark.parametrize("first", ["一", "가"])  # a piece per character, or two
 def test_a_vocabulary_is_learned_from_more_characters_than_it_has_pieces(first: str):
     rare = "".join(chr(ord(first) + number) for number in range(8_300))
-    texts = examples(rare, "一二三 가나다 cats " * 99)
-    setup = setup_finetuning(LABELS, texts, default=Path("elsewhere"), cased=True)
+    texts = [rare, "一二三 가나다 cats " * 99]
+    setup = setup_finetuning(texts, Path("elsewhere"), cased=True)
     assert len(setup.tokenizer) <= 8192
     ids = setup.tokenizer("一二三 가나다 cats")["input_ids"]
     assert setup.tokenizer.unk_token_id not in ids
@@ -65,16 +65,16 @@ def test_a_vocabulary_is_learned_from_more_characters_than_it_has_pieces(first: 
 
 @pytest.mark.parametrize("asked", [{"preset": "mini"}, {"cased": True}])
 def test_asking_for_random_weights_excludes_a_model(default: Path, asked: dict):
-    setup = setup_finetuning(LABELS, ENGLISH, default=default, **asked)
+    setup = setup_finetuning(ENGLISH, default, **asked)
     assert not setup.pretrained
     assert setup.note.startswith(f"initial weights: random, preset {asked.get('preset', 'tiny')};")
     with pytest.raises(MiniBertError, match="or remove --model"):
-        setup_finetuning(LABELS, ENGLISH, default=default, model=default, **asked)
+        setup_finetuning(ENGLISH, default, model=default, **asked)
 
 
 def test_an_unknown_preset_is_refused(default: Path):
     with pytest.raises(MiniBertError, match="the preset is 'huge'; choose one of tiny, mini"):
-        setup_finetuning(LABELS, ENGLISH, default=default, preset="huge")
+        setup_finetuning(ENGLISH, default, preset="huge")
 
 
 def learning_rate(name: str, *, pretrained: bool = True, updates: int = 100) -> float:
@@ -128,8 +128,8 @@ TWINS = [
 def test_a_learned_vocabulary_keeps_the_accents_that_tell_words_apart(
     first: str, second: str, default: Path, tmp_path: Path
 ):
-    texts = examples(*[first, second] * 20)
-    setup = setup_finetuning(LABELS, texts, default=default, preset="tiny")
+    texts = [first, second] * 20
+    setup = setup_finetuning(texts, default, preset="tiny")
     setup.tokenizer.save_pretrained(tmp_path / "saved")
     for tokenizer in (setup.tokenizer, BertTokenizer.from_pretrained(tmp_path / "saved")):
         ids = [tokenizer(word)["input_ids"] for word in (first, second)]
@@ -139,17 +139,17 @@ def test_a_learned_vocabulary_keeps_the_accents_that_tell_words_apart(
 
 
 def test_accents_are_stripped_where_they_are_rare(default: Path):
-    texts = examples(*["the cat sat on a mat"] * 60, "a café")
-    tokenizer = setup_finetuning(LABELS, texts, default=default, preset="tiny").tokenizer
+    texts = [*["the cat sat on a mat"] * 60, "a café"]
+    tokenizer = setup_finetuning(texts, default, preset="tiny").tokenizer
     assert tokenizer.tokenize("café") == tokenizer.tokenize("cafe")
 
 
 def test_a_vocabulary_that_strips_accents_that_matter_is_noted(default: Path):
-    texts = examples("the cat ma", "the cat má")
+    texts = ["the cat ma", "the cat má"]
     for setup in (
-        setup_finetuning(LABELS, texts, default=default, model=default),
-        setup_finetuning(LABELS, texts, default=default, vocab=default / "vocab.txt"),
+        setup_finetuning(texts, default, model=default),
+        setup_finetuning(texts, default, vocab=default / "vocab.txt"),
     ):
         assert "strips accents, but 17% of the words have accents" in setup.note
         assert "'ma' and 'má' are the same" in setup.note or "'má' and 'ma'" in setup.note
-    assert "accents" not in setup_finetuning(LABELS, ENGLISH, default=default).note
+    assert "accents" not in setup_finetuning(ENGLISH, default).note

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minibert.data.labelled.batches import (
-    ClassificationBatches,
+    LabelledBatches,
     Tokenized,
     describe_lengths,
     tokenize_examples,
@@ -28,13 +28,13 @@ def texts_of_lengths(lengths):
 def fifty_texts(targets=None, **options):
     """Texts of 1 to 19 tokens."""
     texts = texts_of_lengths(np.random.default_rng(1).integers(1, 20, 50))
-    return ClassificationBatches(texts, targets, **{"pad_token_id": 0, "batch_size": 8} | options)
+    return LabelledBatches(texts, targets, **{"pad_token_id": 0, "batch_size": 8} | options)
 
 
 def collated(ids, targets=None, *, types=None, pad_token_id=0):
     """All texts as one batch."""
     texts = Tokenized(ids, types or [[0] * len(text) for text in ids], list(map(len, ids)))
-    batches = ClassificationBatches(texts, targets, pad_token_id=pad_token_id)
+    batches = LabelledBatches(texts, targets, pad_token_id=pad_token_id)
     return batches.collate(range(len(ids)))
 
 
@@ -195,7 +195,7 @@ def test_the_fingerprint_changes_with_a_label_and_with_an_id():
 
 def test_a_label_too_few_and_a_batch_of_nothing_are_refused():
     with pytest.raises(MiniBertError, match="2 texts, but 1 labels"):
-        ClassificationBatches(texts_of_lengths([1, 2]), [0], pad_token_id=0, batch_size=1)
+        LabelledBatches(texts_of_lengths([1, 2]), [0], pad_token_id=0, batch_size=1)
     with pytest.raises(MiniBertError, match="batch_size is 0; it must be at least 1"):
         fifty_texts(batch_size=0)
 

@@ -13,6 +13,7 @@ import pytest
 from conftest import shared
 
 from minibert.data.labelled.examples import Example, read_examples
+from minibert.data.labelled.guess_task import guess_task
 from minibert.data.labelled.header import Columns
 from minibert.errors import MiniBertError
 
@@ -387,10 +388,9 @@ def test_a_column_of_0_and_1_for_each_class_is_told_how_to_list_the_names(write,
     assert [e.label for e in examples_of(path, label=classes[1])][:3] == ["0", "0", "1"]
 
 
-# Files for other tasks: the model for the task is named
+# Files for other tasks: the task is named
 
-TAGGING, ANSWERING = "BertForTokenClassification", "BertForQuestionAnswering"
-CHOOSING = "BertForMultipleChoice"
+TAGGING, ANSWERING, CHOOSING = "tagging", "question-answering", "multiple-choice"
 OTHER_TASKS = {
     "CoNLL": ("a.txt", "EU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\n", TAGGING),
     "words and tags": ("a.tsv", "EU\tB-ORG\nrejects\tO\nPeter\tB-PER\n", TAGGING),
@@ -417,11 +417,23 @@ OTHER_TASKS = {
 
 
 @pytest.mark.parametrize("task", OTHER_TASKS)
-def test_a_file_for_another_task_is_refused_and_the_model_for_it_is_named(write, task):
-    name, content, model = OTHER_TASKS[task]
+def test_a_file_for_another_task_is_refused_and_the_task_is_named(write, task):
+    name, content, other = OTHER_TASKS[task]
     message = refusal(write(name, content))
-    assert model in message
+    assert f"train with --task {other}." in message
     assert "Pass its name" not in message
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_the_task_of_a_file_is_guessed(write, task):
+    name, content, expected = OTHER_TASKS[task]
+    assert guess_task(write(name, content)) == expected
+
+
+def test_a_file_for_classification_or_of_no_known_form_has_no_other_task(write):
+    assert guess_task(write("a.csv", "text,label\nbad,0\ngood,1\n")) is None
+    assert guess_task(write("a.jsonl", '{"text": "a", "labels": ["x", "y"]}\n')) is None
+    assert guess_task(write("a.json", "[")) is None
 
 
 @pytest.mark.parametrize("labels", [("A", "B", "O", "AB"), ("E-commerce", "B-movie"), ("I", "O")])

@@ -18,7 +18,7 @@ import torch
 from tiny_folders import tiny_config
 
 from minibert import BertForSequenceClassification
-from minibert.data.labelled.batches import ClassificationBatches, Tokenized
+from minibert.data.labelled.batches import LabelledBatches, Tokenized
 from minibert.data.labelled.labels import LabelSet
 from minibert.errors import MiniBertError
 from minibert.plots import report, style
@@ -572,7 +572,7 @@ def test_no_report_and_no_picture_fails_a_run_whose_weights_are_saved(
         raise RuntimeError("no such font")
 
     texts = Tokenized([np.array([2, 5, 3])] * 4, [np.zeros(3, int)] * 4, [3] * 4)
-    data = ClassificationBatches(texts, [0, 1, 0, 1], pad_token_id=0, batch_size=4)
+    data = LabelledBatches(texts, [0, 1, 0, 1], pad_token_id=0, batch_size=4)
     labels = LabelSet(("good", "bad"))
     torch.manual_seed(0)
     model = BertForSequenceClassification(tiny_config(num_labels=2)).eval()

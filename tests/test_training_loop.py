@@ -21,7 +21,7 @@ import torch
 from conftest import dead_pid
 
 from minibert import BertConfig, BertForSequenceClassification, MiniBertError
-from minibert.data.labelled.batches import ClassificationBatches, Tokenized
+from minibert.data.labelled.batches import LabelledBatches, Tokenized
 from minibert.errors import Interrupted, stop_signals
 from minibert.files import exclusive_lock, size_and_checksum
 from minibert.training import checkpoint
@@ -48,7 +48,7 @@ def new_model(seed: int = 0, dropout: float = 0.1) -> BertForSequenceClassificat
     )
 
 
-def new_batches(examples: int = 22, batch_size: int = 4) -> ClassificationBatches:
+def new_batches(examples: int = 22, batch_size: int = 4) -> LabelledBatches:
     """Texts of 3 to 10 tokens; class 1 is a text with the token 7 in it."""
     random = np.random.default_rng(5)
     ids = [random.integers(8, 30, random.integers(3, 11)) for _ in range(examples)]
@@ -58,7 +58,7 @@ def new_batches(examples: int = 22, batch_size: int = 4) -> ClassificationBatche
             text[1] = 7
     types = [np.zeros_like(text) for text in ids]
     texts = Tokenized(ids, types, [len(text) for text in ids])
-    return ClassificationBatches(texts, targets, pad_token_id=0, batch_size=batch_size, seed=3)
+    return LabelledBatches(texts, targets, pad_token_id=0, batch_size=batch_size, seed=3)
 
 
 def run(folder: Path, settings: TrainingSettings, batches=None, **options):

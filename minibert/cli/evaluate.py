@@ -17,6 +17,7 @@ from minibert.cli.shared import (
     FIGURE_SUFFIXES,
     add_column_arguments,
     check_output,
+    module_of_task,
     note_truncated,
     note_unknown,
     requested_columns,
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the scores, or draw them."""
+    if task := module_of_task(options.folder):
+        task.evaluate(options)
+        return
     if options.figure is not None:
         check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
     from minibert.data.labelled.examples import read_examples

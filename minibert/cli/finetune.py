@@ -1,15 +1,45 @@
-"""Fine-tune BERT to classify texts or pairs of texts: the built-in data, or labelled files.
+"""Fine-tune BERT for a task: on labelled files, or classification on the built-in data.
 
 minibert finetune                                  # with 100, 400 and 1,600 labelled sentences
 minibert finetune --train train.tsv --dev dev.tsv --model bert-base-uncased
+minibert finetune --task tagging --train train.txt --dev dev.txt --output runs/ner
+
+Without --task, the task is guessed from the file and printed. Each task is a script in examples/.
 """
 
 import argparse
 import runpy
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from minibert.cli.shared import add_column_arguments, int_range
+from minibert.cli.shared import (
+    add_column_arguments,
+    choose_output,
+    int_range,
+    resume_command,
+)
+from minibert.errors import MiniBertError
 from minibert.files import bundled
+
+if TYPE_CHECKING:
+    import torch
+
+    from minibert.data.labelled.batches import LabelledBatches
+    from minibert.model.pretrained import PretrainedModel
+
+SCRIPTS = {  # by task, in examples/
+    "classification": "finetune_cls.py",
+    "multi-label": "finetune_cls.py",
+    "regression": "finetune_cls.py",
+}
+CLASSIFICATION = ("classification", "multi-label", "regression")
+OPTIONS_OF = {  # options that only some tasks have
+    "label_column": CLASSIFICATION,
+    "limit": CLASSIFICATION,
+    "few_labels": CLASSIFICATION,
+    "compare_random": CLASSIFICATION,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "part of --train to hold out if there is no --dev; default: 0.1"
     add("--dev-share", type=float, default=0.1, metavar="X", help=help_text)
     add("--test", type=Path, metavar="FILE", help="for the final scores; default: none")
-    tasks = ("classification", "multi-label", "regression")
-    add("--task", choices=tasks, help="what the labels are; default: guessed and printed")
+    add("--task", choices=tuple(SCRIPTS), help="default: guessed from the file and printed")
     add_column_arguments(parser, ("text", "pair", "label"))
     help_text = "train on the first N texts only; default: all, or 1600 of the built-in data"
     add("--limit", type=int, metavar="N", help=help_text)
@@ -67,5 +96,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the main function of the script."""
-    runpy.run_path(str(bundled("examples/finetune_cls.py")))["main"](options)
+    """Call the main function of the script for the task."""
+    if options.task is None and options.train is not None:
+        from minibert.data.labelled.guess_task import guess_task
+
+        options.task = guess_task(options.train, encoding=options.encoding)
+        if options.task is not None:
+            print(f"task: {options.task} (guessed from {options.train}; --task decides).")
+    script = SCRIPTS[options.task or "classification"]
+    runpy.run_path(str(bundled(f"examples/{script}")))["main"](options)
+
+
+def start_run(options: argparse.Namespace, *tasks: str) -> "tuple[Path, torch.device]":
+    """Return the folder and the device of a run, after checking that its options fit its task.
+
+    Args:
+        options: from `add_arguments`. Its `task` and `output` are filled in if they are None.
+        tasks: the tasks of the script, as `--task` names them.
+
+    Raises:
+        MiniBertError: an option is for another task, the folder holds another run, or there is no
+            such device.
+    """
+    from minibert.training.settings import choose_device
+
+    options.task = options.task or tasks[0]
+    for name, its_tasks in OPTIONS_OF.items():
+        if getattr(options, name) and options.task not in its_tasks:
+            raise MiniBertError(
+                f"--{name.replace('_', '-')} is for {' and '.join(its_tasks)}, and this task is "
+                f"{options.task}; remove it."
+            )
+    if options.task not in tasks:
+        raise MiniBertError(
+            f"this script is for {' and '.join(tasks)}; for {options.task}, run examples/"
+            f"{SCRIPTS[options.task]} or minibert finetune."
+        )
+    default = Path("runs") / SCRIPTS[options.task].removesuffix(".py")
+    options.output = choose_output(options.output, default, resume=options.resume)
+    return options.output, choose_device(options.device)
+
+
+def finetune(
+    options: argparse.Namespace,
+    model: "PretrainedModel",
+    batches: "Mapping[str, LabelledBatches]",
+    *,
+    pretrained: bool,
+    folder: Path,
+    device: "torch.device",
+    evaluate: Callable[[], Mapping[str, Any]] | None,
+    metric_for_best_model: str,
+) -> None:
+    """Train a model with the options of the command line, in `training/loop.py`.
+
+    Args:
+        options: from `add_arguments` and `start_run`.
+        model: the model of any task.
+        batches: "train", and "dev" if there is one.
+        pretrained: whether the model starts from pretrained weights, for the default settings.
+        folder: for checkpoints and the log.
+        device: where to compute.
+        evaluate: returns the metrics on dev; None if there is no dev set.
+        metric_for_best_model: the metric whose best epoch is kept.
+    """
+    from minibert.training.finetune_setup import default_hyperparameters
+    from minibert.training.loop import train
+    from minibert.training.settings import TrainingSettings, describe_run
+
+    updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
+    epochs, learning_rate = default_hyperparameters(
+        model.config, pretrained=pretrained, updates_per_epoch=updates
+    )
+    settings = TrainingSettings(
+        epochs=epochs if options.epochs is None else options.epochs,
+        learning_rate=learning_rate if options.learning_rate is None else options.learning_rate,
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        precision=options.precision,
+        save_steps=options.save_steps,
+        seed=options.seed,
+    )
+    print(describe_run(model, settings, device))
+    data = {name: batches[name].fingerprint() for name in ("train", "dev") if name in batches}
+    train(
+        model,
+        batches["train"],
+        settings,
+        folder=folder,
+        device=device,
+        evaluate=evaluate,
+        metric_for_best_model=metric_for_best_model,
+        fingerprint=data | {"batch_size": options.batch_size},
+        resume=options.resume,
+        how_to_resume=resume_command(options.output),
+    )

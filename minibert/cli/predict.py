@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from minibert.cli.shared import (
     add_text_arguments,
     check_output,
+    module_of_task,
     note_empty,
     note_truncated,
     note_unknown,
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the prediction for each text: the label, probabilities, the text; or write them."""
+    if task := module_of_task(options.folder):
+        task.predict(options)
+        return
     if options.output is not None:
         if options.json:
             raise MiniBertError(

@@ -6,8 +6,10 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.errors import MiniBertError
@@ -30,6 +32,7 @@ KEPT_FILES = (
     *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
 )
+OTHER_TASKS: tuple[str, ...] = ()  # each a module in cli/tasks with predict() and evaluate()
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -182,6 +185,25 @@ def add_document_paths(parser: argparse.ArgumentParser) -> None:
     """Add the argument for the text files and folders that `find_text_files` searches."""
     help_text = ".txt, .md and .jsonl files, and folders of them"
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=help_text)
+
+
+def module_of_task(folder: str) -> ModuleType | None:
+    """Return the module in `cli/tasks` for the task of a folder; None for classification.
+
+    Raises:
+        MiniBertError: if there is no such task.
+    """
+    from minibert.inference.load import saved_task
+
+    task = saved_task(folder)
+    if task == "classification":
+        return None
+    if task not in OTHER_TASKS:
+        raise MiniBertError(
+            f"{folder} was trained for the task {task!r:.100}, which this version of minibert does "
+            "not know; update minibert."
+        )
+    return import_module(f"minibert.cli.tasks.{task.replace('-', '_')}")
 
 
 def add_column_arguments(parser: argparse.ArgumentParser, roles: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.data.labelled.batches import ClassificationBatches
+from minibert.data.labelled.batches import LabelledBatches
 from minibert.data.labelled.labels import LabelSet, Target
 from minibert.evaluation.metrics import (
     classification_metrics,
@@ -34,7 +34,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(
-    model: BertForSequenceClassification, batches: ClassificationBatches, *, batch_size: int = 64
+    model: BertForSequenceClassification, batches: LabelledBatches, *, batch_size: int = 64
 ) -> Predictions:
     """Return the predictions for all examples, on the device of the model and in its mode.
 
@@ -81,7 +81,7 @@ def score_decisions(
 
 
 def evaluate_classifier(
-    model: BertForSequenceClassification, batches: ClassificationBatches, labels: LabelSet
+    model: BertForSequenceClassification, batches: LabelledBatches, labels: LabelSet
 ) -> dict[str, float]:
     """Return the mean `loss` and the scores of a model on labelled examples."""
     predictions = predict(model, batches)

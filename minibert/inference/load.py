@@ -9,10 +9,19 @@ import torch
 
 from minibert.checkpoints.foreign_config import architectures
 from minibert.errors import MiniBertError
+from minibert.files import TASK_FILE, read_json_object
+from minibert.hub import local_folder
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
 
 Model = TypeVar("Model", bound=PretrainedModel)
+
+
+def saved_task(name_or_path: str | Path) -> str:
+    """Return the task that a folder was fine-tuned for, as `--task` names it."""
+    path = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
+    task = read_json_object(path).get("task") if path.exists() else None
+    return task if isinstance(task, str) else "classification"
 
 
 def load_for_inference(

@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minibert.checkpoints.sentence_modules import SENTENCE_FILES, sentence_settings
-from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
+from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.hub import local_folder
@@ -140,7 +140,7 @@ class SentenceEncoder:
                 "that this model reads; their vectors represent only their beginning.",
                 stacklevel=3,  # the caller of `encode`, past its decorator
             )
-        batches = ClassificationBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
+        batches = LabelledBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
         vectors = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
         device, is_last = self.model.device, layer in (-1, self.model.config.num_hidden_layers)
         self.model.eval()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
+from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.labels import LabelSet, Target
 from minibert.errors import MiniBertError
@@ -186,7 +186,7 @@ class TextClassifier:
         """Return the logits (N, labels), the loss, and the full length of each text."""
         tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
         pad_token_id = self.tokenizer.pad_token_id
-        batches = ClassificationBatches(tokenized, targets, pad_token_id=pad_token_id)
+        batches = LabelledBatches(tokenized, targets, pad_token_id=pad_token_id)
         self.model.eval()
         predictions = predict(self.model, batches, batch_size=batch_size)
         return predictions.logits, predictions.loss, tokenized.full_lengths

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from minibert.data.labelled.batches import ClassificationBatches
+from minibert.data.labelled.batches import LabelledBatches
 from minibert.data.labelled.splits import TaskData, make_batches
 from minibert.errors import MiniBertError
 from minibert.evaluation.baselines import baseline_scores
@@ -20,9 +20,7 @@ from minibert.tokenization.tokenizer import BertTokenizer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Finetune = Callable[
-    [BertForSequenceClassification, Mapping[str, ClassificationBatches], Path], None
-]
+Finetune = Callable[[BertForSequenceClassification, Mapping[str, LabelledBatches], Path], None]
 """Trains a model on batches by split, and leaves checkpoints in a folder."""
 Scores = Mapping[str, Mapping[str, float]]
 """The accuracy by number of labelled texts ("400") and method ("pretrained", ...)."""

@@ -7,15 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
-from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import LabelSet
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
-from minibert.model.task_heads import BertForSequenceClassification
+from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.train_vocabulary import describe_accents, train_vocabulary
 from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
@@ -28,39 +26,44 @@ VOCABULARY_SIZE = 8192  # learned from the training texts
 ALPHABET_LIMIT = 4000  # characters; each takes a token, or two if a word can continue with it
 
 
+Model = TypeVar("Model", bound=PretrainedModel)
+
+
 @dataclass(frozen=True)
-class FinetuneSetup:
+class FinetuneSetup(Generic[Model]):
     """What a fine-tuning starts from."""
 
-    model: BertForSequenceClassification
+    model: Model
     tokenizer: BertTokenizer
     pretrained: bool
     note: str  # for the user
 
 
 def setup_finetuning(
-    labels: LabelSet,
-    examples: Sequence[Example],
+    model_class: type[Model],
+    texts: Sequence[str],
     *,
-    default: str | Path,
+    defaults: Sequence[str | Path],
     model: str | Path | None = None,
     preset: str | None = None,
     vocab: Path | None = None,
     cased: bool = False,
     seed: int = 0,
-) -> FinetuneSetup:
-    """Return what the user asked for; otherwise the default weights, if they know the language.
+    **config: Any,
+) -> FinetuneSetup[Model]:
+    """Return what the user asked for; otherwise the first default that knows the language.
 
     Args:
-        labels: the classes.
-        examples: the training examples.
-        default: the pretrained folder to use if nothing else is asked for. If its vocabulary does
-            not know the texts, the weights are random.
+        model_class: the model of the task.
+        texts: those of the training examples.
+        defaults: the pretrained folders to choose from if nothing else is asked for. If no
+            vocabulary of them knows the texts, the weights are random.
         model: a pretrained folder or hub name.
         preset: the size of random weights, "tiny" to "large".
-        vocab: a `vocab.txt` for random weights; None learns one from the training texts.
+        vocab: a `vocab.txt` for random weights; None learns one from the texts.
         cased: keep capitals and accents, with random weights.
         seed: of all weights that are not pretrained.
+        **config: fields of the config, such as `num_labels`.
 
     Raises:
         MiniBertError: a file cannot be loaded, the preset is unknown, or both a model and random
@@ -72,19 +75,20 @@ def setup_finetuning(
             "--preset, --vocab and --cased are for random weights and cannot be used with --model; "
             "remove them, or remove --model."
         )
-    texts = [text for e in examples for text in (e.text, e.text_pair) if text is not None]
     accents = describe_accents(texts)
     note = ""
-    if not random:
-        source = model or default
+    for source in () if random else (model,) if model is not None else defaults:
         tokenizer = BertTokenizer.from_pretrained(source)
         unknown = unknown_rate(tokenizer, texts)
         if model is not None or unknown <= MAX_UNKNOWN_RATE:
-            setup = _from_pretrained(source, tokenizer, labels, unknown, seed)
-            return replace(setup, note=setup.note + _describe_loss(tokenizer, accents))
-        note = (
-            f"{unknown:.0%} of the tokens of your texts are unknown to {default}, so training "
-            "starts from random weights; a --model for their language would do better.\n"
+            torch.manual_seed(seed)
+            setup = _from_pretrained(model_class, source, tokenizer, unknown, config)
+            return replace(setup, note=note + setup.note + _describe_loss(tokenizer, accents))
+        note += f"{unknown:.0%} of the tokens of your texts are unknown to {source}.\n"
+    if note:
+        note += (
+            "So training starts from random weights; a --model for their language would do better."
+            "\n"
         )
     # A vocabulary that is learned here keeps the accents that tell words apart.
     strip_accents = not cased and (vocab is not None or accents is None)
@@ -101,13 +105,13 @@ def setup_finetuning(
     tokenizer = BertTokenizer(
         vocab or learned, do_lower_case=not cased, strip_accents=strip_accents
     )
-    config = preset_config(preset or "tiny", tokenizer, **_task(labels))
+    new_config = preset_config(preset or "tiny", tokenizer, **config)
     torch.manual_seed(seed)
     note += (
         f"initial weights: random, preset {preset or 'tiny'}; {len(tokenizer):,} tokens from "
         f"{vocab or 'the training texts'}.{_describe_loss(tokenizer, accents)}"
     )
-    return FinetuneSetup(BertForSequenceClassification(config), tokenizer, False, note)
+    return FinetuneSetup(model_class(new_config), tokenizer, False, note)
 
 
 class Hyperparameters(NamedTuple):
@@ -153,12 +157,13 @@ def preset_config(preset: str, tokenizer: BertTokenizer, **changes: Any) -> Bert
 
 
 def _from_pretrained(
-    source: str | Path, tokenizer: BertTokenizer, labels: LabelSet, unknown: float, seed: int
-) -> FinetuneSetup:
-    torch.manual_seed(seed)
-    model = BertForSequenceClassification.from_pretrained(
-        source, ignore_mismatched_sizes=True, quiet=True, **_task(labels)
-    )
+    model_class: type[Model],
+    source: str | Path,
+    tokenizer: BertTokenizer,
+    unknown: float,
+    config: dict[str, Any],
+) -> FinetuneSetup[Model]:
+    model = model_class.from_pretrained(source, ignore_mismatched_sizes=True, quiet=True, **config)
     report = model.load_report
     note = f"initial weights: {source}, {len(report.loaded) if report else 0} tensors loaded"
     if unknown > MAX_UNKNOWN_RATE:
@@ -176,11 +181,3 @@ def _describe_loss(tokenizer: BertTokenizer, accents: str | None) -> str:
         f"\nits tokenizer strips accents, but {accents}; to keep them, use a cased --model, or "
         "--preset tiny for random weights."
     )
-
-
-def _task(labels: LabelSet) -> dict[str, Any]:
-    return {
-        "num_labels": len(labels),
-        "id2label": labels.id2label or {0: "number"},
-        "problem_type": labels.problem_type,
-    }

@@ -1,7 +1,7 @@
 """Turn labelled examples into padded batches of ids.
 
     texts = tokenize_examples(tokenizer, examples, max_length=128)
-    batches = ClassificationBatches(texts, targets, pad_token_id=0, batch_size=32, seed=1)
+    batches = LabelledBatches(texts, targets, pad_token_id=0, batch_size=32, seed=1)
     for step, batch in enumerate(batches.epoch(3, start=100), start=100):  # epoch 3 from batch 100
         loss = model(**batch).loss
 
@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from minibert.data.labelled.examples import Example
-from minibert.data.labelled.labels import Target
 from minibert.data.sampler import Batch, length_grouped_batches
 from minibert.errors import MiniBertError
+from minibert.tokenization.padding import IGNORE_INDEX
 
 Ids = np.ndarray[Any, np.dtype[np.integer[Any]]]
 """The ids of one text. An array takes an eighth of the memory of a list."""
@@ -105,25 +106,26 @@ def describe_lengths(full_lengths: Sequence[int], *, max_length: int) -> str:
 
 
 @dataclass
-class ClassificationBatches:
+class LabelledBatches:
     """Batches of tokenized texts and their targets.
 
     Attributes:
         texts: N texts.
-        targets: N targets; None for batches without labels.
+        targets: N targets, for tagging an array with a class per token each; None for batches
+            without labels.
         pad_token_id: the padding of `input_ids`. The attention mask, not this id, marks padding.
         batch_size: texts per batch.
         seed: the order is a function of the seed and the epoch.
 
     Example:
         >>> texts = Tokenized([[101, 102], [101, 7, 102]], [[0, 0], [0, 0, 0]], [2, 3])
-        >>> batches = ClassificationBatches(texts, [0, 1], pad_token_id=0, batch_size=2)
+        >>> batches = LabelledBatches(texts, [0, 1], pad_token_id=0, batch_size=2)
         >>> [batch["attention_mask"].sum().item() for batch in batches.epoch(0)]
         [5]
     """
 
     texts: Tokenized
-    targets: Sequence[Target] | None = None
+    targets: Sequence[Any] | None = None
     _: KW_ONLY
     pad_token_id: int
     batch_size: int = 32
@@ -171,8 +173,7 @@ class ClassificationBatches:
 
         Returns:
             `input_ids`, `attention_mask` and `token_type_ids`, (B, S) int64. With targets, also
-            `labels`: (B,) int64 for classes, (B,) float32 for regression, or (B, classes) float32
-            if a text can have several classes.
+            what `collate_targets` returns.
         """
         shape = len(indices), int(self.lengths[indices].max())
         input_ids = np.full(shape, self.pad_token_id, dtype=np.int64)  # (B, S)
@@ -188,15 +189,30 @@ class ClassificationBatches:
             "token_type_ids": torch.from_numpy(token_type_ids),
         }
         if self.targets is not None:
-            labels = [self.targets[index] for index in indices]
-            whole = all(isinstance(label, int) for label in labels)
-            batch["labels"] = torch.tensor(labels, dtype=torch.int64 if whole else torch.float32)
+            batch |= self.collate_targets([self.targets[index] for index in indices])
         return batch
+
+    def collate_targets(self, targets: Sequence[Any]) -> Batch:
+        """Return the targets of B texts as the labels of a batch.
+
+        Returns:
+            `labels`: (B,) int64 for classes, (B,) float32 for regression, (B, classes) float32 if a
+            text can have several classes, or (B, S) int64 for tagging, padded with -100.
+        """
+        if isinstance(targets[0], np.ndarray):
+            rows = [torch.from_numpy(target).long() for target in targets]
+            padded = pad_sequence(rows, batch_first=True, padding_value=IGNORE_INDEX)  # (B, S)
+            return {"labels": padded}
+        whole = all(isinstance(target, int) for target in targets)
+        dtype = torch.int64 if whole else torch.float32
+        return {"labels": torch.tensor(targets, dtype=dtype)}
 
     def fingerprint(self) -> str:
         """Return a checksum of ids and labels, equal for equal data under an equal vocabulary."""
         checksum = 0
         for ids in self.texts.input_ids:
             checksum = zlib.crc32(ids.tobytes(), checksum)
-        checksum = zlib.crc32(repr(self.targets).encode(), checksum)
+        for target in self.targets or ():
+            content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
+            checksum = zlib.crc32(content, checksum)
         return f"{len(self.lengths)} examples, crc32 {checksum:08x}"

@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from minibert.data.labelled.guess_task import suggest_task
 from minibert.data.labelled.header import (
     LABELS,
     MAX_NAME_LENGTH,
@@ -29,17 +30,6 @@ from minibert.errors import MiniBertError
 
 # Not a text and not a label, unless nothing else is there.
 _ROW_NUMBERS = re.compile(r"id|idx|index|no\.?|#|序号|编号|unnamed: \d+| \(column \d+\)")
-_TAG = re.compile(r"[BIEMOSLU]|[BIEMSLU]-\S+")
-TAGGING = (
-    "This looks like a file for tagging, with a tag such as O or B-PER for each word, and "
-    "classification wants one label for each text; the model for tagging is "
-    "BertForTokenClassification."
-)
-_OTHER_TASKS = (  # names of columns, the task of such a file, and the model for it
-    (("tokens", "words", "ner_tags", "pos_tags"), "tagging", "BertForTokenClassification"),
-    (("answers", "paragraphs", "qas"), "question answering", "BertForQuestionAnswering"),
-    (("choices", "choice", "choice1", "ending0"), "multiple choice", "BertForMultipleChoice"),
-)
 
 
 def choose_columns(
@@ -166,30 +156,3 @@ def _describe(table: Table) -> str:
     if repeated := sorted({m[1] for n in names if (m := re.fullmatch(r"(.+) \(column \d+\)", n))}):
         told += f" There are two columns named '{repeated[0]}'."
     return told
-
-
-def suggest_task(table: Table) -> str:
-    """Return a sentence that names the task of a file that is not for classification, or ""."""
-    names, first_rows = table.names, table.rows[:1000]
-    for columns, task, model in _OTHER_TASKS:
-        if any(name.casefold() in columns for name in names):
-            return f" This looks like a file for {task}; the model for that is {model}."
-    if any(holds_tags([str(row.get(name, "")) for _, row in first_rows]) for name in names):
-        return f" {TAGGING}"
-    return ""
-
-
-def holds_tags(lines: Sequence[str]) -> bool:
-    """Return whether lines are tags, or words with a tag in the same place, as in CoNLL files.
-
-    Example:
-        >>> holds_tags(["O B-PER I-PER", "O O"]), holds_tags(["EU NNP B-ORG", "rejects VBZ O"])
-        (True, True)
-    """
-    rows = [line.split() for line in lines]
-    if all(_TAG.fullmatch(word) for row in rows for word in row):
-        words = {word for row in rows for word in row}
-        several = any(len(row) > 1 for row in rows)
-        return several or ("O" in words and any("-" in word for word in words))
-    columns = zip(*(row[1:] for row in rows), strict=False)  # no longer than the shortest line
-    return any("O" in words and all(map(_TAG.fullmatch, words)) for words in columns)

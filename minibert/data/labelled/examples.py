@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.data.labelled.columns import TAGGING, choose_columns, holds_tags, suggest_task
+from minibert.data.labelled.columns import choose_columns
+from minibert.data.labelled.guess_task import OTHER_TASK, holds_tags, suggest_task
 from minibert.data.labelled.header import GUESS, Columns, is_number
 from minibert.data.labelled.tables import read_table
 from minibert.data.labelled.text_file import Errors, bad_lines
@@ -112,7 +113,7 @@ def read_examples(
     tags = [label if isinstance(label, str) else " ".join(label) for label in labels]
     texts = [example.text for example in examples[:1000]]  # of a tag, where characters are labels
     if any(tags) and (holds_tags(tags) or holds_tags(texts)):
-        raise MiniBertError(f"{path}: {TAGGING}")
+        raise MiniBertError(f"{path}: {OTHER_TASK.format(task='tagging')}")
     if table.errors:
         hint = suggest_task(table).replace(" ", "\n", 1)
         raise MiniBertError(f"{bad_lines(path, table.errors)}{hint}")

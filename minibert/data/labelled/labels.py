@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from minibert.data.labelled.examples import Example, Label
 from minibert.data.labelled.header import MAX_NAME_LENGTH, is_number
@@ -72,6 +73,16 @@ class LabelSet:
     def __len__(self) -> int:
         """Return the number of outputs of a model: one per class, or 1 for regression."""
         return 1 if self.problem_type == REGRESSION else len(self.names)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The fields of a `BertConfig` for these labels."""
+        id2label = self.id2label or {0: "number"}
+        return {
+            "num_labels": len(self),
+            "id2label": id2label,
+            "problem_type": self.problem_type,
+        }
 
     @cached_property
     def label2id(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minibert.data.builtin.library_docs import library_sentences
-from minibert.data.labelled.batches import ClassificationBatches, tokenize_examples
+from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
 from minibert.data.labelled.examples import Example, normalize_text, read_examples
 from minibert.data.labelled.header import GUESS, MAX_NAME_LENGTH, Columns
 from minibert.data.labelled.labels import (
@@ -53,6 +53,11 @@ class TaskData:
     def pairs(self) -> bool:
         """Whether the examples are pairs of texts."""
         return self.splits["train"][0].text_pair is not None
+
+    def texts(self) -> list[str]:
+        """Return the texts of the training examples, including the second ones of pairs."""
+        pairs = ((e.text, e.text_pair) for e in self.splits["train"])
+        return [text for pair in pairs for text in pair if text is not None]
 
     def first(self, count: int) -> "TaskData":
         """Return the task with only the first `count` training examples."""
@@ -171,7 +176,7 @@ def read_task(
 
 def make_batches(
     task: TaskData, tokenizer: BertTokenizer, *, max_length: int, batch_size: int, seed: int
-) -> dict[str, ClassificationBatches]:
+) -> dict[str, LabelledBatches]:
     """Tokenize every split of a task.
 
     Args:
@@ -190,7 +195,7 @@ def make_batches(
             f"max_length {max_length} leaves no room for text; use {shortest} or more."
         )
     return {
-        name: ClassificationBatches(
+        name: LabelledBatches(
             tokenize_examples(tokenizer, examples, max_length=max_length),
             task.targets[name],
             pad_token_id=tokenizer.pad_token_id,
