@@ -39,7 +39,8 @@ def main(options: argparse.Namespace) -> None:
     output, device = start_run(options, *CLASSIFICATION)
 
     # Data: labelled texts, and the scores of simple baselines on them.
-    how = {name: getattr(options, name) for name in ("encoding", "dev_share", "limit", "seed")}
+    names = ("encoding", "dev_share", "limit", "seed", "class_names")
+    how = {name: getattr(options, name) for name in names}
     how |= {"columns": requested_columns(options), "problem_type": problem_type}
     built_in = options.train is None
     if built_in and options.limit is None:

@@ -70,8 +70,21 @@ def test_numbers_in_the_file_stand_for_classes_without_names(minibert):
     save("numbered", num_labels=3)
     Path("test.csv").write_text("text,label\nthe cat,0\nparis,2\nthe mat,1\n", encoding="utf-8")
     code, out, err = minibert("evaluate", "numbered", "test.csv")
-    assert (code, "note: the numbers in test.csv stand for LABEL_0, ..." in err) == (0, True)
+    assert code == 0
+    assert "note: the labels in test.csv are ids: 0 is LABEL_0, 1 is LABEL_1, ..." in err
     assert "true 3 LABEL_2" in out
+
+
+def test_ids_in_the_file_stand_for_named_classes_and_this_is_said(minibert):
+    lines = [
+        f"{text},{label == 'bad':d}" for text in ("the cat", "猫") for label in predicted(text)
+    ]
+    Path("test.csv").write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    code, out, err = minibert("evaluate", "cls", "test.csv")
+    assert (code, "accuracy 1.0000" in out) == (0, True)
+    assert "note: the labels in test.csv are ids: 0 is good, 1 is bad, ..." in err
+    Path("test.csv").write_text("text,label\nthe cat,0\n猫,2\n", encoding="utf-8")
+    assert minibert("evaluate", "cls", "test.csv")[0] == 2
 
 
 def test_several_labels_per_text_have_a_line_each(minibert):
@@ -98,7 +111,7 @@ def test_numbers_are_scored_by_correlation(minibert):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("the cat\tgood\nparis\tugly\n", "test.tsv:2: the label 'ugly' is not among the training"),
+        ("the cat\tgood\nparis\tugly\n", "test.tsv:2: the label 'ugly' is not among the classes"),
         ("text\nthe cat\nparis\n", "cannot tell which column is the label"),
         ("sentence1\tsentence2\tlabel\na\tb\tgood\n", "remove the second text, or name the one"),
         ("", "test.tsv is empty"),

@@ -67,7 +67,7 @@ def test_an_unknown_label_names_its_line_the_known_ones_and_the_nearest():
     with pytest.raises(MiniBertError) as caught:
         labels.targets([Example("x", label="postive", where="dev.tsv:7")])
     assert str(caught.value) == (
-        "dev.tsv:7: the label 'postive' is not among the training labels 'negative', 'positive'. "
+        "dev.tsv:7: the label 'postive' is not among the classes 'negative', 'positive'. "
         "Did you mean 'positive'?"
     )
 

@@ -188,6 +188,36 @@ def test_a_label_that_train_does_not_have_is_refused_before_any_work(write):
         read_task(train, train, write("test.tsv", "three\tc"))
 
 
+def test_ids_get_their_class_names_in_the_order_of_the_file_of_names(write, tmp_path):
+    names = tmp_path / "class.txt"
+    names.write_text("sports\nfinance\nrealty\n", encoding="utf-8")
+    train, dev = write("train.tsv", "one\t1", "two\t0", "three\t1"), write("dev.tsv", "four\t2")
+    task = read_task(train, dev, class_names=names)
+    assert task.labels.id2label == {0: "sports", 1: "finance", 2: "realty"}
+    assert task.targets == {"train": [1, 0, 1], "dev": [2]}
+    assert "finance 2  sports 1" in task.describe()
+    with pytest.raises(MiniBertError, match=r"test\.tsv:2: the label '3' is not among the classes"):
+        read_task(train, dev, write("test.tsv", "five\t3"), class_names=names)
+    with pytest.raises(MiniBertError, match="the labels are numbers"):
+        read_task(train, dev, class_names=names, problem_type="regression")
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("a\n\nb\n", "class.txt:2: the class name '' is empty"),
+        ("a\nb\na\n", "class.txt:3: the class name 'a' is repeated"),
+        ("a\n2\n", "class.txt:2: the class name '2' is a number"),
+        ("a\n", "class.txt has one line"),
+    ],
+)
+def test_a_file_of_class_names_with_a_bad_line_is_refused(content, error, write, tmp_path):
+    train = write("train.tsv", "one\t1", "two\t0", "three\t1")
+    (tmp_path / "class.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(MiniBertError, match=error):
+        read_task(train, train, class_names=tmp_path / "class.txt")
+
+
 def test_a_limit_uses_the_first_training_examples(write):
     train = write("train.tsv", *(f"text {n}\t{'ab'[n % 2]}" for n in range(40)))
     assert [e.text for e in read_task(train, train, limit=2).splits["train"]] == [

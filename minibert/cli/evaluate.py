@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> None:
     note_unknown(classifier.tokenizer, [example.text for example in examples])
     note_truncated(result.truncated, len(examples), classifier.max_length)
     if result.labels.names != labels.names:
-        first = classifier.labels.names[0]
-        print(f"note: the numbers in {options.file} stand for {first}, ...", file=sys.stderr)
+        ids = ", ".join(f"{index} is {name}" for index, name in enumerate(labels.names[:2]))
+        print(f"note: the labels in {options.file} are ids: {ids}, ...", file=sys.stderr)
     found: dict[str, Any] = {"examples": len(examples), **result.metrics}
     tables = []
     if labels.problem_type != REGRESSION:

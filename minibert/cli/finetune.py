@@ -36,6 +36,7 @@ SCRIPTS = {  # by task, in examples/
 CLASSIFICATION = ("classification", "multi-label", "regression")
 OPTIONS_OF = {  # options that only some tasks have
     "label_column": CLASSIFICATION,
+    "class_names": CLASSIFICATION,
     "limit": CLASSIFICATION,
     "few_labels": CLASSIFICATION,
     "compare_random": CLASSIFICATION,
@@ -53,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, metavar="FILE", help="for the final scores; default: none")
     add("--task", choices=tuple(SCRIPTS), help="default: guessed from the file and printed")
     add_column_arguments(parser, ("text", "pair", "label"))
+    help_text = "a class name per line, if labels are ids: 0 is the first"
+    add("--class-names", type=Path, metavar="FILE", help=help_text)
     help_text = "train on the first N texts only; default: all, or 1600 of the built-in data"
     add("--limit", type=int, metavar="N", help=help_text)
     help_text = "pretrained model; default: weights/tiny, or weights/mini with the built-in data"

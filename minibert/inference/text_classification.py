@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
 from minibert.data.labelled.examples import Example
+from minibert.data.labelled.header import is_number
 from minibert.data.labelled.labels import LabelSet, Target
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import compute_metrics, decide, predict
@@ -53,7 +54,7 @@ class Evaluation:
         metrics: the loss and the scores, by name.
         predictions: (N,) class ids; (N, C) of 0 and 1 in multi-label; (N,) numbers in regression.
         targets: what is right, likewise.
-        labels: the classes as the examples name them: by number if the model has no names.
+        labels: the classes as the examples name them: by id, or by name.
         truncated: the number of texts of which only the beginning was read.
     """
 
@@ -163,9 +164,9 @@ class TextClassifier:
                 round.
         """
         labels = self.labels
-        if all(name == f"LABEL_{number}" for number, name in enumerate(labels.names)) and all(
+        if not any(map(is_number, labels.names)) and all(
             isinstance(example.label, str) and example.label.isdecimal() for example in examples
-        ):  # `transformers` names classes like that if nobody else does
+        ):  # ids in place of names
             numbers = tuple(str(number) for number in range(len(labels.names)))
             labels = LabelSet(numbers, labels.problem_type)
         targets = labels.targets(examples)

@@ -10,13 +10,14 @@ The three names are those of `config.json` (`problem_type`), as are `id2label` a
 import difflib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from minibert.data.labelled.examples import Example, Label
 from minibert.data.labelled.header import MAX_NAME_LENGTH, is_number
-from minibert.data.labelled.text_file import MAX_SHOWN, join_messages
+from minibert.data.labelled.text_file import MAX_SHOWN, join_messages, read_text, split_lines
 from minibert.errors import MiniBertError
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
@@ -136,12 +137,52 @@ class LabelSet:
                 close = difflib.get_close_matches(name, near, n=1)
                 meant = f" Did you mean '{close[0]}'?" if close else ""
                 raise MiniBertError(
-                    f"the label '{name[:MAX_NAME_LENGTH]}' is not among the training labels "
+                    f"the label '{name[:MAX_NAME_LENGTH]}' is not among the classes "
                     f"{_listed(self.names)}.{meant}"
                 )
         if self.problem_type == MULTI_LABEL:
             return [float(name in labels) for name in self.names]
         return self.label2id[labels[0]]
+
+
+def read_class_names(path: Path, encoding: str | None = None) -> tuple[str, ...]:
+    """Return the class names of a file with one per line, in the order of their ids.
+
+    Raises:
+        MiniBertError: a name is missing, repeated or a number, or there is only one.
+    """
+    text, _ = read_text(path, encoding)
+    names: dict[str, int] = {}  # -> line
+    for line, name in enumerate(map(str.strip, split_lines(text.rstrip())), start=1):
+        if not name or is_number(name) or name in names:
+            wrong = "a number" if name and name not in names else "repeated" if name else "empty"
+            raise MiniBertError(
+                f"{path}:{line}: the class name '{name[:MAX_NAME_LENGTH]}' is {wrong}; write a "
+                "different name on each line, in the order of the ids."
+            )
+        names[name] = line
+    if len(names) < 2:
+        raise MiniBertError(f"{path} has one line; it must name two or more classes, one per line.")
+    return tuple(names)
+
+
+def name_classes(examples: Sequence[Example], names: Sequence[str]) -> list[Example]:
+    """Return the examples with class names in the place of ids: "0" is the first name.
+
+    Labels that are no ids stay as they are, so that `LabelSet.targets` can name their lines.
+
+    Example:
+        >>> name_classes([Example("fine", label="1")], ["neg", "pos"])[0].label
+        'pos'
+    """
+    by_id = {str(index): name for index, name in enumerate(names)}
+
+    def named(label: Label) -> Label:
+        if isinstance(label, tuple):
+            return tuple(by_id.get(name, name) for name in label)
+        return by_id.get(label, label) if label else label
+
+    return [replace(example, label=named(example.label)) for example in examples]
 
 
 def guess_problem_type(examples: Sequence[Example]) -> str:

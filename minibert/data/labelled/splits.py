@@ -25,6 +25,8 @@ from minibert.data.labelled.labels import (
     Target,
     class_counts,
     guess_problem_type,
+    name_classes,
+    read_class_names,
 )
 from minibert.errors import MiniBertError
 from minibert.problem_types import MULTI_LABEL, REGRESSION
@@ -84,6 +86,7 @@ def read_task(
     test: Path | str | None = None,
     *,
     columns: Columns = GUESS,
+    class_names: Path | None = None,
     problem_type: str | None = None,
     encoding: str | None = None,
     dev_share: float = DEV_SHARE,
@@ -98,6 +101,7 @@ def read_task(
             `dev_share` of the training examples.
         test: another one, likewise.
         columns: those of the text, the second text and the label; None is guessed.
+        class_names: a file that names a class per line, if the labels are ids: 0, 1, ...
         problem_type: one of the three in `labels.py`; None is guessed.
         encoding: that of files that are not UTF-8.
         dev_share: between 0 and 1.
@@ -105,13 +109,16 @@ def read_task(
         seed: of what is held out of a training file.
 
     Raises:
-        MiniBertError: a file cannot be read, or dev or test have a label that train does not have.
+        MiniBertError: a file cannot be read, dev or test have a label that train does not have, or
+            there are class names for numbers.
     """
     if limit is not None and limit < 1:
         raise MiniBertError(f"the limit is {limit}; it must be at least 1.")
     if train is None:
-        if dev is not None or test is not None:
-            raise MiniBertError("there is a dev or test file but no training file; add --train.")
+        if dev is not None or test is not None or class_names is not None:
+            raise MiniBertError(
+                "there is a dev, test or class-names file but no training file; add --train."
+            )
         # The same splits for every seed: the weights/ were pretrained on all but dev and test.
         splits = library_sentences()
         splits["train"] = splits["train"][:limit]
@@ -165,6 +172,13 @@ def read_task(
                 f"{repeated:,} training texts are also in dev or test, so scores will be too high."
             )
     labels = LabelSet.from_examples(splits["train"], problem_type)
+    if class_names is not None:
+        if labels.problem_type == REGRESSION:
+            raise MiniBertError(
+                "--class-names names classes, and the labels are numbers; remove it."
+            )
+        labels = replace(labels, names=read_class_names(class_names, encoding))
+        splits = {name: name_classes(examples, names) for name, examples in splits.items()}
     if train is not None:
         task = next(name for name, kind in TASKS.items() if kind == labels.problem_type)
         classes = f" with {len(labels):,} class{'es' * (len(labels) > 1)}" if labels.names else ""
