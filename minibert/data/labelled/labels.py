@@ -145,12 +145,15 @@ class LabelSet:
         return self.label2id[labels[0]]
 
 
-def read_class_names(path: Path, encoding: str | None = None) -> tuple[str, ...]:
+def read_class_names(path: Path, problem_type: str, encoding: str | None) -> tuple[str, ...]:
     """Return the class names of a file with one per line, in the order of their ids.
 
     Raises:
-        MiniBertError: a name is missing, repeated or a number, or there is only one.
+        MiniBertError: a name is missing, repeated or a number, or there is only one; or the labels
+            are no classes.
     """
+    if problem_type == REGRESSION:
+        raise MiniBertError("--class-names names classes, and the labels are numbers; remove it.")
     text, _ = read_text(path, encoding)
     names: dict[str, int] = {}  # -> line
     for line, name in enumerate(map(str.strip, split_lines(text.rstrip())), start=1):

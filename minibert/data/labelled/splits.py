@@ -173,11 +173,8 @@ def read_task(
             )
     labels = LabelSet.from_examples(splits["train"], problem_type)
     if class_names is not None:
-        if labels.problem_type == REGRESSION:
-            raise MiniBertError(
-                "--class-names names classes, and the labels are numbers; remove it."
-            )
-        labels = replace(labels, names=read_class_names(class_names, encoding))
+        names = read_class_names(class_names, labels.problem_type, encoding)
+        labels = replace(labels, names=names)
         splits = {name: name_classes(examples, names) for name, examples in splits.items()}
     if train is not None:
         task = next(name for name, kind in TASKS.items() if kind == labels.problem_type)
