@@ -156,7 +156,7 @@ def test_pairs_and_numbers_are_trained_and_answered(finetune, tmp_path: Path):
     assert "pearson" in metrics["dev"]
     assert metrics["baselines"]["word_overlap"] > 0.99 > metrics["baselines"]["bag_of_words"]
     assert "task: regression (guessed from the labels; --task decides)" in out
-    for name in ("most common answer", "linear bag of words", "word overlap of pairs", "this BERT"):
+    for name in ("most common answer", "linear bag of words", "word overlap", "this BERT"):
         assert f"\n{name} " in out
     classifier = TextClassifier.from_pretrained(tmp_path / "out")
     assert isinstance(classifier("the cat", "a cat").label, float)

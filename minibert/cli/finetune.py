@@ -32,9 +32,12 @@ SCRIPTS = {  # by task, in examples/
     "classification": "finetune_cls.py",
     "multi-label": "finetune_cls.py",
     "regression": "finetune_cls.py",
+    "multiple-choice": "finetune_choice.py",
 }
 CLASSIFICATION = ("classification", "multi-label", "regression")
 OPTIONS_OF = {  # options that only some tasks have
+    "text_column": CLASSIFICATION,
+    "pair_column": CLASSIFICATION,
     "label_column": CLASSIFICATION,
     "class_names": CLASSIFICATION,
     "limit": CLASSIFICATION,

@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("folder", metavar="FOLDER", help="the output of minibert finetune")
     add_text_arguments(parser, pairs=True)
+    help_text = "the question, for multiple choice or question answering"
+    parser.add_argument("--question", metavar="TEXT", help=help_text)
+    help_text = "a choice, for multiple choice; repeat it for each"
+    parser.add_argument("--choice", action="append", metavar="TEXT", help=help_text)
     parser.add_argument("--output", type=Path, metavar="FILE", help="a new .csv or .jsonl file")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
@@ -51,6 +55,11 @@ def run(options: argparse.Namespace) -> None:
     if task := module_of_task(options.folder):
         task.predict(options)
         return
+    if options.question or options.choice:
+        raise MiniBertError(
+            "--question and --choice are for models of multiple choice or question answering, and "
+            f"{options.folder} classifies texts; remove them."
+        )
     if options.output is not None:
         if options.json:
             raise MiniBertError(

@@ -32,7 +32,9 @@ KEPT_FILES = (
     *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
 )
-OTHER_TASKS: tuple[str, ...] = ()  # each a module in cli/tasks with predict() and evaluate()
+OTHER_TASKS: tuple[str, ...] = (
+    "multiple-choice",
+)  # each a module in cli/tasks with predict() and evaluate()
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -59,7 +61,7 @@ class Parser(argparse.ArgumentParser):
             kind = "option" if first.startswith("-") else "extra argument"
             hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
             self.error(f"unknown {kind} {first!r}; {hint}")
-        for name in ("text", "text_pair", "texts", "pair"):
+        for name in ("text", "text_pair", "texts", "pair", "question", "choice"):
             given = getattr(parsed, name, None) or ()
             for text in (given,) if isinstance(given, str) else given:
                 # Python reads a byte that is not UTF-8 as half a surrogate pair.

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from minibert.data.labelled.examples import Example, normalize_text
+from minibert.data.labelled.multiple_choice import Question
 from minibert.data.labelled.splits import TaskData
 from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, decide, score_decisions
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -73,6 +74,31 @@ def baseline_scores(task: TaskData) -> dict[str, dict[str, float]]:
             for name, predict in predictors.items()
         }
         for split, examples in task.splits.items()
+        if split != "train"
+    }
+
+
+def choice_baselines(
+    sets: Mapping[str, Sequence[Question]],
+) -> dict[str, dict[str, float]]:
+    """Return the accuracy of each baseline for multiple choice, by split and name.
+
+    "majority" takes the place at which the right choice of training questions is most often, and
+    "word_overlap" the first choice of which most words are in the context or in the question.
+    """
+    place = Counter(question.answer for question in sets["train"]).most_common(1)[0][0]
+
+    def by_overlap(question: Question) -> int:
+        known = set(words(Example(f"{question.context}\n{question.question}")))
+        choices = [set(words(Example(choice))) for choice in question.choices]
+        return int(np.argmax([len(choice & known) / max(1, len(choice)) for choice in choices]))
+
+    return {
+        split: {
+            "majority": float(np.mean([q.answer == place for q in questions])),
+            "word_overlap": float(np.mean([q.answer == by_overlap(q) for q in questions])),
+        }
+        for split, questions in sets.items()
         if split != "train"
     }
 

@@ -17,7 +17,7 @@ from minibert.evaluation.metrics import (
     regression_metrics,
 )
 from minibert.model.input_checks import check_finite
-from minibert.model.task_heads import BertForSequenceClassification
+from minibert.model.pretrained import PretrainedModel
 from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 # By problem type; higher is better.
@@ -28,27 +28,35 @@ METRIC_FOR_BEST_MODEL = {SINGLE_LABEL: "accuracy", MULTI_LABEL: "f1_micro", REGR
 class Predictions:
     """The outputs of a model for N examples."""
 
-    logits: NDArray[np.float32]  # (N, num_labels), in the order of the examples
+    logits: NDArray[np.float32]  # (N, labels or choices), in the order of the examples
     loss: float  # the mean; NaN if the examples have no labels
 
 
 @torch.inference_mode()
 def predict(
-    model: BertForSequenceClassification, batches: LabelledBatches, *, batch_size: int = 64
+    model: PretrainedModel, batches: LabelledBatches, *, batch_size: int = 64
 ) -> Predictions:
     """Return the predictions for all examples, on the device of the model and in its mode.
+
+    Args:
+        model: any whose output has logits for each example, of the same number.
+        batches: the examples.
+        batch_size: examples at a time.
 
     Raises:
         MiniBertError: a logit is NaN or infinite.
     """
     device = model.device
-    logits = np.zeros((len(batches.lengths), model.config.num_labels), dtype=np.float32)
+    order: list[int] = []
+    parts: list[NDArray[np.float32]] = []
     total = count = 0.0
     for indices, batch in batches.longest_first(batch_size):
         outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
-        logits[indices] = check_finite(outputs.logits.float().cpu()).numpy()
+        parts.append(check_finite(outputs.logits.float().cpu()).numpy())
+        order += indices
         for term in (outputs.loss_terms or {}).values():
             total, count = total + term.total.item(), count + term.count.item()
+    logits = np.concatenate(parts)[np.argsort(order)]
     return Predictions(logits, total / count if count else math.nan)
 
 
@@ -81,9 +89,18 @@ def score_decisions(
 
 
 def evaluate_classifier(
-    model: BertForSequenceClassification, batches: LabelledBatches, labels: LabelSet
+    model: PretrainedModel, batches: LabelledBatches, labels: LabelSet
 ) -> dict[str, float]:
     """Return the mean `loss` and the scores of a model on labelled examples."""
     predictions = predict(model, batches)
     scores = compute_metrics(predictions.logits, batches.targets or [], labels)
     return {"loss": predictions.loss, **scores}
+
+
+def evaluate_choices(
+    model: PretrainedModel, batches: LabelledBatches, *, batch_size: int = 16
+) -> dict[str, float]:
+    """Return the mean `loss` and the `accuracy` of a multiple-choice model on questions."""
+    predictions = predict(model, batches, batch_size=batch_size)
+    right = predictions.logits.argmax(axis=1) == np.asarray(batches.targets)
+    return {"loss": predictions.loss, "accuracy": float(right.mean())}

@@ -8,6 +8,7 @@ Losses and label arguments are those of `transformers`.
 
 from typing import Unpack
 
+import torch
 from torch import Tensor, nn
 
 from minibert.model.bert import BertModel, EncoderInputs
@@ -86,14 +87,12 @@ class BertForTokenClassification(PretrainedModel):
             `logits` (B, S, num_labels), and `loss` if there are labels.
         """
         encoded = self.bert(input_ids, **inputs)
-        hidden = self.dropout(encoded.last_hidden_state)
-        logits = self.classifier(hidden)  # (B, S, E) -> (B, S, num_labels)
-        loss = None if labels is None else cross_entropy(logits, labels)
+        logits = self.classifier(self.dropout(encoded.last_hidden_state))  # (B, S, num_labels)
         return TaskOutput(
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-        ).with_loss(labels=loss)
+        ).with_loss(labels=None if labels is None else cross_entropy(logits, labels))
 
 
 class BertForQuestionAnswering(PretrainedModel):
@@ -158,23 +157,24 @@ class BertForMultipleChoice(PretrainedModel):
         """Predict the correct choice.
 
         Args:
-            input_ids: (B, C, S), a row for each choice; all other inputs have this shape too.
+            input_ids: (B, C, S), a row for each choice; one that is missing is padding only.
             labels: (B,), the index of the correct choice, -100 for no label.
-            **inputs: see `BertModel.forward`.
+            **inputs: see `BertModel.forward`; they have this shape too.
 
         Returns:
             `logits` (B, C), and `loss` if there are labels.
         """
-        rows = {  # (B, C, S) -> (B * C, S)
-            name: value.flatten(0, 1) if isinstance(value, Tensor) else value
-            for name, value in inputs.items()
-        }
+        # All inputs: (B, C, S) -> (B * C, S)
+        rows = {n: v.flatten(0, 1) if isinstance(v, Tensor) else v for n, v in inputs.items()}
         encoded = encode_first(self.bert, input_ids.flatten(0, 1), **rows)
         scores = self.classifier(self.dropout(encoded.pooler_output))  # (B * C, E) -> (B * C, 1)
         logits = scores.view(input_ids.shape[:2])  # (B * C, 1) -> (B, C)
-        loss = None if labels is None else cross_entropy(logits, labels)
+        if (mask := inputs.get("attention_mask")) is not None:
+            given = mask.any(dim=-1)  # (B, C, S) -> (B, C); transformers scores missing ones too
+            missing = given < given.any(dim=1, keepdim=True)
+            logits = logits.masked_fill(missing, torch.finfo(logits.dtype).min)
         return TaskOutput(
             logits=logits,
             hidden_states=encoded.hidden_states,
             attentions=encoded.attentions,
-        ).with_loss(labels=loss)
+        ).with_loss(labels=None if labels is None else cross_entropy(logits, labels))

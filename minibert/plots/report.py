@@ -29,7 +29,7 @@ from minibert.problem_types import SINGLE_LABEL
 BASELINE_NAMES = {
     "majority": "most common answer",
     "bag_of_words": "linear bag of words",
-    "word_overlap": "word overlap of pairs",
+    "word_overlap": "word overlap",
 }
 
 

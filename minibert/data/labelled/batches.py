@@ -132,14 +132,17 @@ class LabelledBatches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.targets is not None and len(self.targets) != len(self.texts.input_ids):
+        self.lengths = np.array([len(ids) for ids in self.texts.input_ids], dtype=np.int64)
+        self._check()
+
+    def _check(self) -> None:
+        if self.targets is not None and len(self.targets) != len(self.lengths):
             raise MiniBertError(
-                f"there are {len(self.texts.input_ids)} texts, but {len(self.targets)} labels; "
-                "give one for each text."
+                f"there are {len(self.lengths)} texts, but {len(self.targets)} labels; give one "
+                "for each text."
             )
         if self.batch_size < 1:
             raise MiniBertError(f"batch_size is {self.batch_size}; it must be at least 1.")
-        self.lengths = np.array([len(ids) for ids in self.texts.input_ids], dtype=np.int64)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -216,3 +219,67 @@ class LabelledBatches:
             content = target.tobytes() if isinstance(target, np.ndarray) else repr(target).encode()
             checksum = zlib.crc32(content, checksum)
         return f"{len(self.lengths)} examples, crc32 {checksum:08x}"
+
+
+@dataclass
+class GroupedBatches(LabelledBatches):
+    """Batches of examples that have several texts each: the choices of a question, or two towers.
+
+    A batch has the shape (B, C, S), C texts for each of B examples. Where an example has fewer than
+    C texts, the others are all padding, and their attention mask is 0.
+
+    Attributes:
+        texts: those of the first example, then those of the second, and so on.
+        counts: the number of texts of each of N examples.
+
+    Example:
+        >>> texts = Tokenized([[101, 102], [101, 7, 102], [101, 102]], [[0], [0], [0]], [2, 3, 2])
+        >>> batches = GroupedBatches(texts, [1, 0], counts=[2, 1], pad_token_id=0)
+        >>> batches.lengths.tolist(), batches.collate([1, 0])["attention_mask"].tolist()
+        ([3, 2], [[[1, 1, 0], [0, 0, 0]], [[1, 1, 0], [1, 1, 1]]])
+    """
+
+    _: KW_ONLY
+    counts: Sequence[int]
+
+    def __post_init__(self) -> None:
+        none = np.zeros(0, dtype=np.int32)  # the text that stands for those that are missing
+        texts = Tokenized([*self.texts.input_ids, none], [*self.texts.token_type_ids, none], ())
+        self._rows = LabelledBatches(texts, pad_token_id=self.pad_token_id)
+        starts = np.cumsum([0, *self.counts[:-1]])
+        numbers = np.arange(max(self.counts))  # (C,)
+        missing = numbers >= np.asarray(self.counts)[:, None]  # (N, C)
+        self._rows_of = np.where(missing, len(texts.input_ids) - 1, starts[:, None] + numbers)
+        self.lengths = self._rows.lengths[self._rows_of].max(axis=1)  # (N, C) -> (N,)
+        self._check()
+
+    def collate(self, indices: Sequence[int] | Ids) -> Batch:
+        """Return B examples as one batch: tensors (B, C, S), and what `collate_targets` returns."""
+        rows = self._rows_of[indices]  # (B, C)
+        batch = self._rows.collate(rows.flatten())
+        batch = {name: tensor.view(*rows.shape, -1) for name, tensor in batch.items()}
+        if self.targets is not None:
+            batch |= self.collate_targets([self.targets[index] for index in indices])
+        return batch
+
+
+def tokenize_groups(
+    tokenizer: Callable[..., Mapping[str, Any]],
+    groups: Sequence[Sequence[Example]],
+    targets: Sequence[Any] | None = None,
+    *,
+    max_length: int,
+    **options: Any,
+) -> GroupedBatches:
+    """Return the batches of N examples with one or several texts or pairs each.
+
+    Args:
+        tokenizer: a `BertTokenizer`, or anything that is called like one.
+        groups: the texts of each example.
+        targets: of each example.
+        max_length: tokens; longer texts are truncated.
+        **options: `pad_token_id`, `batch_size` and `seed` of the batches.
+    """
+    flat = [text for group in groups for text in group]
+    texts = tokenize_examples(tokenizer, flat, max_length=max_length)
+    return GroupedBatches(texts, targets, counts=[*map(len, groups)], **options)

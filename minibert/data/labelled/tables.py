@@ -298,7 +298,7 @@ def _json_rows(text: str, path: Path, errors: Errors) -> Iterator[Row]:
     )
     for number, value in json_values(text, path, decoder, errors):
         if isinstance(value, dict):
-            yield number, {key: _json_cell(cell) for key, cell in value.items()}
+            yield number, {key: json_cell(cell) for key, cell in value.items()}
         else:
             errors.append((number, 'not an object such as {"text": "...", "label": "..."}'))
 
@@ -385,13 +385,14 @@ def _explain_json(error: json.JSONDecodeError, *, last: bool) -> str:
     return f"not JSON ({error.msg}, character {error.colno}){cut}"
 
 
-def _json_cell(value: object) -> object:
+def json_cell(value: object) -> object:
+    """Return a JSON value as a cell, see `Table.rows`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         # An escape such as \ud83d alone is half a character, which UTF-8 cannot hold.
         return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        cells = tuple(map(_json_cell, value))
+        cells = tuple(map(json_cell, value))
         return cells if all(isinstance(cell, str) for cell in cells) else value
     return value
