@@ -24,6 +24,7 @@ COMMANDS = {
     "prepare": "tokenize text files into a corpus for pretraining",
     "pretrain": "pretrain a model on a corpus, from random or existing weights",
     "add-words": "add words of your own to a model's vocabulary",
+    "export": "export a model to ONNX",
     "convert": "convert a TensorFlow or .bin checkpoint to safetensors",
     "doctor": "show versions and hardware, for a bug report",
 }

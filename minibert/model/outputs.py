@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree
 
 from minibert.model.losses import LossTerm
 
@@ -25,6 +26,19 @@ class ModelOutput:
     loss: Tensor | None
     # Each loss as a sum and a count, by the name of its labels, for the training loop. Not a field.
     loss_terms: Mapping[str, LossTerm] = MappingProxyType({})
+
+    def __init_subclass__(cls) -> None:
+        # A pytree of its fields, which torch.export and torch.func need. `loss_terms` are left out.
+        _pytree.register_pytree_node(
+            cls,
+            lambda output: ([*output.values()], output.keys()),
+            lambda values, names: cls(**dict(zip(names, values, strict=True))),
+            serialized_type_name=f"{cls.__module__}.{cls.__qualname__}",
+            flatten_with_keys_fn=lambda output: (
+                [(_pytree.MappingKey(name), value) for name, value in output.items()],
+                output.keys(),
+            ),
+        )
 
     def with_loss(self, **terms: LossTerm | None) -> Self:
         """Keep the loss terms that are not None, and set `loss` to the sum of their means."""

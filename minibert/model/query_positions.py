@@ -49,10 +49,11 @@ def encode_at(
     Replaces `torch.take_along_dim(encoder(...)[0], positions[..., None], dim=1)`. A forward hook on
     `encoder` itself is not called; hooks on its layers are, the last one with (B, K, E).
     """
-    index = positions[..., None]  # (B, K) -> (B, K, 1)
+    # `gather` instead of `take_along_dim`, which cannot be exported to ONNX.
+    index = positions[..., None].expand(hidden.shape[0], -1, hidden.shape[2])  # (B, K) -> (B, K, E)
     if keep_all:  # all positions are requested
         last, hidden_states, attentions = encoder(hidden, attention_mask, attend, keep_all=True)
-        last = torch.take_along_dim(last, index, dim=1)  # (B, S, E) -> (B, K, E)
+        last = last.gather(1, index)  # (B, S, E) -> (B, K, E)
         return last, hidden_states, attentions
     *layers, last_layer = cast("list[EncoderLayer]", list(encoder.layer))
     for layer in layers:
@@ -65,7 +66,7 @@ def encode_at(
         _, key, value = last_layer.attention.project(hidden)
         return attend(query, key, value, mask, dropout=dropout)
 
-    read = torch.take_along_dim(hidden, index, dim=1)  # (B, S, E) -> (B, K, E)
+    read = hidden.gather(1, index)  # (B, S, E) -> (B, K, E)
     last, _ = last_layer(read, attention_mask, attend_to_all)
     return last, [], []
 
