@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "classify texts with a fine-tuned model",
     "fill-mask": "predict the words that [MASK] hides",
     "embed": "compute a vector for each text",
+    "search": "find the sentences of a file that are nearest to a query",
     "attention": "write an HTML page of all attention heads",
     "tokenize": "split texts into WordPiece tokens",
     "train-vocab": "learn a WordPiece vocabulary from text files",
