@@ -42,7 +42,8 @@ _PRUNE = (
 # A name to import, an attribute of a model, or an argument -> what to use instead.
 INSTEAD = {
     # To import
-    "AdamW": "use torch.optim.AdamW; its weight_decay is 0.01 by default, and was 0.0 there",
+    "AdamW": "use torch.optim.AdamW; its weight_decay is 0.01 by default, and was 0.0 there; in a "
+    "group the key is weight_decay too, as weight_decay_rate is ignored",
     "BertAdam": "use torch.optim.AdamW, or minibert.training.google_adam.GoogleAdam",
     "AutoModelForCausalLM": _ENCODER,
     "BertLMHeadModel": _ENCODER,
@@ -62,9 +63,12 @@ INSTEAD = {
     "get_cosine_schedule_with_warmup": _SCHEDULE,
     "get_scheduler": _SCHEDULE,
     "WarmupLinearSchedule": _SCHEDULE,
+    "get_assignment_map_from_checkpoint": "from_pretrained reads Google's checkpoints",
     "load_tf_weights_in_bert": "from_pretrained reads Google's checkpoints, and minibert convert "
     "converts them",
     "logging": "pass quiet=True to from_pretrained, or use Python's logging",
+    "QuestionAnsweringModelOutput": "use QuestionAnsweringOutput of minibert.model.outputs",
+    "SequenceClassifierOutput": "use TaskOutput of minibert.model.outputs",
     "pipeline": "use TextClassifier of minibert.inference.text_classification, MaskFiller of "
     "minibert.inference.fill_mask, or SentenceEncoder of minibert.inference.sentence_embeddings",
     "PretrainedConfig": "use BertConfig",
@@ -179,6 +183,12 @@ def get_linear_schedule_with_warmup(
     minibert trains with.
     """
     from torch.optim.lr_scheduler import LambdaLR
+
+    if num_training_steps < 1:  # `len(loader) // accumulation * epochs` of a short loader
+        raise MiniBertError(
+            f"num_training_steps is {num_training_steps}, so every learning rate would be 0; count "
+            "the updates, rounded up: -(-batches // accumulation_steps) * epochs."
+        )
 
     def factor(step: int) -> float:
         if step < num_warmup_steps:

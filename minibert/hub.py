@@ -39,7 +39,9 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
         return own
     if folder.is_symlink() and not folder.exists():
         raise MiniBertError(f"{folder} is a link to {folder.readlink()}, which does not exist.")
-    if folder.exists() or Path(f"{folder}.index").is_file():  # bert_model.ckpt is no whole name
+    is_weights = folder.suffix in (".bin", ".safetensors") and not name.startswith("http")
+    # bert_model.ckpt is no whole name
+    if folder.exists() or is_weights or Path(f"{folder}.index").is_file():
         raise MiniBertError(f"{folder} is a file; give the folder that it is in: {folder.parent}.")
     close = _close_folder(folder)
     # A hub name is `model` or `owner/model`; anything else was meant as a folder.
@@ -53,11 +55,13 @@ def local_folder(name_or_path: str | Path, *, files: Sequence[str], **hub: Any) 
     try:
         return Path(snapshot_download(name, allow_patterns=list(files), **hub))
     except Exception as error:  # no network, no such name, no permission: a class for each
+        whole = "/" in name or name.startswith("bert-")  # as Google's own models do
+        owner = "" if whole else "; most names have an owner, as in hfl/chinese-bert-wwm"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise MiniBertError(
             f"the folder {name!r} does not exist{f' (did you mean {close}?)' if close else ''} and "
-            f"could not be downloaded from the hub ({reason}); copy {listed} of that model into a "
-            f"folder named {name}, or set HF_ENDPOINT to a mirror that you can reach."
+            f"could not be downloaded from the hub ({reason}{owner}); copy {listed} of that model "
+            f"into a folder named {name}, or set HF_ENDPOINT to a mirror that you can reach."
         ) from error
 
 

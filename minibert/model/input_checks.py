@@ -116,6 +116,11 @@ def _check(
 ) -> None:
     """Raise if a value is not a tensor, has a wrong shape, or holds an invalid class."""
     if not isinstance(value, Tensor):
+        if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+            raise MiniBertError(
+                f"{name} is a {type(value).__name__} of tensors; pass each by its name: "
+                "model(input_ids, token_type_ids=...), or torch.stack texts of one length."
+            )
         raise MiniBertError(
             f"{name} is a {type(value).__name__}; make it a tensor: torch.tensor(...), or "
             'return_tensors="pt" for the tokenizer.'

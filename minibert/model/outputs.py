@@ -84,6 +84,14 @@ class ModelOutput:
             f"{type(self).__name__} cannot be unpacked; read its fields by name: {names}"
         )
 
+    @classmethod
+    def __torch_function__(cls, function: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        # Code for a model that returns a tensor: `F.cross_entropy(model(ids), labels)`.
+        names = ", ".join(f".{item.name}" for item in fields(cls))  # type: ignore[arg-type]
+        raise TypeError(
+            f"{function.__name__} takes a tensor and not a {cls.__name__}; give it one of {names}"
+        )
+
 
 @dataclass(kw_only=True)
 class BertModelOutput(ModelOutput):

@@ -335,6 +335,11 @@ class Vocabulary:
     ) -> list[int]:
         """Return [CLS] a [SEP], or [CLS] a [SEP] b [SEP], for ids without special tokens."""
         cls, sep = [self.cls_token_id], [self.sep_token_id]
+        if token_ids_0[:1] == cls:
+            raise MiniBertError(
+                "the ids begin with [CLS] already; use them as they are, or encode the text with "
+                "add_special_tokens=False."
+            )
         return join_sequences(token_ids_0, token_ids_1, cls=cls, sep=sep)[0]
 
     def create_token_type_ids_from_sequences(
