@@ -33,16 +33,19 @@ SCRIPTS = {  # by task, in examples/
     "multi-label": "finetune_cls.py",
     "regression": "finetune_cls.py",
     "multiple-choice": "finetune_choice.py",
+    "tagging": "finetune_tagging.py",
 }
 CLASSIFICATION = ("classification", "multi-label", "regression")
 OPTIONS_OF = {  # options that only some tasks have
-    "text_column": CLASSIFICATION,
+    "text_column": (*CLASSIFICATION, "tagging"),
     "pair_column": CLASSIFICATION,
-    "label_column": CLASSIFICATION,
+    "label_column": (*CLASSIFICATION, "tagging"),
     "class_names": CLASSIFICATION,
-    "limit": CLASSIFICATION,
+    "limit": (*CLASSIFICATION, "tagging"),
     "few_labels": CLASSIFICATION,
     "compare_random": CLASSIFICATION,
+    "crf": ("tagging",),
+    "broken_tags": ("tagging",),
 }
 
 
@@ -71,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare-random", action="store_true", help="also train random weights, to compare")
     help_text = "also train the model and random weights with only N texts; built-in data: 100 400"
     add("--few-labels", type=int_range(1), nargs="+", metavar="N", help=help_text)
+    add("--crf", action="store_true", help="tagging: score whole sequences of tags, with a CRF")
+    help_text = "tagging: what to do with an I that continues nothing; default: repair"
+    add("--broken-tags", choices=("repair", "refuse"), help=help_text)
     help_text = "passes over the training texts; default: by the sizes of model and data"
     add("--epochs", type=int, metavar="N", help=help_text)
     add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")

@@ -34,6 +34,7 @@ KEPT_FILES = (
 )
 OTHER_TASKS: tuple[str, ...] = (
     "multiple-choice",
+    "tagging",
 )  # each a module in cli/tasks with predict() and evaluate()
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 

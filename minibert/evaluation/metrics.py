@@ -91,10 +91,10 @@ def precision_recall_f1(matrix: ArrayLike) -> tuple[FloatArray, FloatArray, Floa
     [[1, 1], [0, 1]] gives precision [1, 1/2], recall [1/2, 1] and F1 [2/3, 2/3].
     """
     counts = np.asarray(matrix)
-    return _precision_recall_f1(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
+    return scores_of_counts(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
 
-def _precision_recall_f1(
+def scores_of_counts(
     right: ArrayLike, predicted: ArrayLike, true: ArrayLike
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return precision, recall and F1 from the counts of each class."""
@@ -152,7 +152,7 @@ def classification_report(
         matrix = confusion_matrix(predictions, labels, len(names))
         right, predicted_count, support = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
         accuracy, occurring = matrix.trace() / matrix.sum(), _occurring(matrix)
-    scores = np.stack(_precision_recall_f1(right, predicted_count, support))  # (3, C)
+    scores = np.stack(scores_of_counts(right, predicted_count, support))  # (3, C)
 
     def named(values: FloatArray) -> dict[str, float]:
         return dict(zip(("precision", "recall", "f1"), values.tolist(), strict=True))

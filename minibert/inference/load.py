@@ -17,11 +17,27 @@ from minibert.tokenization.tokenizer import BertTokenizer
 Model = TypeVar("Model", bound=PretrainedModel)
 
 
+# The tasks of classes that are not for classification, by the end of their names.
+TASKS = {
+    "ForTokenClassification": "tagging",
+    "ForQuestionAnswering": "question-answering",
+    "ForMultipleChoice": "multiple-choice",
+}
+
+
 def saved_task(name_or_path: str | Path) -> str:
-    """Return the task that a folder was fine-tuned for, as `--task` names it."""
-    path = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
-    task = read_json_object(path).get("task") if path.exists() else None
-    return task if isinstance(task, str) else "classification"
+    """Return the task that a folder was fine-tuned for, as `--task` names it.
+
+    It is in `task.json`; folders of `transformers` have none, and name a class in `config.json`.
+    """
+    folder = local_folder(name_or_path, files=(TASK_FILE, "config.json"))
+    task, config = folder / TASK_FILE, folder / "config.json"
+    found = read_json_object(task).get("task") if task.exists() else None
+    if isinstance(found, str):
+        return found
+    saved_by = architectures(read_json_object(config)) if config.exists() else []
+    tasks = [task for end, task in TASKS.items() if any(name.endswith(end) for name in saved_by)]
+    return tasks[0] if tasks else "classification"
 
 
 def load_for_inference(

@@ -30,6 +30,7 @@ BASELINE_NAMES = {
     "majority": "most common answer",
     "bag_of_words": "linear bag of words",
     "word_overlap": "word overlap",
+    "commonest_tag": "commonest tag per word",
 }
 
 

@@ -9,17 +9,16 @@ labels. Matching looks like classification of pairs, so it is never guessed.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from minibert.data.labelled.header import GUESS
 from minibert.data.labelled.tables import Table, format_of, parse_table
+from minibert.data.labelled.tags import TAG
 from minibert.data.labelled.text_file import read_text, split_lines
 from minibert.errors import MiniBertError
 
-_TAG = re.compile(r"[BIEMOSLU]|[BIEMSLU]-\S+")
 _FIELDS = {  # the names of columns or fields that only files for this task have
     "question-answering": ("answers", "paragraphs", "qas"),
     "multiple-choice": ("choices", "choice", "choice1", "ending0"),
@@ -40,7 +39,7 @@ def guess_task(path: Path, *, encoding: str | None = None) -> str | None:
     with suppress(MiniBertError):
         text, _ = read_text(path, encoding)
         lines = split_lines(text)[:_EXAMINED]
-        if format_of(path) != "json" and holds_tags([line for line in lines if line.strip()]):
+        if holds_tags([line for line in lines if line.strip() and not line.startswith("#")]):
             return "tagging"
         if format_of(path) == "json":
             with suppress(json.JSONDecodeError, RecursionError):
@@ -98,9 +97,9 @@ def holds_tags(lines: Sequence[str]) -> bool:
         (True, True)
     """
     rows = [line.split() for line in lines]
-    if all(_TAG.fullmatch(word) for row in rows for word in row):
+    if all(TAG.fullmatch(word) for row in rows for word in row):
         words = {word for row in rows for word in row}
         several = any(len(row) > 1 for row in rows)
         return several or ("O" in words and any("-" in word for word in words))
     columns = zip(*(row[1:] for row in rows), strict=False)  # no longer than the shortest line
-    return any("O" in words and all(map(_TAG.fullmatch, words)) for words in columns)
+    return any("O" in words and all(map(TAG.fullmatch, words)) for words in columns)
