@@ -71,7 +71,7 @@ def read_sentences(
     errors: Errors = []
     names = known.names if known else ()
     suffix = path.suffix.lower()
-    if suffix in _TABLES or (suffix not in _WORD_PER_LINE and with_spaces > len(filled) / 2):
+    if suffix in _TABLES or (suffix not in _WORD_PER_LINE and with_spaces >= len(filled) / 2):
         table = parse_table(text, path, columns, form)
         errors += table.errors
         sentences, note = _from_table(table, columns, errors, labelled=labelled)

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from minibert.errors import MiniBertError
@@ -52,10 +53,7 @@ def find_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
     spans: list[Span] = []
     start, before, type_before = 0, OUTSIDE, ""
     for index, tag in enumerate([*tags, OUTSIDE]):
-        match = TAG.fullmatch(tag)
-        letter, kind = OUTSIDE, ""
-        if match and match[1]:
-            letter, kind = match[1].translate(_COMMON), match[2] or UNTYPED
+        letter, kind = _letter_and_type(tag)
         begins = letter in "BS" or before in "ESO" or kind != type_before
         if before != OUTSIDE and (begins or letter == OUTSIDE):
             spans.append(Span(type_before, start, index))
@@ -66,6 +64,15 @@ def find_spans(tags: Sequence[str], scheme: str | None = None) -> list[Span]:
         return spans
     written = write_tags(spans, len(tags), scheme)
     return [span for span in spans if written[slice(*span[1:])] == [*tags[slice(*span[1:])]]]
+
+
+@cache
+def _letter_and_type(tag: str) -> tuple[str, str]:
+    """Return the letter of a tag, as in BIOES, and its type; of a tag that marks no span, O."""
+    match = TAG.fullmatch(tag)
+    if not match or not match[1]:
+        return OUTSIDE, ""
+    return match[1].translate(_COMMON), match[2] or UNTYPED
 
 
 def write_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
@@ -99,9 +106,9 @@ def guess_scheme(sentences: Iterable[Sequence[str]]) -> str | None:
     begins: Counter[str] = Counter()
     for tags in sentences:
         for tag in tags:
-            if not (match := TAG.fullmatch(tag)):
+            letters.add(tag[:1])
+            if tag != OUTSIDE and _letter_and_type(tag)[0] == OUTSIDE:
                 return None
-            letters.add(match[1] or OUTSIDE)
         previous = Span("", 0, 0)
         for span in find_spans(tags):
             adjacent = (previous.end, previous.type) == (span.start, span.type)
