@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--question", metavar="TEXT", help=help_text)
     help_text = "a choice, for multiple choice; repeat it for each"
     parser.add_argument("--choice", action="append", metavar="TEXT", help=help_text)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="a new .csv or .jsonl file")
+    help_text = "a new .csv or .jsonl file; of a tagger .jsonl, or .txt or .conll with columns"
+    parser.add_argument("--output", type=Path, metavar="FILE", help=help_text)
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 

@@ -34,8 +34,8 @@ Row = tuple[str, Sequence[int], str | list[str]]
 
 def predict(options: argparse.Namespace) -> None:
     """Print the tags of texts, or write those of a file."""
-    if options.pair or options.pair_column:
-        raise MiniBertError("a tagger reads single texts; remove the second text.")
+    if options.pair or options.pair_column or options.question or options.choice:
+        raise MiniBertError("a tagger reads single texts; remove the second text or the question.")
     if options.output is not None:
         if options.json:
             raise MiniBertError(

@@ -1,10 +1,11 @@
-"""Read files with a word per line, its tag in another column, and blank lines between sentences.
+"""Read files with a word per line, its tag in another column, as those of CoNLL.
 
     EU NNP B-NP B-ORG           CoNLL: the last column of tags is read
     EU<TAB>B-ORG                columns between tabs may hold spaces
     1<TAB>EU<TAB>...            CoNLL-U: words are numbered; 1-2 stands for two words together
 
-Lines that begin with -DOCSTART- are skipped, and so are comments (#) above a sentence.
+Blank lines lie between sentences. Lines that begin with -DOCSTART- are skipped, and so are comments
+(#) above a sentence.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Turn sentences of words into windows of word pieces, and remember which token stands for a word.
+"""Turn sentences of words into windows of word pieces for a token classifier.
 
     words      EU       rejects          German
     tokens     [CLS]    eu     reject    ##s     german    [SEP]
