@@ -46,6 +46,7 @@ OPTIONS_OF = {  # options that only some tasks have
     "compare_random": CLASSIFICATION,
     "crf": ("tagging",),
     "broken_tags": ("tagging",),
+    "features_only": CLASSIFICATION,
 }
 
 
@@ -77,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crf", action="store_true", help="tagging: score whole sequences of tags, with a CRF")
     help_text = "tagging: what to do with an I that continues nothing; default: repair"
     add("--broken-tags", choices=("repair", "refuse"), help=help_text)
+    help_text = "keep BERT as it is: compute its vectors once, and train the last layer on them"
+    add("--features-only", action="store_true", help=help_text)
     help_text = "passes over the training texts; default: by the sizes of model and data"
     add("--epochs", type=int, metavar="N", help=help_text)
     add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
@@ -176,6 +179,14 @@ def finetune(
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, describe_run
 
+    if options.features_only:
+        from minibert.training.features_only import train_last_layer
+
+        if not pretrained:
+            raise MiniBertError("--features-only needs pretrained weights, and these are random.")
+        print(f"training the last layer on the vectors of {len(batches['train'].lengths):,} texts.")
+        train_last_layer(model.to(device), batches["train"])
+        return
     updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
     epochs, learning_rate = default_hyperparameters(
         model.config, pretrained=pretrained, updates_per_epoch=updates

@@ -148,26 +148,17 @@ class BagOfWords:
         whole = problem_type == SINGLE_LABEL
         goals_ = torch.tensor(goals, dtype=torch.int64 if whole else torch.float32)
         batches = [(_bags(texts[rows]), goals_[rows]) for rows in self._batches(len(texts))]
-        optimizer = torch.optim.LBFGS(
-            [self.weight.weight, self.bias],
-            max_iter=100,
-            tolerance_grad=1e-6,
-            tolerance_change=1e-7,
-            history_size=max(5, min(100, MAX_HISTORY // self.weight.weight.numel())),
-            line_search_fn="strong_wolfe",
-        )
 
         def objective() -> Tensor:
-            optimizer.zero_grad()
             total = penalty / (2 * len(texts)) * self.weight.weight.square().sum()
             total.backward()  # type: ignore[no-untyped-call]
             for bags, labels in batches:
-                loss = _sum_of_losses(self._outputs(*bags), labels, problem_type) / len(texts)
+                loss = sum_of_losses(self._outputs(*bags), labels, problem_type) / len(texts)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total = total.detach() + loss.detach()
             return total
 
-        optimizer.step(objective)  # type: ignore[no-untyped-call]
+        minimize(objective, [self.weight.weight, self.bias])
 
     @torch.no_grad()
     def _count_weights(self, texts: Sequence[Encoded], class_ids: NDArray[Any]) -> None:
@@ -228,7 +219,26 @@ def _bags(texts: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(values), torch.from_numpy(starts)
 
 
-def _sum_of_losses(outputs: Tensor, goals: Tensor, problem_type: str) -> Tensor:
+def minimize(objective: Callable[[], Tensor], parameters: Sequence[Tensor]) -> None:
+    """Find the minimum of a convex objective, which adds its gradients to those of parameters."""
+    size = sum(parameter.numel() for parameter in parameters)
+    optimizer = torch.optim.LBFGS(
+        parameters,
+        max_iter=100,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-7,
+        history_size=max(5, min(100, MAX_HISTORY // size)),
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        return objective()
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+
+
+def sum_of_losses(outputs: Tensor, goals: Tensor, problem_type: str) -> Tensor:
     """Return the loss whose minimum scikit-learn's models find, for (N, C) outputs."""
     if problem_type == SINGLE_LABEL:
         return nn.functional.cross_entropy(outputs, goals, reduction="sum")

@@ -89,6 +89,8 @@ def write_scores(
 ) -> None:
     """Write `metrics.json`, compare the scores of any task with the baselines, draw the curve.
 
+    Without a log, there is no curve.
+
     Args:
         output: the folder of the run, with the log in `training`; if "from_random_weights" is in
             the metrics, its log is in `training-at-random`.
@@ -115,6 +117,8 @@ def write_scores(
     print("\n".join(f"{name:24} {score:.4f}" for name, score in scores.items()), flush=True)
     if ours <= compared[best]:
         print(f"This BERT does not beat the {best}: use that, or more texts or a larger --model.")
+    if not logs["pretrained" if control else "model"].exists():
+        return  # with --features-only
     with note_failure(output / "learning_curve.png"):
         curve = finetuning_curve(logs, metric=metric, baselines=baselines.get("dev"))
         save_figure(curve, output / "learning_curve.png")
