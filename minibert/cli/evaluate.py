@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the scores, or draw them."""
-    if task := module_of_task(options.folder):
+    if task := module_of_task(options):
         task.evaluate(options)
         return
     if options.figure is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import (
     add_column_arguments,
+    check_task_options,
     choose_output,
     int_range,
     resume_command,
@@ -34,6 +35,7 @@ SCRIPTS = {  # by task, in examples/
     "regression": "finetune_cls.py",
     "multiple-choice": "finetune_choice.py",
     "tagging": "finetune_tagging.py",
+    "question-answering": "finetune_qa.py",
 }
 CLASSIFICATION = ("classification", "multi-label", "regression")
 OPTIONS_OF = {  # options that only some tasks have
@@ -47,6 +49,8 @@ OPTIONS_OF = {  # options that only some tasks have
     "crf": ("tagging",),
     "broken_tags": ("tagging",),
     "features_only": CLASSIFICATION,
+    "doc_stride": ("question-answering",),
+    "null_threshold": ("question-answering",),
 }
 
 
@@ -94,6 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="truncate texts to N tokens; default: 128",
     )
+    help_text = "question answering: tokens between windows; default: a third of --max-length"
+    add("--doc-stride", type=int_range(1), metavar="N", help=help_text)
+    help_text = "question answering: no answer if [CLS] scores so much higher; default: 0 if some "
+    help_text += "questions have no answer, else always answer"
+    add("--null-threshold", type=float, metavar="X", help=help_text)
     add(
         "--seed",
         type=int_range(0, 2**31 - 1),
@@ -136,12 +145,7 @@ def start_run(options: argparse.Namespace, *tasks: str) -> "tuple[Path, torch.de
     from minibert.training.settings import choose_device
 
     options.task = options.task or tasks[0]
-    for name, its_tasks in OPTIONS_OF.items():
-        if getattr(options, name) and options.task not in its_tasks:
-            raise MiniBertError(
-                f"--{name.replace('_', '-')} is for {' and '.join(its_tasks)}, and this task is "
-                f"{options.task}; remove it."
-            )
+    check_task_options(options, options.task, OPTIONS_OF)
     if options.task not in tasks:
         raise MiniBertError(
             f"this script is for {' and '.join(tasks)}; for {options.task}, run examples/"

@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--question", metavar="TEXT", help=help_text)
     help_text = "a choice, for multiple choice; repeat it for each"
     parser.add_argument("--choice", action="append", metavar="TEXT", help=help_text)
-    help_text = "a new .csv or .jsonl file; of a tagger .jsonl, or .txt or .conll with columns"
+    help_text = "the text that answers, for question answering"
+    parser.add_argument("--context", metavar="TEXT", help=help_text)
+    parser.add_argument("--context-file", type=Path, metavar="FILE", help="a file with that text")
+    help_text = "no answer if [CLS] scores so much higher; default: that of the training"
+    parser.add_argument("--null-threshold", type=float, metavar="X", help=help_text)
+    help_text = "a new .csv or .jsonl file; also .json for answers, and .txt or .conll for tags"
     parser.add_argument("--output", type=Path, metavar="FILE", help=help_text)
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
@@ -53,14 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the prediction for each text: the label, probabilities, the text; or write them."""
-    if task := module_of_task(options.folder):
+    if task := module_of_task(options):
         task.predict(options)
         return
-    if options.question or options.choice:
-        raise MiniBertError(
-            "--question and --choice are for models of multiple choice or question answering, and "
-            f"{options.folder} classifies texts; remove them."
-        )
     if options.output is not None:
         if options.json:
             raise MiniBertError(

@@ -5,7 +5,7 @@ import difflib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -32,10 +32,21 @@ KEPT_FILES = (
     *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
 )
-OTHER_TASKS: tuple[str, ...] = (
+OTHER_TASKS = (  # each a module in cli/tasks with predict() and evaluate()
     "multiple-choice",
+    "question-answering",
     "tagging",
-)  # each a module in cli/tasks with predict() and evaluate()
+)
+OPTIONS_OF = {  # options of predict and evaluate that only some tasks have
+    "text_column": ("classification", "tagging"),
+    "pair_column": ("classification",),
+    "label_column": ("classification", "tagging"),
+    "choice": ("multiple-choice",),
+    "question": ("multiple-choice", "question-answering"),
+    "context": ("question-answering",),
+    "context_file": ("question-answering",),
+    "null_threshold": ("question-answering",),
+}
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -62,7 +73,7 @@ class Parser(argparse.ArgumentParser):
             kind = "option" if first.startswith("-") else "extra argument"
             hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help."
             self.error(f"unknown {kind} {first!r}; {hint}")
-        for name in ("text", "text_pair", "texts", "pair", "question", "choice"):
+        for name in ("text", "text_pair", "texts", "pair", "question", "choice", "context"):
             given = getattr(parsed, name, None) or ()
             for text in (given,) if isinstance(given, str) else given:
                 # Python reads a byte that is not UTF-8 as half a surrogate pair.
@@ -190,22 +201,36 @@ def add_document_paths(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=help_text)
 
 
-def module_of_task(folder: str) -> ModuleType | None:
-    """Return the module in `cli/tasks` for the task of a folder; None for classification.
+def check_task_options(
+    options: argparse.Namespace, task: str, options_of: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise if an option is given that only other tasks have."""
+    for name, tasks in options_of.items():
+        value = getattr(options, name, None)
+        if value is not None and value is not False and task not in tasks:
+            raise MiniBertError(
+                f"--{name.replace('_', '-')} is for {' and '.join(tasks)}, and this task is "
+                f"{task}; remove it."
+            )
+
+
+def module_of_task(options: argparse.Namespace) -> ModuleType | None:
+    """Return the module in `cli/tasks` for the task of `options.folder`; None for classification.
 
     Raises:
-        MiniBertError: if there is no such task.
+        MiniBertError: if there is no such task, or an option is for another one.
     """
     from minibert.inference.load import saved_task
 
-    task = saved_task(folder)
+    task = saved_task(options.folder)
+    if task not in ("classification", *OTHER_TASKS):
+        raise MiniBertError(
+            f"{options.folder} was trained for the task {task!r:.100}, which this version of "
+            "minibert does not know; update minibert."
+        )
+    check_task_options(options, task, OPTIONS_OF)
     if task == "classification":
         return None
-    if task not in OTHER_TASKS:
-        raise MiniBertError(
-            f"{folder} was trained for the task {task!r:.100}, which this version of minibert does "
-            "not know; update minibert."
-        )
     return import_module(f"minibert.cli.tasks.{task.replace('-', '_')}")
 
 

@@ -31,6 +31,8 @@ BASELINE_NAMES = {
     "bag_of_words": "linear bag of words",
     "word_overlap": "word overlap",
     "commonest_tag": "commonest tag per word",
+    "first_sentence": "first sentence",
+    "overlapping_sentence": "sentence most like it",
 }
 
 
