@@ -16,7 +16,9 @@ from small_models import (
 )
 from torch import Tensor
 
-KINDS = ("eager", "fused")
+from minibert.model.packing import Packing, packs
+
+KINDS = ("eager", "fused", "packed")
 LENGTHS = torch.tensor([6, 4, 1, 5])
 
 
@@ -106,16 +108,63 @@ def test_the_order_of_a_batch_never_matters(name, attention):
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_kind_of_attention_never_matters(name):
     batch, labels = masked(name), small_labels(name)
-    eager, fused = (small_model(name, attention=kind)(**batch, **labels) for kind in KINDS)
-    if labels:
-        torch.testing.assert_close(eager.loss, fused.loss, atol=1e-11, rtol=1e-11)
-    eager, fused = (
+    if labels.get("labels", LENGTHS).shape == batch["attention_mask"].shape:
+        labels["labels"].masked_fill_(batch["attention_mask"] == 0, -100)
+    eager, *others = (small_model(name, attention=kind)(**batch, **labels) for kind in KINDS)
+    for other in others:
+        assert_same_answers(name, eager, other, batch["attention_mask"])
+        if labels:
+            torch.testing.assert_close(eager.loss, other.loss, atol=1e-11, rtol=1e-11)
+    eager, *others = (
         small_model(name, attention=kind)(**batch, output_hidden_states=True) for kind in KINDS
     )
-    assert_same_answers(name, eager, fused, batch["attention_mask"])
     real = batch["attention_mask"].flatten(0, -2).bool()
-    for one, two in zip(eager.hidden_states, fused.hidden_states, strict=True):
-        torch.testing.assert_close(one[real], two[real], atol=1e-11, rtol=1e-11)
+    for other in others:
+        for one, two in zip(eager.hidden_states, other.hidden_states, strict=True):
+            torch.testing.assert_close(one[real], two[real], atol=1e-11, rtol=1e-11)
+
+
+def test_packed_execution_has_the_gradients_of_padded_execution():
+    for name in ANSWERS:
+        gradients = []
+        for kind in ("fused", "packed"):
+            model, batch = small_model(name, attention=kind), masked(name)
+            outputs = model(**batch)
+            mask = batch["attention_mask"].flatten(0, -2).bool()
+            total = torch.zeros((), dtype=torch.float64)
+            for field, answer in answers_of(name, outputs).items():
+                read = answer[mask] if is_per_token(name, field) else answer
+                total = total + (read * torch.arange(read.numel()).view_as(read)).sum()
+            total.backward()
+            gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+        for padded_one, packed_one in zip(*gradients, strict=True):
+            torch.testing.assert_close(padded_one, packed_one, atol=1e-9, rtol=1e-9)
+
+
+def test_auto_packs_on_a_cpu_if_a_tenth_of_the_batch_is_padding():
+    mask = torch.ones(2, 10, dtype=torch.long)
+    assert not packs(mask, "auto")
+    mask[1, 8:] = 0
+    assert not packs(mask, "auto")
+    mask[1, 7:] = 0
+    assert packs(mask, "auto")
+    assert packs(torch.ones(2, 10), "packed")
+    assert not packs(mask, "fused")
+    assert not packs(None, "packed")
+    assert not packs(torch.zeros(2, 10), "packed")
+
+
+def test_texts_are_packed_in_groups_of_similar_length_that_hold_every_token_once():
+    lengths = torch.tensor([3, 200, 128, 0, 60, 90, 512])
+    mask = torch.arange(512) < lengths[:, None]
+    packing = Packing.of(mask)
+    groups = [lengths[packing.order[group.texts]].tolist() for group in packing.groups]
+    assert groups == [[512], [200, 128], [90, 60], [3, 0]]
+    places = mask.flatten().nonzero()[:, 0]
+    assert torch.equal(packing.positions[: packing.count].sort().values, places)
+    numbers = torch.arange(7.0 * 512).view(7, 512, 1)
+    packed = packing.gather(numbers[..., 0])[..., None]
+    assert torch.equal(packing.pad(packed, (7, 512)), numbers * mask[..., None])
 
 
 @pytest.mark.parametrize("attention", KINDS)

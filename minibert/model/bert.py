@@ -16,6 +16,7 @@ from minibert.model.embeddings import Embeddings
 from minibert.model.encoder import Encoder
 from minibert.model.fused_attention import choose_attention
 from minibert.model.outputs import BertModelOutput
+from minibert.model.packing import encode_packed, packs
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.query_positions import encode_at
 
@@ -67,6 +68,7 @@ class BertModel(PretrainedModel):
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
         self.pooler = Pooler(config) if add_pooling_layer else None
+        self.may_pack = True  # see packing.py: the same, but faster
         self.apply(self.init_weights)
 
     def forward(
@@ -100,16 +102,19 @@ class BertModel(PretrainedModel):
             `last_hidden_state` (B, S, E), or (B, K, E) with `query_positions`; `pooler_output`
             (B, E); and the hidden states and attentions if requested.
         """
+        keep_all = output_hidden_states or output_attentions
+        if self.may_pack and not keep_all and packs(attention_mask, self._attention):
+            inputs = {"token_type_ids": token_type_ids, "position_ids": position_ids}
+            return encode_packed(self, input_ids, attention_mask, query_positions, **inputs)
         if attention_mask is not None:
             attention_mask = attention_mask.bool()[:, None, None, :]  # (B, S) -> (B, 1, 1, S)
         attend = choose_attention(self._attention, output_attentions=output_attentions)
         hidden = self.embeddings(input_ids, token_type_ids, position_ids)  # (B, S) -> (B, S, E)
-        keep_all = output_hidden_states or output_attentions
-        inputs = (hidden, attention_mask, attend)
+        arguments = (hidden, attention_mask, attend)
         if query_positions is None:
-            encoded = self.encoder(*inputs, keep_all=keep_all)
+            encoded = self.encoder(*arguments, keep_all=keep_all)
         else:
-            encoded = encode_at(query_positions, self.encoder, *inputs, keep_all=keep_all)
+            encoded = encode_at(query_positions, self.encoder, *arguments, keep_all=keep_all)
         hidden, hidden_states, attentions = encoded
         return BertModelOutput(
             last_hidden_state=hidden,

@@ -40,14 +40,19 @@ def fused_attention(
     return context, None
 
 
-ATTENTIONS: dict[str, Attend] = {"eager": eager_attention, "fused": fused_attention}
+# "packed" is fused attention over the tokens of each text alone; see packing.py.
+ATTENTIONS: dict[str, Attend] = {
+    "eager": eager_attention,
+    "fused": fused_attention,
+    "packed": fused_attention,
+}
 
 
 def choose_attention(name: str, *, output_attentions: bool = False) -> Attend:
-    """Return the function for "eager", "fused", or "auto": the fastest that can do what is asked.
+    """Return the function for a kind of attention; "auto" is the fastest that can do what is asked.
 
     Raises:
-        MiniBertError: the name is unknown, or probabilities are requested of fused attention.
+        MiniBertError: the name is unknown, or probabilities are requested and it is not eager.
     """
     if name == "auto":
         return eager_attention if output_attentions else fused_attention

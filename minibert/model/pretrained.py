@@ -179,7 +179,7 @@ class PretrainedModel(nn.Module):
 
     @property
     def attention(self) -> str:
-        """The kind of attention: "auto", "eager" or "fused"; may be changed at any time."""
+        """The kind: "auto", "eager", "fused" or "packed"; may be changed at any time."""
         return self.base_model._attention
 
     @attention.setter
@@ -244,7 +244,7 @@ class PretrainedModel(nn.Module):
             *model_args: further arguments of a class of your own.
             config: replaces that of the folder; or a path, see `BertConfig.from_pretrained`.
             dtype: of the weights; default: float32, whatever the file has.
-            attention: "auto", "eager" or "fused".
+            attention: "auto", "eager", "fused" or "packed".
             ignore_mismatched_sizes: initialize a task's own layer if its shape differs.
             strict: refuse a file that has more or fewer tensors than the model.
             quiet: do not print the load report (to standard error).

@@ -42,6 +42,7 @@ def encode_at(
     attention_mask: Tensor | None,
     attend: Attend,
     *,
+    attend_last: Attend | None = None,
     keep_all: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Return what `encoder(...)` returns, with the last hidden state only at (B, K) positions.
@@ -64,7 +65,7 @@ def encode_at(
     ) -> tuple[Tensor, Tensor | None]:
         # The layer sees K vectors, but keys and values are those of all S.
         _, key, value = last_layer.attention.project(hidden)
-        return attend(query, key, value, mask, dropout=dropout)
+        return (attend_last or attend)(query, key, value, mask, dropout=dropout)
 
     read = hidden.gather(1, index)  # (B, S, E) -> (B, K, E)
     last, _ = last_layer(read, attention_mask, attend_to_all)

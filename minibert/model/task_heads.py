@@ -106,6 +106,7 @@ class BertForQuestionAnswering(PretrainedModel):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
+        self.bert.may_pack = False  # the loss reads padded positions
         self.qa_outputs = nn.Linear(config.hidden_size, 2).apply(self.init_weights)
 
     def forward(
