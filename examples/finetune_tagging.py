@@ -80,7 +80,7 @@ def main(options: argparse.Namespace) -> None:
     metrics = {}
     for split in baselines:
         metrics[split], report = tagger.evaluate(data.splits[split])
-    print(f"\n{split} by type\n{report_table(report)}")
+    print(f"\n{split} by {'type' if data.tags.scheme else 'tag'}\n{report_table(report)}")
     write_scores(output, metrics, metric=metric, baselines=baselines)
     print(f'\ntry it:  minibert predict {shell_path(output)} "a sentence of your own"')
 

@@ -120,6 +120,14 @@ def test_a_sentence_may_be_a_row_of_a_table(tmp_path: Path, name: str, lines: li
     assert guess_task(path) == "tagging"
 
 
+def test_a_file_with_a_few_bad_lines_is_still_guessed_to_be_tagged(tmp_path: Path):
+    path = write(tmp_path / "a.txt", *["EU B-ORG", "call O"] * 30, "call", "EU B+ORG")
+    assert guess_task(path) == "tagging"
+    with pytest.raises(MiniBertError, match=r"a\.txt:61: 1 columns") as refused:
+        read_sentences(path)
+    assert "a.txt:62: 'B+ORG' is not a tag" in str(refused.value)
+
+
 def test_chinese_text_without_spaces_is_read_by_character(tmp_path: Path):
     path = write(tmp_path / "a.jsonl", '{"text": "在北京", "labels": ["O", "B-LOC", "I-LOC"]}')
     assert read_sentences(path).sentences[0].words == ["在", "北", "京"]
@@ -138,6 +146,7 @@ def test_chinese_text_without_spaces_is_read_by_character(tmp_path: Path):
         ("a.tsv", ["EU x\tB-ORG O"] * 2 + ["EU rejects\tO"], ":3: 2 words but 1 tags"),
         ("a.jsonl", ['{"tokens": ["EU"], "x": 3}'], "cannot tell which column holds the tags"),
         ("a.txt", ["-DOCSTART- O", ""], "holds no words"),
+        ("a.txt", ["EU B-ORG", "c\0all O"], "a.txt:2: a NUL character; is the file UTF-16?"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(tmp_path: Path, name, lines, message):

@@ -11,6 +11,7 @@ maximum length, the scheme of the tags, and whether the words are single charact
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -148,7 +149,7 @@ class Tagger:
                 )
                 sources.append((text, [text[start:end] for start, end in offsets], offsets))
             elif all(isinstance(word, str) for word in text):
-                ends = [sum(map(len, text[: i + 1])) + i for i in range(len(text))]
+                ends = accumulate((len(word) for word in text), lambda end, word: end + 1 + word)
                 offsets = [(end - len(word), end) for word, end in zip(text, ends, strict=True)]
                 sources.append((" ".join(text), list(text), offsets))
             else:

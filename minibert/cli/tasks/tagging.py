@@ -182,4 +182,5 @@ def evaluate(options: argparse.Namespace) -> None:
     scores = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     print(f"{len(sentences):,} sentences, {words:,} words  {scores}")
     if report["classes"]:
-        print(f"\nby type\n{report_table(report)}")
+        kind = "type" if tagger.tags.scheme else "tag"
+        print(f"\nby {kind}\n{report_table(report)}")

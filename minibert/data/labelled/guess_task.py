@@ -9,6 +9,7 @@ labels. Matching looks like classification of pairs, so it is never guessed.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ _FIELDS = {  # the names of columns or fields that only files for this task have
     "tagging": ("tokens", "words", "ner_tags", "pos_tags"),
 }
 _EXAMINED = 1000  # lines
+_MOST = 0.95
 OTHER_TASK = (
     "This looks like a file for {task}, and classification wants one label for each text; train "
     "with --task {task}."
@@ -101,5 +103,9 @@ def holds_tags(lines: Sequence[str]) -> bool:
         words = {word for row in rows for word in row}
         several = any(len(row) > 1 for row in rows)
         return several or ("O" in words and any("-" in word for word in words))
-    columns = zip(*(row[1:] for row in rows), strict=False)  # no longer than the shortest line
-    return any("O" in words and all(map(TAG.fullmatch, words)) for words in columns)
+    width, _ = Counter(map(len, rows)).most_common(1)[0]
+    columns = zip(*(row[1:] for row in rows if len(row) == width), strict=True)
+    most = _MOST * len(rows)  # the reader of the task names the other lines
+    return any(
+        "O" in words and sum(map(bool, map(TAG.fullmatch, words))) >= most for words in columns
+    )

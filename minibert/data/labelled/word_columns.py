@@ -63,8 +63,7 @@ def read_columns(
     by_column = [*zip(*(row for row in rows[:EXAMINED] if len(row) == width), strict=True)]
     numbered = width > 1 and all(map(_NUMBER.fullmatch, by_column[0])) and "1" in by_column[0]
     word, tag = _column(columns.text, width, path), _column(columns.label, width, path)
-    guessed = [role for role, at in (("word", word), ("tag", tag)) if at is None]
-    word = int(numbered) if word is None else word
+    asked, word = (word, tag), int(numbered) if word is None else word
 
     def is_tag(cell: str) -> bool:
         return TAG.fullmatch(cell) is not None or cell in known
@@ -92,7 +91,7 @@ def read_columns(
     if not labelled:
         sentences = [sentence._replace(tags=[]) for sentence in sentences]
     roles = f"word = column {word + 1}" + ("" if tag is None else f", tag = column {tag + 1}")
-    how = f"{' and '.join(guessed)} guessed" if guessed else "as requested"
+    how = "as requested" if (word, tag) == asked else "guessed"
     skipped = f"; comments skipped: {comments:,}" if comments else ""
     return sentences, f"{path}: a word per line, {roles} of {width} ({how}{skipped})."
 
@@ -142,6 +141,8 @@ def _collect(
             is_right = len(cells) == width and (tag is None or is_tag(cells[tag]))
             if cells[0].startswith("#") and not lines and not is_right:
                 comments += 1
+            elif "\0" in "".join(cells):
+                errors.append((number, "a NUL character; is the file UTF-16?"))
             elif len(cells) != width:
                 reason = f"{len(cells)} columns where most lines have {width}"
                 errors.append((number, f"{reason}; a line is a word and its tag."))

@@ -61,7 +61,7 @@ def make_windows(
         tokenizer: that of the model.
         sentences: the words of each; a sentence may be empty and then has no window.
         tags: of each word; None without labels.
-        label2id: the class of each tag.
+        label2id: the class of each tag; other tags have none, and add nothing to the loss.
         max_length: tokens of a window, with [CLS] and [SEP]. A word of more pieces is truncated.
         batch_size: windows per batch.
         seed: of the order of the batches.
@@ -95,7 +95,7 @@ def make_windows(
             first_pieces.append(first)
             if tags is not None:
                 labels = np.full(len(row), IGNORE_INDEX, dtype=np.int16)
-                labels[first] = [label2id[tag] for tag in tags[number][start:end]]
+                labels[first] = [label2id.get(tag, IGNORE_INDEX) for tag in tags[number][start:end]]
                 targets.append(labels)
             start = end
     batches = LabelledBatches(
@@ -119,7 +119,8 @@ def _end_of_window(words: Sequence[str], lengths: Ids, start: int, room: int) ->
         >>> _end_of_window("I came , I saw .".split(), np.ones(6, dtype=int), 0, 5)
         3
     """
-    end = start + int(np.searchsorted(np.cumsum(lengths[start:]), room, side="right"))
+    pieces = np.cumsum(lengths[start : start + room])  # each word has at least one
+    end = start + int(np.searchsorted(pieces, room, side="right"))
     if end == len(words):
         return end
     for index in range(end, start + (end - start) // 2, -1):
