@@ -88,6 +88,15 @@ def test_correlations_of_lines_and_constants():
     assert score("mean_squared_error", [1, 2], [1, 4]) == 2
 
 
+def test_texts_are_grouped_by_length_and_equal_lengths_stay_together():
+    found = metrics.by_length([9, 1, 2, 8], [1, 0, 1, 0], groups=2)
+    assert found == [(1, 2, 2, 0.5), (8, 9, 2, 0.5)]
+    assert metrics.by_length([7, 7, 7], [1, 1, 0]) == [(7, 7, 3, pytest.approx(2 / 3))]
+    groups = metrics.by_length(range(100), [0.5] * 100)
+    assert [count for _, _, count, _ in groups] == [20] * 5
+    assert (groups[0][0], groups[-1][1]) == (0, 99)
+
+
 def test_perplexity_is_the_number_of_equally_likely_words():
     assert metrics.perplexity(math.log(30)) == pytest.approx(30)
     assert metrics.perplexity(1e4) == math.inf

@@ -15,6 +15,7 @@ from minibert import __version__
 COMMANDS = {
     "finetune": "train a classifier on labelled texts",
     "evaluate": "score a fine-tuned model on a labelled file",
+    "report": "write an HTML page about a fine-tuning",
     "predict": "classify texts with a fine-tuned model",
     "fill-mask": "predict the words that [MASK] hides",
     "embed": "compute a vector for each text",

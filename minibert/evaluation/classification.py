@@ -88,6 +88,26 @@ def score_decisions(
     return classification_metrics(decisions, true, len(labels))
 
 
+def losses_by_example(
+    logits: NDArray[np.float32], targets: NDArray[Any], problem_type: str
+) -> NDArray[np.float64]:
+    """Return the loss of each of N examples, to find the most wrong ones.
+
+    Args:
+        logits: (N, C).
+        targets: (N,) classes; (N, C) of 0 and 1; or (N,) numbers.
+        problem_type: one of `PROBLEM_TYPES`.
+    """
+    scores, true = logits.astype(np.float64), np.asarray(targets)
+    if problem_type == REGRESSION:
+        losses = (scores[:, 0] - true) ** 2
+    elif problem_type == MULTI_LABEL:
+        losses = np.logaddexp(0, scores * (1 - 2 * true)).mean(axis=1)  # -log sigmoid(+-x)
+    else:
+        losses = np.logaddexp.reduce(scores, axis=1) - scores[np.arange(len(true)), true]
+    return np.asarray(losses)
+
+
 def evaluate_classifier(
     model: PretrainedModel, batches: LabelledBatches, labels: LabelSet
 ) -> dict[str, float]:

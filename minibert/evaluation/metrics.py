@@ -290,6 +290,33 @@ def ranks(values: ArrayLike) -> FloatArray:
     return np.asarray((last - (sizes - 1) / 2)[group], dtype=np.float64)
 
 
+def by_length(
+    lengths: ArrayLike, scores: ArrayLike, *, groups: int = 5
+) -> list[tuple[int, int, int, float]]:
+    """Return the mean score of short and of long texts, to see whether length makes a difference.
+
+    Args:
+        lengths: (N,) tokens of each text.
+        scores: (N,), such as 1 for a correct prediction and 0 for another.
+        groups: about equally many texts each; texts of one length are in one group.
+
+    Returns:
+        For each group its shortest and longest length, the number of texts, and their mean score.
+
+    Example:
+        >>> by_length([4, 5, 5, 9], [1, 1, 0, 0], groups=2)
+        [(4, 5, 3, 0.6666666666666666), (9, 9, 1, 0.0)]
+    """
+    found, values = np.asarray(lengths), np.asarray(scores, dtype=np.float64)
+    edges = np.quantile(found, np.arange(1, groups) / groups, method="lower")
+    group = np.searchsorted(np.unique(edges), found)
+    parts = [group == number for number in np.unique(group)]
+    return [
+        (int(found[p].min()), int(found[p].max()), int(p.sum()), float(values[p].mean()))
+        for p in parts
+    ]
+
+
 def perplexity(loss: float) -> float:
     """Return e^loss for a mean loss in nats: the number of equally likely words it amounts to."""
     try:

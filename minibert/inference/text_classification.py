@@ -56,13 +56,17 @@ class Evaluation:
         targets: what is right, likewise.
         labels: the classes as the examples name them: by id, or by name.
         truncated: the number of texts of which only the beginning was read.
+        logits: (N, C), or (N, 1) in regression.
+        lengths: the tokens of each text before truncation.
     """
 
     metrics: dict[str, float]
     predictions: NDArray[Any]
     targets: NDArray[Any]
     labels: LabelSet
-    truncated: int = 0
+    truncated: int
+    logits: NDArray[np.float32]
+    lengths: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ class TextClassifier:
             np.asarray(targets),
             labels,
             truncated=sum(length > self.max_length for length in lengths),
+            logits=logits,
+            lengths=lengths,
         )
 
     def _run(
