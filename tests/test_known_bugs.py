@@ -20,10 +20,7 @@ from small_models import (
 from torch import nn
 
 from minibert import (
-    BertConfig,
     BertForMaskedLM,
-    BertForQuestionAnswering,
-    BertForSequenceClassification,
     BertModel,
     MiniBertError,
 )
@@ -137,21 +134,6 @@ def test_the_inner_form_of_old_masks_is_refused_and_not_turned_round(inner):
         small_model("BertModel")(torch.tensor([[5, 6, 7]]), attention_mask=torch.tensor([inner]))
 
 
-def test_mask_and_segments_cannot_change_places():
-    """Tutorial 003: self.bert(ids, token_type_ids, attention_mask); transformers' order differs.
-
-    Both are (B, S) of 0 and 1, so nothing fails and the output is another.
-    """
-    model = small_model("BertModel")
-    ids = torch.tensor([[5, 6, 7, 8]])
-    segments, mask = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[1, 1, 1, 0]])
-    right = model(ids, token_type_ids=segments, attention_mask=mask).pooler_output
-    swapped = model(ids, token_type_ids=mask, attention_mask=segments).pooler_output
-    assert (right - swapped).abs().max() > 1e-2  # which is what would go unseen
-    with pytest.raises(MiniBertError, match="given by name"):
-        model(ids, segments, mask)
-
-
 def test_segments_are_not_ignored():
     """CMU minBERT, bert.py:165: segment ids are 0 whatever is given."""
     for head in HEADS:
@@ -208,45 +190,6 @@ def test_google_eps_is_the_default():
     assert {norm.eps for norm in norms} == {1e-12}
 
 
-def test_attention_looks_ahead():
-    """Tutorial 004: a forward and a backward set of attentions, joined. There is one, unmasked."""
-    model = small_model("BertModel")
-    ids = torch.tensor([[5, 6, 7, 8]])
-    other = torch.tensor([[5, 6, 7, 20]])
-    first = [model(given).last_hidden_state[0, 0] for given in (ids, other)]
-    assert (first[0] - first[1]).abs().max() > 1e-4
-    for layer in model.encoder.layer:
-        assert layer.attention.query_key_value.weight.shape == (3 * 16, 16)
-    for probabilities in model(ids, output_attentions=True).attentions:
-        assert (probabilities > 0).all()
-
-
-def test_the_pooled_vector_is_not_the_first_tokens_vector():
-    """Tutorials 002 and 003: next-sentence and class layers "directly on [CLS]"."""
-    model = small_model("BertForNextSentencePrediction")
-    batch = small_batch("BertForNextSentencePrediction")
-    encoded = model.bert(**batch)
-    bare = encoded.last_hidden_state[:, 0]
-    assert (encoded.pooler_output - bare).abs().max() > 1e-2
-    torch.testing.assert_close(model(**batch).logits, model.next_sentence(encoded.pooler_output))
-    assert (model.next_sentence(bare) - model(**batch).logits).abs().max() > 1e-2
-
-
-def test_a_score_is_a_product_and_not_a_nearness():
-    """Tutorial 003: the decoder picks the closest word. A longer vector wins against a nearer."""
-    model = small_model("BertForMaskedLM")
-    table = torch.zeros(50, 16, dtype=torch.float64)
-    table[1, 0], table[2, 0] = 1.0, 10.0
-    with torch.no_grad():
-        model.masked_lm.bias.zero_()
-        model.masked_lm.LayerNorm.weight.zero_()
-        model.masked_lm.LayerNorm.bias.copy_(
-            table[1]
-        )  # whatever comes in, this comes out: word 1 itself
-    logits = model.masked_lm(torch.randn(16, dtype=torch.float64), table)
-    assert logits.argmax().item() == 2
-
-
 def test_the_decoder_is_still_the_token_table_after_loading(tmp_path):
     """transformers' `tie_weights`, forgotten after loading or resizing: two tables, one learns."""
     saved = small_model("BertForMaskedLM", dtype=torch.float32)
@@ -262,92 +205,6 @@ def test_the_decoder_is_still_the_token_table_after_loading(tmp_path):
     expected = model.masked_lm(hidden, table)
     torch.testing.assert_close(model(torch.tensor([[7, 6]])).logits, expected)
     assert sum(tensor.shape == table.shape for tensor in model.state_dict().values()) == 1
-
-
-def test_a_classifier_tunes_the_encoder_too_and_is_alone_in_being_new(tmp_path):
-    """Tutorial 001: freeze BERT and train the classifier, which "comes from the pretraining"."""
-    small_model("BertForPreTraining", dtype=torch.float32).save_pretrained(tmp_path)
-    model = BertForSequenceClassification.from_pretrained(tmp_path, num_labels=3, quiet=True)
-    assert sorted(model.load_report.new) == ["classifier.bias", "classifier.weight"]
-    model(torch.tensor([[5, 6]]), labels=torch.tensor([1])).loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.requires_grad and parameter.grad.abs().sum() > 0, name
-
-
-def test_a_loaded_model_is_in_evaluation_mode_and_a_new_one_in_training_mode(tmp_path):
-    """Tutorials 002 and 004: no model.train() after from_pretrained, so no dropout."""
-    new = BertForMaskedLM(small_config())
-    new.save_pretrained(tmp_path)
-    assert new.training
-    assert not BertForMaskedLM.from_pretrained(tmp_path, quiet=True).training
-
-
-@pytest.mark.parametrize("preset", ["tiny", "base", "large"])
-def test_512_positions_are_a_table_and_not_a_matter_of_memory(preset):
-    """Tutorials 003 and 004: attention's memory is why 512; BERT-large is for longer texts."""
-    config = getattr(BertConfig, preset)()
-    assert config.max_position_embeddings == 512
-    with torch.device("meta"):  # no memory at all
-        model = BertModel(config)
-    assert model.embeddings.position_embeddings.weight.shape[0] == 512
-    with pytest.raises(MiniBertError, match="513 tokens long but the model has 512 positions"):
-        model(torch.ones(1, 513, dtype=torch.long, device="meta"))
-
-
-def test_twice_the_length_is_four_times_the_probabilities():
-    """Tutorial 003: memory grows linearly; 004: "highly efficient for long sequences"."""
-    model = small_model("BertModel", max_position_embeddings=64)
-    sizes = [
-        model(torch.ones(1, length, dtype=torch.long), output_attentions=True).attentions[0].numel()
-        for length in (16, 32, 64)
-    ]
-    assert sizes == [4 * 16**2, 4 * 32**2, 4 * 64**2]
-
-
-def test_a_span_is_two_choices_among_the_positions():
-    """Tutorial 003: "is this token a start?", two classes for each token."""
-    model = small_model("BertForQuestionAnswering")
-    outputs = model(
-        torch.tensor([[5, 6, 7]]),
-        start_positions=torch.tensor([2]),
-        end_positions=torch.tensor([2]),
-    )
-    by_hand = [
-        -logits.softmax(dim=1)[0, 2].log() for logits in (outputs.start_logits, outputs.end_logits)
-    ]
-    torch.testing.assert_close(outputs.loss, (by_hand[0] + by_hand[1]) / 2)
-
-
-def test_positions_of_an_answer_are_never_moved_into_the_text():
-    """transformers of old: start_positions.clamp_(0, length), in the caller's own tensor."""
-    model = BertForQuestionAnswering(small_config())
-    ids, start = torch.tensor([[5, 6, 7]]), torch.tensor([3])
-    with pytest.raises(MiniBertError, match="start_positions"):
-        model(ids, start_positions=start, end_positions=torch.tensor([2]))
-    assert start.item() == 3
-
-
-def test_results_are_not_unpacked_by_accident():
-    """Tutorial 003: `encoded, _ = self.bert(...)` gives the *names* since transformers 4."""
-    outputs = small_model("BertModel")(torch.tensor([[5, 6]]))
-    with pytest.raises(TypeError, match=r"last_hidden_state, \.pooler_output"):
-        _encoded, _pooled = outputs
-
-
-@pytest.mark.parametrize("keyword", ["output_all_encoded_layers", "use_cache", "spam"])
-def test_no_keyword_is_swallowed(keyword):
-    """Tutorial 003: output_all_encoded_layers=False vanishes in transformers' **kwargs."""
-    with pytest.raises((TypeError, MiniBertError), match=keyword):
-        small_model("BertForMaskedLM")(torch.tensor([[5, 6]]), **{keyword: False})
-
-
-def test_a_misspelt_weight_decay_is_refused():
-    """Tutorial 002: {'weight_decay_rate': 0.0} for biases; AdamW keeps it and decays by 0.01."""
-    bias = nn.Parameter(torch.ones(2))
-    kept = torch.optim.AdamW([{"params": [bias], "weight_decay_rate": 0.0}], lr=0.1)
-    assert kept.param_groups[0]["weight_decay"] == 0.01  # which is the trap
-    with pytest.raises(MiniBertError, match="'weight_decay_rate'; did you mean 'weight_decay'"):
-        make_optimizer([{"params": [bias], "weight_decay_rate": 0.0}], learning_rate=0.1)
 
 
 def test_biases_and_norms_do_not_decay():
@@ -419,21 +276,3 @@ def test_gradients_are_clipped_before_the_optimizer_sees_them(tmp_path):
         moved.append(max(float((new - old).abs().max()) for old, new in pairs))
     # Adam divides by the gradient's size, until that is far below its eps of 1e-8.
     assert moved[1] < moved[0] / 1000
-
-
-def test_the_parameters_of_base_are_one_set_of_vectors_of_768():
-    """Tutorial 004's forward and backward halves would join to 2 x 768."""
-    with torch.device("meta"):
-        model = BertModel(BertConfig.base())
-    assert model.num_parameters() == 109_482_240
-    assert model.pooler.dense.weight.shape == (768, 768)
-
-
-def test_padding_ids_are_known_by_the_mask_and_not_by_being_0():
-    """Tutorial 000: attention_mask = input_ids.gt(0), right only while the padding id is 0."""
-    model = small_model("BertModel", pad_token_id=1)
-    alone = model(torch.tensor([[0, 6]])).pooler_output
-    padded = model(torch.tensor([[0, 6, 1]]), attention_mask=torch.tensor([[1, 1, 0]]))
-    torch.testing.assert_close(padded.pooler_output, alone)
-    wrong = model(torch.tensor([[0, 6, 1]]), attention_mask=torch.tensor([[0, 1, 1]]))
-    assert (wrong.pooler_output - alone).abs().max() > 1e-4

@@ -209,13 +209,3 @@ def test_transformers_reads_what_we_save_and_we_read_what_it_saves(tmp_path):
     text = "Élan vital, 我爱 Wörter"
     assert dict(theirs(text)) == dict(ours(text)) == dict(again(text))
     assert theirs.model_max_length == again.model_max_length == 128
-
-
-def test_the_tutorials_chinese_ids_spell_other_words():
-    """It prints ids of five words; the vocabulary has characters, and those ids are others."""
-    tokenizer = BertTokenizer(shared("data/vocab/bert-base-chinese-vocab.txt"))
-    ids = tokenizer("我喜欢自然语言处理").input_ids
-    assert ids == [101, 2769, 1599, 3614, 5632, 4197, 6427, 6241, 1905, 4415, 102]
-    assert tokenizer.convert_ids_to_tokens([2769, 4263, 3315, 3221, 686]) == list("我爱本是世")
-    pair = tokenizer("今天天气真好", "适合出去玩").token_type_ids
-    assert pair == [0] * 8 + [1] * 6

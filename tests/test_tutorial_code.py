@@ -618,6 +618,13 @@ def test_003_the_lstm_reads_two_directions_whether_there_are_two_or_not():
         BertLSTM(small_config(), layers=1, bidirectional=False)(torch.tensor([[CLS, 2769, SEP]]))
 
 
+def test_003_attention_pooling_reads_the_tokens_and_not_the_pooled_vector():
+    model = BertATT(small_config())
+    model(torch.tensor([[CLS, 2769, SEP]])).sum().backward()
+    assert model.bert.pooler.dense.weight.grad is None  # the docstring says the pooled output
+    assert model.bert.encoder.layer[1].output.weight.grad.abs().sum() > 0
+
+
 # Tutorial 003: which parameters learn
 
 
@@ -700,6 +707,8 @@ def test_003_layers_are_frozen_by_number():
     learns = {name for name, p in model.named_parameters() if p.requires_grad}
     assert not any("embeddings" in name or "layer.1." in name for name in learns)
     assert any("layer.0." in name for name in learns)  # "1" is the second layer
+    with pytest.warns(SyntaxWarning, match="is not"):
+        compile('freeze_layers is not ""', "tutorial", "eval")
 
 
 # Tutorial 004

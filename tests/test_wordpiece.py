@@ -7,9 +7,7 @@ import random
 import time
 
 import pytest
-from conftest import shared
 
-from minibert.tokenization.vocab import read_vocabulary
 from minibert.tokenization.wordpiece import WordPiece
 
 TOY = [
@@ -118,10 +116,3 @@ def best_time(run) -> float:
         run()
         times.append(time.process_time() - start)
     return min(times)
-
-
-def test_the_tutorials_example_of_word_pieces_is_not_what_the_real_vocabulary_does():
-    """`playing` is a word of its own there; `puppeteer` is one that is split."""
-    wordpiece = WordPiece(read_vocabulary(shared("data/vocab/bert-base-uncased-vocab.txt")))
-    assert wordpiece.split("playing") == ["playing"]
-    assert wordpiece.split("puppeteer") == ["puppet", "##eer"]
