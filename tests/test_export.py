@@ -8,7 +8,9 @@ import copy
 import importlib
 import importlib.util
 import io
+import json
 import re
+import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from torch.utils import _pytree
 import minibert
 from minibert.cli import export
 from minibert.cli.main import main
+from minibert.files import write_json
 
 
 def test_an_output_is_a_tree_of_what_is_present():
@@ -123,13 +126,21 @@ def test_a_file_that_differs_from_the_model_is_noticed(exported, monkeypatch, ru
         export.check_onnx(changed, path, ["logits"], max_length=POSITIONS)
 
 
-def test_the_class_is_that_of_the_folder(minibert_export):
+@pytest.mark.parametrize(
+    ("head", "axes"),
+    [
+        ("BertForMultipleChoice", ["batch", "choices", "length"]),
+        ("BertForQuestionAnswering", ["batch", "length"]),
+    ],
+)
+def test_the_class_is_that_of_the_folder(minibert_export, head, axes):
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    pretrained_folder(Path("own"), minibert.BertForMultipleChoice, num_hidden_layers=1)
+    pretrained_folder(Path("own"), getattr(minibert, head), num_hidden_layers=1)
     code, out, _ = minibert_export("own", "model.onnx")
-    assert code == 0 and "exporting BertForMultipleChoice ..." in out
-    axes = onnx.load("model.onnx").graph.input[0].type.tensor_type.shape.dim
-    assert [axis.dim_param for axis in axes] == ["batch", "choices", "length"]
+    assert code == 0 and f"exporting {head} ..." in out
+    graph = onnx.load("model.onnx").graph
+    assert [axis.dim_param for axis in graph.input[0].type.tensor_type.shape.dim] == axes
+    assert [item.name for item in graph.output] == [*ANSWERS[head]]
 
 
 def test_what_is_random_or_differs_is_not_in_the_file(minibert_export, monkeypatch):
@@ -153,12 +164,16 @@ def test_what_is_random_or_differs_is_not_in_the_file(minibert_export, monkeypat
     [
         (["cls", "model.pt"], "its name must end in .onnx"),
         (["cls", "there.onnx"], "exists already"),
+        (["own", "model.onnx"], "saved by a BertForPoetry, which minibert export does not know"),
         (["cls", "model.onnx", "--model-class", "BertForQuestionAnswering"], "name a class"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(minibert_export, monkeypatch, arguments, sentence):
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: True)
     classifier_folder(Path("cls"))
+    shutil.copytree("cls", "own")
+    config = json.loads(Path("own/config.json").read_text(encoding="utf-8"))
+    write_json(Path("own/config.json"), config | {"architectures": ["BertForPoetry"]})
     Path("there.onnx").touch()
     code, out, err = minibert_export(*arguments)
     assert (code, out) == (2, "") and sentence in err

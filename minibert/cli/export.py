@@ -60,8 +60,12 @@ def run(options: argparse.Namespace) -> None:
     from minibert.model.config import BertConfig
 
     config = BertConfig.from_pretrained(options.folder)
-    saved_by = [name for name in architectures(config.foreign) if name in CLASSES]
-    name = options.model_class or [*saved_by, "BertModel"][0]
+    name = options.model_class or [*architectures(config.foreign), "BertModel"][0]
+    if name not in CLASSES:
+        raise MiniBertError(
+            f"{options.folder} was saved by a {name:.100}, which minibert export does not know; "
+            "export its encoder: --model-class BertModel."
+        )
     advice = "name a class whose weights it has: --model-class BertModel"
     if_untrained = None if name == "BertModel" else advice
     home = task_heads if hasattr(task_heads, name) else pretraining_heads
@@ -69,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     model, _, max_length = load_for_inference(
         model_class, options.folder, if_untrained=if_untrained
     )
+    model.attention = "fused"  # padded, as in the file, so that padding can be compared, too
     if name == "BertModel" and model.load_report and model.load_report.new:
         model.register_module("pooler", None)  # it would be random
     size = sum(tensor.nbytes for tensor in model.state_dict().values())
