@@ -14,6 +14,7 @@ import pytest
 import torch
 from tiny_folders import tiny_config, tiny_tokenizer
 
+import minibert as minibert_package
 from minibert import BertForTokenClassification, MiniBertError
 from minibert.cli.main import main
 from minibert.data.labelled.tags import TagSet
@@ -151,6 +152,20 @@ def test_texts_are_split_into_words_as_in_tagged_files(text: str, words: str):
     assert [text[start:end] for start, end in characters] == [c for c in text if not c.isspace()]
 
 
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("BertForTokenClassification", "tagging"),
+        ("BertForQuestionAnswering", "question-answering"),
+        ("BertForMultipleChoice", "multiple-choice"),
+        ("BertForSequenceClassification", "classification"),
+    ],
+)
+def test_the_task_of_a_folder_without_task_json_is_that_of_its_class(tmp_path, name, task):
+    getattr(minibert_package, name)(tiny_config()).save_pretrained(tmp_path)
+    assert saved_task(tmp_path) == task
+
+
 def test_a_bert_of_transformers_without_task_json_is_a_tagger(tmp_path: Path):
     tagger().model.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
@@ -171,6 +186,17 @@ def test_files_of_words_keep_their_columns_and_gain_a_tag(minibert: Command):
     tags = tagger()(["the", "cats"]).tags
     assert written[2:4] == [f"{line} {tag}" for line, tag in zip(lines[2:4], tags, strict=True)]
     assert minibert("predict", "ner", "--file", "in.txt", "--output", "out.txt")[0] == 2
+
+
+def test_rows_of_words_keep_their_columns_and_gain_one(minibert: Command):
+    tagger().save_pretrained("ner")
+    lines = ["text_a\tlabel", "the cats sat\tO O O", "paris\tO", "a mat\tO O"]
+    Path("in.tsv").write_text("\n".join(lines), encoding="utf-8")
+    assert minibert("predict", "ner", "--file", "in.tsv", "--output", "out.tsv")[0] == 0
+    header, *rows = Path("out.tsv").read_text("utf-8").splitlines()
+    assert header == "text_a\tlabel\tpredicted_tags"
+    expected = [" ".join(p.tags) for p in tagger().predict([row.split("\t")[0] for row in rows])]
+    assert rows == [f"{line}\t{tags}" for line, tags in zip(lines[1:], expected, strict=True)]
 
 
 def test_files_of_texts_are_written_as_json_or_as_columns(minibert: Command):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SENTENCES_AT_A_TIME = 1000
 SUFFIXES = (".jsonl", ".txt", ".tsv", ".conll", ".bio")
 Row = tuple[str, Sequence[int], str | list[str]]
-"""What a prediction is for: its JSON object, the line of each word, and the text or the words."""
+"""What a prediction is for: its JSON object, its lines in a file that gains a column (of each word,
+or of a row of words), and the text or the words."""
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -77,9 +78,12 @@ def _parts(options: argparse.Namespace, tagger: "Tagger") -> Iterator[list[Row]]
         options.file, columns, encoding=encoding, known=tagger.tags, labelled=False
     )
     print("\n".join(f"note: {note}" for note in found.notes), file=sys.stderr)
+    in_table = any(len({*s.lines}) < len(s.lines) for s in found.sentences)
+    has_rows = options.file.suffix.lower() not in (".csv", ".json", ".jsonl", ".ndjson")
     for start in range(0, len(found.sentences), SENTENCES_AT_A_TIME):
         some = found.sentences[start : start + SENTENCES_AT_A_TIME]
-        yield [("{}", sentence.lines, sentence.words) for sentence in some]
+        places = [s.lines[: 1 if in_table else None] if has_rows else () for s in some]
+        yield [("{}", lines, s.words) for lines, s in zip(places, some, strict=True)]
 
 
 @contextmanager
@@ -107,24 +111,29 @@ def _writer(
 
         def write(row: str, lines: Sequence[int], prediction: "TaggedText") -> None:
             nonlocal copied, source
-            of_words = len(set(lines)) == len(lines) > 0
-            if not of_words:  # a text, or a row of a table
-                for word, tag in zip(prediction.words, prediction.tags, strict=True):
+            tags = prediction.tags
+            if not lines:
+                for word, tag in zip(prediction.words, tags, strict=True):
                     print(word, tag, sep="\t", file=file)
                 print(file=file)
                 return
             source = source or split_lines(read_text(options.file, options.encoding)[0])
-            for line, tag in zip(lines, prediction.tags, strict=True):
-                for other in source[copied : line - 1]:  # blank, or a comment
-                    print(
-                        _with_tag(other, "O") if other.startswith("-DOCSTART-") else other,
-                        file=file,
-                    )
-                print(_with_tag(source[line - 1], tag), file=file)
+            added = tags if len(lines) == len(tags) else [" ".join(tags)]  # a word, or a row
+            for line, cell in zip(lines, added, strict=True):
+                for number in range(copied + 1, line):
+                    print(_other_line(source[number - 1], first=number == 1), file=file)
+                print(_with_tag(source[line - 1], cell), file=file)
                 copied = line
 
         yield write
         print(*source[copied:], sep="\n", end="", file=file)
+
+
+def _other_line(line: str, *, first: bool) -> str:
+    """Return what stands for a line without words: a header, a comment or a blank line."""
+    if first and "\t" in line:
+        return f"{line}\tpredicted_tags"
+    return _with_tag(line, "O") if line.startswith("-DOCSTART-") else line
 
 
 def _with_tag(line: str, tag: str) -> str:
