@@ -24,6 +24,7 @@ from tiny_folders import (
 
 from minibert import BertForQuestionAnswering, BertTokenizer, MiniBertError
 from minibert.cli.main import main
+from minibert.data.labelled.guess_task import guess_task
 from minibert.data.labelled.question_answering import (
     GoldAnswer,
     QuestionExample,
@@ -42,6 +43,7 @@ from minibert.evaluation.question_answering import (
     best_spans,
     predict_answers,
 )
+from minibert.inference.load import saved_task
 from minibert.inference.question_answering import AnswerSettings, QuestionAnswerer
 
 CONTEXT = "The cat sat on the mat. Paris is the capital of France."
@@ -86,15 +88,17 @@ FORMS = {
     "list.json": json.dumps(
         [{"id": "q", "context": CONTEXT, "question": "Where?", "answers": ["the mat"]}]
     ),
-    "rows.csv": f'id,Question,CONTEXT,Answer,start\nq,Where?,"{CONTEXT}",the mat,15\n',
+    "rows.csv": f'id,Question,CONTEXT,Answer,answer_start\nq,Where?,"{CONTEXT}",the mat,15\n',
     "rows.tsv": f"id\tquestion\tcontext\tanswer\nq\tWhere?\t{CONTEXT}\tthe mat\n",
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_all_forms_of_files_give_the_same_question(tmp_path: Path, name: str):
-    examples, note = read_questions(write(tmp_path / name, FORMS[name]))
+    file = write(tmp_path / name, FORMS[name])
+    examples, note = read_questions(file)
     (example,) = examples
+    assert guess_task(file) == ("question-answering" if name != "rows.tsv" else None)
     assert (example.id, example.question, example.context) == ("q", "Where?", CONTEXT)
     assert example.answers == (GoldAnswer("the mat", 15),)
     assert example.span == (15, 22)
@@ -516,6 +520,9 @@ def test_a_saved_folder_answers_with_bit_equal_logits(tmp_path: Path):
     write(tmp_path / "task.json", task | {"max_length": "long"})
     with pytest.raises(MiniBertError, match="must be positive integers"):
         QuestionAnswerer.from_pretrained(tmp_path)
+    (tmp_path / "task.json").unlink()  # as in a folder of transformers
+    assert QuestionAnswerer.from_pretrained(tmp_path).settings.max_length == POSITIONS
+    assert saved_task(tmp_path) == "question-answering"
 
 
 def test_padding_of_a_batch_is_never_part_of_an_answer():

@@ -32,7 +32,7 @@ BASELINE_NAMES = {
     "word_overlap": "word overlap",
     "commonest_tag": "commonest tag per word",
     "first_sentence": "first sentence",
-    "overlapping_sentence": "sentence most like it",
+    "overlapping_sentence": "best matching sentence",
 }
 
 

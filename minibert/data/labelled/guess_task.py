@@ -1,6 +1,6 @@
 """Guess the task of a labelled file: its columns, fields and tags tell most tasks apart.
 
-    question-answering   a JSON file with "paragraphs", as SQuAD has, or "context" and "question"
+    question-answering   "paragraphs", as SQuAD has, "answers" or "answer_start"
     multiple-choice      "choices", "choice1", "ending0", ..., or lists as in C3
     tagging              a tag such as O or B-PER for each word; "tokens" and "ner_tags"
 
@@ -21,7 +21,7 @@ from minibert.data.labelled.text_file import read_text, split_lines
 from minibert.errors import MiniBertError
 
 _FIELDS = {  # the names of columns or fields that only files for this task have
-    "question-answering": ("answers", "paragraphs", "qas"),
+    "question-answering": ("answers", "answer_start", "paragraphs", "qas"),
     "multiple-choice": ("choices", "choice", "choice1", "ending0"),
     "tagging": ("tokens", "words", "ner_tags", "pos_tags"),
 }
