@@ -46,10 +46,6 @@ BAD = [
     ("next_sentence_control.py toy --preset huge", "invalid choice: 'huge'"),
     ("next_sentence_control.py toy --precision int8", "invalid choice: 'int8'"),
     ("next_sentence_control.py toy --device gpu", "'gpu' cannot be used"),
-    ("seeds.py --output runs --seeds 0", "--seeds: 0 is out of range; give at least 1"),
-    ("seeds.py --output empty.txt", "empty.txt is a file, not a folder; choose another place"),
-    ("seeds.py --output empty.txt/runs", "empty.txt is a file, not a folder"),
-    ("seeds.py --output runs -- --seed=3", "--seed=3 is set here for each run; remove it"),
     ("tokenization.py --vocab none", "cannot read none"),
     ("tokenization.py --vocab toy/vocab.txt empty.txt", "these files contain no text"),
     ("tokenization.py --vocab toy/vocab.txt none.txt", "none.txt: No such file or directory"),
@@ -63,13 +59,6 @@ def test_what_is_wrong_is_said_in_one_sentence(benchmark, line, words):
     assert words in err
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert not Path("runs").exists()
-
-
-def test_options_with_which_a_run_has_failed_bind_nobody(benchmark):
-    for options in ("--nonsense", "--train none.tsv"):
-        code, _, err = benchmark(f"seeds.py --output runs --seeds 1 -- {options}")
-        assert (code, err.count("\n")) == (2, 1)
-        assert "the run with seed 0 failed; runs/seed-0/output.txt says why" in err
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read there")

@@ -8,12 +8,12 @@ from torch import nn
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.training.optimizer import (
-    LearningRateSchedule,
     decay_groups,
     make_optimizer,
     set_learning_rate,
     warmup_then_linear,
 )
+from minibert.training.schedules import LearningRateSchedule
 
 SMALL = BertConfig(
     vocab_size=20,
@@ -107,7 +107,7 @@ def test_the_learning_rate_is_never_0_while_there_are_updates_to_make():
 
 
 def test_the_schedule_follows_the_share_of_an_epoch_and_ignores_skipped_updates():
-    schedule = LearningRateSchedule(epochs=2, steps_per_epoch=4, warmup_ratio=0.25)
+    schedule = LearningRateSchedule("linear", epochs=2, steps_per_epoch=4, warmup_ratio=0.25)
     first = [schedule.factor(done / 4) for done in range(4)]
     assert first == pytest.approx([1 / 2, 1, 6 / 7, 5 / 7])
     # A second epoch of 8 updates instead of 4 takes each step of the schedule twice.

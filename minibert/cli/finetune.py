@@ -13,12 +13,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minibert.cli.seeds import run_seeds
 from minibert.cli.shared import (
     add_column_arguments,
     check_task_options,
     choose_output,
     int_range,
     resume_command,
+)
+from minibert.cli.training_options import (
+    SETTINGS,
+    TASKS_OF_OPTIONS,
+    add_training_arguments,
+    prepare_training,
+    refuse_training_options,
+    write_learning_rates,
 )
 from minibert.errors import MiniBertError
 from minibert.files import bundled
@@ -51,6 +60,7 @@ OPTIONS_OF = {  # options that only some tasks have
     "features_only": CLASSIFICATION,
     "doc_stride": ("question-answering",),
     "null_threshold": ("question-answering",),
+    **TASKS_OF_OPTIONS,
 }
 
 
@@ -117,10 +127,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "a new folder; default: runs/finetune_cls, or runs/finetune_cls-2, -3, ..."
     add("--output", type=Path, metavar="FOLDER", help=help_text)
     add("--resume", action="store_true", help="continue an interrupted run")
+    add_training_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Call the main function of the script for the task."""
+    """Call the main function of the script for the task, once or for each seed."""
+    if options.seeds is not None:
+        run_seeds(options, run)
+        return
     if options.task is None and options.train is not None:
         from minibert.data.labelled.guess_task import guess_task
 
@@ -151,6 +165,13 @@ def start_run(options: argparse.Namespace, *tasks: str) -> "tuple[Path, torch.de
             f"this script is for {' and '.join(tasks)}; for {options.task}, run examples/"
             f"{SCRIPTS[options.task]} or minibert finetune."
         )
+    if options.seeds is not None:
+        raise MiniBertError("--seeds is for minibert finetune, which runs this script.")
+    if options.find_learning_rate and (options.few_labels or not (options.train or options.limit)):
+        raise MiniBertError(
+            "--find-learning-rate is for one set of texts: give --train, or --limit 1600 for the "
+            "built-in data, and no --few-labels."
+        )
     default = Path("runs") / SCRIPTS[options.task].removesuffix(".py")
     options.output = choose_output(options.output, default, resume=options.resume)
     return options.output, choose_device(options.device)
@@ -180,6 +201,7 @@ def finetune(
         metric_for_best_model: the metric whose best epoch is kept.
     """
     from minibert.training.finetune_setup import default_hyperparameters
+    from minibert.training.learning_rate_finder import find_learning_rate
     from minibert.training.loop import train
     from minibert.training.settings import TrainingSettings, describe_run
 
@@ -188,10 +210,12 @@ def finetune(
 
         if not pretrained:
             raise MiniBertError("--features-only needs pretrained weights, and these are random.")
+        refuse_training_options(options, "--features-only")
         print(f"training the last layer on the vectors of {len(batches['train'].lengths):,} texts.")
         train_last_layer(model.to(device), batches["train"])
         return
-    updates = -(-len(batches["train"]) // options.gradient_accumulation_steps)  # rounded up
+    texts, loss, used = prepare_training(options, model, batches["train"])
+    updates = -(-len(texts) // options.gradient_accumulation_steps)  # rounded up
     epochs, learning_rate = default_hyperparameters(
         model.config, pretrained=pretrained, updates_per_epoch=updates
     )
@@ -202,18 +226,24 @@ def finetune(
         precision=options.precision,
         save_steps=options.save_steps,
         seed=options.seed,
+        **{name: getattr(options, name) for name in SETTINGS},
     )
     print(describe_run(model, settings, device))
+    if options.find_learning_rate:
+        test = find_learning_rate(model, texts, settings, device=device, loss_of_batch=loss)
+        write_learning_rates(test, options.output)
+        raise SystemExit(0)
     data = {name: batches[name].fingerprint() for name in ("train", "dev") if name in batches}
     train(
         model,
-        batches["train"],
+        texts,
         settings,
         folder=folder,
         device=device,
+        loss_of_batch=loss,
         evaluate=evaluate,
         metric_for_best_model=metric_for_best_model,
-        fingerprint=data | {"batch_size": options.batch_size},
+        fingerprint=data | {"batch_size": options.batch_size} | used,
         resume=options.resume,
         how_to_resume=resume_command(options.output),
     )

@@ -41,3 +41,32 @@ def length_grouped_batches(
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
         batches += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def balanced_sample(labels: Sequence[int] | Array, *, seed: int, epoch: int) -> Array:
+    """Return N of N examples with every class equally often: some repeated, others left out.
+
+    Within a class, no example is drawn more than one time more often than another. The draw is a
+    function of (seed, epoch), so over the epochs all examples are seen.
+
+    Args:
+        labels: the class of each example.
+        seed: as in `length_grouped_batches`.
+        epoch: from 0.
+
+    Example:
+        >>> labels = np.array([0, 0, 0, 0, 0, 1])
+        >>> np.bincount(labels[balanced_sample(labels, seed=0, epoch=0)]).tolist()
+        [3, 3]
+    """
+    labels = np.asarray(labels)
+    random = np.random.Generator(np.random.PCG64([seed, epoch, 1]))
+    classes = np.unique(labels)
+    wanted = np.bincount(np.arange(len(labels)) % len(classes))  # N shared among the classes
+    drawn: list[Array] = []
+    for label, count in zip(random.permutation(classes), wanted, strict=True):
+        members = np.flatnonzero(labels == label)
+        repeats = -(-count // len(members))  # rounded up
+        drawn += [random.permutation(members) for _ in range(repeats - 1)]
+        drawn += [random.permutation(members)[: count - (repeats - 1) * len(members)]]
+    return np.concatenate(drawn)

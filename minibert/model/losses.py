@@ -4,7 +4,7 @@ A label of -100 is ignored: it adds nothing to the sum or the count. Sums are co
 higher, since bfloat16 has only three digits, too few to add up a thousand losses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,45 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
     return LossTerm(total, (labels != IGNORE_INDEX).sum())
 
 
+def weighted_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    focal_gamma: float = 0.0,
+) -> LossTerm:
+    """Return the cross entropy for training on unequal classes or doubtful labels.
+
+        weight[label] (1 - p[label])^gamma (-(1 - smoothing) log p[label] - smoothing mean(log p))
+
+    Args:
+        logits: (..., C), C classes.
+        labels: (...), each a class or -100.
+        class_weights: (C,). The sum is divided by the number of labels, not by their weights as in
+            PyTorch's `CrossEntropyLoss`: batches then count alike, whatever classes they hold.
+        label_smoothing: the share of the label that all classes have in common (Szegedy et al.
+            2016, section 7).
+        focal_gamma: above 0, what is right already counts less (Lin et al. 2017).
+    """
+    logits, labels = logits.flatten(0, -2), labels.flatten().long()  # (N, C), (N,)
+    log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+    labelled = labels != IGNORE_INDEX
+    index = labels.where(labelled, 0)
+    of_label = log_probs.gather(1, index[:, None])[:, 0]  # (N, C) -> (N,)
+    losses = -(1 - label_smoothing) * of_label - label_smoothing * log_probs.mean(dim=1)
+    losses = losses * focal_factor(-of_label, focal_gamma)
+    if class_weights is not None:
+        losses = losses * class_weights.to(losses)[index]
+    return LossTerm(losses.where(labelled, 0).sum(), labelled.sum())
+
+
+def focal_factor(losses: Tensor, gamma: float) -> Tensor:
+    """Return (1 - p)^gamma for losses of -log p, where p is the probability of the label."""
+    # 0^gamma has an infinite slope for a gamma below 1.
+    return (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).tiny) ** gamma
+
+
 def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
     """Return (prediction - target)^2, summed over all entries."""
     predictions = predictions.to(torch.promote_types(predictions.dtype, torch.float32))
@@ -65,11 +104,16 @@ def squared_error(predictions: Tensor, targets: Tensor) -> LossTerm:
     return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor) -> LossTerm:
+def binary_cross_entropy(logits: Tensor, targets: Tensor, *, focal_gamma: float = 0.0) -> LossTerm:
     """Return -log sigmoid(±logit), summed over all entries: each class is a separate decision."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    total = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="sum")
-    return LossTerm(total, torch.tensor(targets.numel(), device=targets.device))
+    targets = targets.to(logits.dtype)
+    count = torch.tensor(targets.numel(), device=targets.device)
+    if focal_gamma:
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return LossTerm((losses * focal_factor(losses, focal_gamma)).sum(), count)
+    total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    return LossTerm(total, count)
 
 
 def problem_type(config: BertConfig, labels: Tensor) -> str:
@@ -83,7 +127,7 @@ def problem_type(config: BertConfig, labels: Tensor) -> str:
 
 
 # The loss of a sequence classifier, by problem type.
-CLASSIFICATION_LOSSES = {
+CLASSIFICATION_LOSSES: dict[str, Callable[[Tensor, Tensor], LossTerm]] = {
     SINGLE_LABEL: cross_entropy,
     MULTI_LABEL: binary_cross_entropy,
     REGRESSION: squared_error,

@@ -1,4 +1,4 @@
-"""Learning curves of fine-tuning and pretraining, drawn from the log of a run.
+"""Learning curves of fine-tuning and pretraining, drawn from the log of a run; learning rates.
 
 The log is a JSONL file with one object per line:
 
@@ -118,6 +118,31 @@ def pretraining_curve(log: Path, *, majority: float | None = None) -> "Figure":
     for axes in (losses, scores):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 1.5M
     _finish(losses, scores, xlabel="tokens seen", metric="accuracy on held-out text")
+    return figure
+
+
+def learning_rate_figure(
+    rates: ArrayLike, losses: ArrayLike, smoothed: ArrayLike, *, suggestion: float
+) -> "Figure":
+    """Return a figure of the loss over a rising learning rate, with a mark at the suggested rate.
+
+    Args:
+        rates: the learning rate of each update.
+        losses: its loss.
+        smoothed: the running mean of the losses.
+        suggestion: the rate to start with.
+    """
+    figure = style.new_figure(7, 4)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color=style.BLUE, alpha=0.3, linewidth=0.8, label="loss of a batch")
+    axes.plot(rates, smoothed, color=style.BLUE, linewidth=1.8, label="running mean")
+    label = f"suggested: {suggestion:.1g}"
+    axes.axvline(suggestion, color=style.ORANGE, linestyle="--", linewidth=1.2, label=label)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(top=2 * np.max(smoothed))  # a batch can be far above
+    style.style_axes(axes, xlabel="learning rate (log scale)", ylabel="training loss")
+    axes.legend(frameon=False, labelcolor="linecolor", fontsize=9)
     return figure
 
 

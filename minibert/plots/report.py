@@ -102,7 +102,7 @@ def write_scores(
     """
     split = [name for name in metrics if name in baselines][-1]
     with note_failure(output / "metrics.json"):
-        content = {**metrics, "baselines": {**baselines[split], "split": split}}
+        content = {**metrics, "baselines": {**baselines[split], "split": split, "metric": metric}}
         write_json(output / "metrics.json", content)
     for name in baselines:
         print(f"{name}:", "  ".join(f"{k} {v:.4f}" for k, v in metrics[name].items()))

@@ -57,6 +57,7 @@ class TrainState:
     best_step: int | None = None
     best_file: dict[str, int] = field(default_factory=dict)  # size and checksum of the best weights
     evaluated_step: int | None = None  # of the last evaluation
+    evaluations_since_best: int = 0  # since the best one, for early stopping
     skipped: int = 0  # updates without finite gradients (float16)
     skipped_in_a_row: int = 0
     loss_sum: float = 0.0  # over the updates since the last line of the log

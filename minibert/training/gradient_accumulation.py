@@ -13,7 +13,7 @@ others, or none. It still takes part in the update.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +31,8 @@ from minibert.training.distributed import Processes
 from minibert.training.interrupts import StopRequest
 from minibert.training.settings import TrainingSettings
 
+ComputeLoss = Callable[[PretrainedModel, Batch], Mapping[str, Any]]
+"""Returns the loss terms of a model for a batch, as `compute_loss` does."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 
@@ -159,8 +161,9 @@ def to_device(batch: Batch, model: PretrainedModel, device: torch.device) -> Bat
     return {name: tensor.to(device, non_blocking=in_background) for name, tensor in batch.items()}
 
 
-def loss_terms(outputs: Any) -> Mapping[str, Any]:
-    """Return the loss terms of a model's output; raise if it has none."""
+def compute_loss(model: PretrainedModel, inputs: Batch) -> Mapping[str, Any]:
+    """Return the loss terms of a model for a batch; raise if its output has none."""
+    outputs = model(**inputs)
     terms: Mapping[str, Any] = getattr(outputs, "loss_terms", {})
     if not terms:
         raise MiniBertError(

@@ -31,18 +31,16 @@ from minibert.training.checkpoint import TrainState
 from minibert.training.distributed import SINGLE_PROCESS, Processes
 from minibert.training.gradient_accumulation import (
     Batches,
+    ComputeLoss,
+    compute_loss,
     global_batches,
-    loss_terms,
     sum_over_processes,
     to_device,
 )
-from minibert.training.optimizer import (
-    LearningRateSchedule,
-    decay_groups,
-    make_optimizer,
-    set_learning_rate,
-)
+from minibert.training.optimizer import make_optimizer, set_learning_rate
+from minibert.training.parameter_groups import parameter_groups
 from minibert.training.run_folder import RunFolder, run_fingerprint
+from minibert.training.schedules import LearningRateSchedule
 from minibert.training.settings import TrainingSettings, choose_precision, raise_malloc_thresholds
 
 MAX_SKIPPED_IN_A_ROW = 20  # float16 updates; after so many, no loss scale will help
@@ -66,6 +64,7 @@ def train(
     *,
     folder: Path,
     device: torch.device,
+    loss_of_batch: ComputeLoss = compute_loss,
     evaluate: Callable[[], Mapping[str, Any]] | None = None,
     metric_for_best_model: str | None = "accuracy",
     fingerprint: Mapping[str, Any] | None = None,
@@ -82,6 +81,7 @@ def train(
         settings: how to train.
         folder: for checkpoints, the log (`log.jsonl`) and the best weights.
         device: where to compute.
+        loss_of_batch: returns the loss terms to minimize; by default those of the model's output.
         evaluate: returns metrics by name. The main process calls it after every epoch, and with
             `eval_steps` also before the first update and in between; the model is in evaluation
             mode.
@@ -99,7 +99,7 @@ def train(
     raise_malloc_thresholds()
     model.to(device)
     precision = choose_precision(settings.precision, device)
-    groups = decay_groups(model, weight_decay=settings.weight_decay)
+    groups = parameter_groups(model, settings)
     optimizer = make_optimizer(
         groups, learning_rate=settings.learning_rate, kind=settings.optimizer
     )
@@ -108,7 +108,12 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     accumulation = settings.gradient_accumulation_steps
     steps_per_epoch = math.ceil(batches.length(0) / accumulation)
-    schedule = LearningRateSchedule(settings.epochs, steps_per_epoch, settings.warmup_ratio)
+    schedule = LearningRateSchedule(
+        settings.schedule,
+        epochs=settings.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_ratio=settings.warmup_ratio,
+    )
     data = {"steps per epoch": steps_per_epoch, **(fingerprint or {})}
     run = RunFolder(
         folder=folder,
@@ -124,6 +129,8 @@ def train(
 
     with run.opened(resume=resume, how_to_resume=how_to_resume) as state:
         for epoch in range(state.epoch, settings.epochs):
+            if run.stops_early():
+                break
             model.train()
             progress = run.start_epoch(batches.length(epoch))
             first = state.batch + processes.rank
@@ -142,7 +149,7 @@ def train(
                     torch.manual_seed(_dropout_seed(settings.seed, state.step, index))
                     inputs = to_device(batch, model, device)
                     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                        terms = loss_terms(model(**inputs))
+                        terms = loss_of_batch(model, inputs)
                     loss = sum(t.total / global_batch.count(name) for name, t in terms.items())
                     scaler.scale(loss).backward()
                     total += loss.detach()

@@ -60,6 +60,8 @@ def make_optimizer(
 def warmup_then_linear(step: int, *, total: int, warmup: int) -> float:
     """Return the share of the peak learning rate at an update: linear rise, then linear fall to 0.
 
+    The default; `schedules.py` has the others.
+
     Args:
         step: the number of the update, from 1.
         total: the number of updates of the run.
@@ -72,23 +74,6 @@ def warmup_then_linear(step: int, *, total: int, warmup: int) -> float:
     if step <= warmup:
         return step / warmup
     return max(0.0, (total - step + 1) / (total - warmup + 1))
-
-
-class LearningRateSchedule:
-    """`warmup_then_linear` over epochs that can differ by a few updates.
-
-    The position is given in epochs and converted to steps as if all epochs were like the first, so
-    the learning rate ends near 0 in any case.
-    """
-
-    def __init__(self, epochs: int, steps_per_epoch: int, warmup_ratio: float) -> None:
-        self.steps_per_epoch, self.total = steps_per_epoch, epochs * steps_per_epoch
-        self.warmup = max(1, round(warmup_ratio * self.total))
-
-    def factor(self, epochs_done: float, *, skipped: int = 0) -> float:
-        """Return the share of the peak for the next update; skipped updates do not count."""
-        step = round(epochs_done * self.steps_per_epoch) - skipped + 1
-        return warmup_then_linear(step, total=self.total, warmup=self.warmup)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

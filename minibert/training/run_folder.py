@@ -41,6 +41,7 @@ from minibert.training.interrupts import Stop, stop_requests
 from minibert.training.settings import TrainingSettings
 
 LOG = "log.jsonl"
+ADDED_SETTINGS = ("schedule", "layer_decay", "head_rate_factor", "early_stopping")
 SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal
 
 
@@ -57,6 +58,9 @@ def run_fingerprint(
         checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
     chosen = asdict(settings) | {"precision": str(precision)}
     del chosen["logging_steps"], chosen["save_steps"]  # these change no weight
+    for name in ADDED_SETTINGS:  # without them, the runs of earlier versions can be resumed
+        if chosen[name] == getattr(TrainingSettings, name):
+            del chosen[name]
     start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
     return dict(_flatten(json.loads(json.dumps(chosen | start | dict(data)))))
 
@@ -219,6 +223,15 @@ class RunFolder:
         self.state.epoch_tokens = self.state.epoch_positions = 0
         self.save()
 
+    def stops_early(self) -> bool:
+        """Return whether `early_stopping` ends the run before its next epoch, and say so."""
+        patience, waited = self.settings.early_stopping, self.state.evaluations_since_best
+        if patience is None or waited < patience:
+            return False
+        if self.processes.is_main:
+            print(f"stopped early: no better dev score in the last {waited} evaluations.")
+        return True
+
     def evaluate_if_due(self) -> None:
         """Evaluate if `eval_steps` says so, once for each step even after a resume."""
         step, every = self.state.step, self.settings.eval_steps
@@ -247,8 +260,10 @@ class RunFolder:
             raise MiniBertError(
                 f"metric_for_best_model is {metric!r}, but the metrics are {', '.join(metrics)}."
             )
+        state.evaluations_since_best += 1
         if metrics[metric] > (-math.inf if state.best_score is None else state.best_score):
             state.best_score, state.best_step = metrics[metric], state.step
+            state.evaluations_since_best = 0
             if self.processes.is_main:
                 path = best_weights(self.folder, state)
                 write_safetensors(path, self.model.state_dict())

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from minibert.errors import MiniBertError
+from minibert.training.schedules import SCHEDULES
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -31,6 +32,10 @@ class TrainingSettings:
     max_grad_norm: float = 1.0
     gradient_accumulation_steps: int = 1  # batches per update, over all processes
     optimizer: str = "adamw"  # or "google", without bias correction
+    schedule: str = "linear"  # of the learning rate; see `schedules.py`
+    layer_decay: float = 1.0  # of the learning rate from a layer to the one below
+    head_rate_factor: float = 1.0  # the learning rate of the head over that of the top layer
+    early_stopping: int | None = None  # stop after so many evaluations without a better score
     precision: str = "auto"  # see `choose_precision`
     seed: int = 0  # of dropout; the order of the data has its own
     logging_steps: int = 10  # updates
@@ -39,11 +44,12 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         counts = ("epochs", "gradient_accumulation_steps", "logging_steps", "save_steps")
-        for name in (*counts, *(("eval_steps",) if self.eval_steps is not None else ())):
+        optional = ("eval_steps", "early_stopping")
+        for name in (*counts, *(name for name in optional if getattr(self, name) is not None)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise MiniBertError(f"{name} is {value!r}; it must be a whole number, at least 1.")
-        for name in ("learning_rate", "max_grad_norm"):
+        for name in ("learning_rate", "max_grad_norm", "layer_decay", "head_rate_factor"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise MiniBertError(f"{name} is {getattr(self, name)}; it must be above 0.")
         for name in ("warmup_ratio", "weight_decay"):
@@ -56,6 +62,9 @@ class TrainingSettings:
         if self.precision not in ("auto", *PRECISIONS):
             known = ", ".join(("auto", *PRECISIONS))
             raise MiniBertError(f"precision is {self.precision!r}; choose one of {known}.")
+        if self.schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            raise MiniBertError(f"schedule is {self.schedule!r}; choose one of {known}.")
 
 
 def choose_device(name: str = "auto") -> torch.device:

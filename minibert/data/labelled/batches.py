@@ -20,7 +20,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from minibert.data.labelled.examples import Example
-from minibert.data.sampler import Batch, length_grouped_batches
+from minibert.data.sampler import Batch, balanced_sample, length_grouped_batches
 from minibert.errors import MiniBertError
 from minibert.tokenization.padding import IGNORE_INDEX
 
@@ -116,6 +116,7 @@ class LabelledBatches:
         pad_token_id: the padding of `input_ids`. The attention mask, not this id, marks padding.
         batch_size: texts per batch.
         seed: the order is a function of the seed and the epoch.
+        balanced: train on every class equally often, see `balanced_sample`; targets are classes.
 
     Example:
         >>> texts = Tokenized([[101, 102], [101, 7, 102]], [[0, 0], [0, 0, 0]], [2, 3])
@@ -130,6 +131,7 @@ class LabelledBatches:
     pad_token_id: int
     batch_size: int = 32
     seed: int = 0
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         self.lengths = np.array([len(ids) for ids in self.texts.input_ids], dtype=np.int64)
@@ -154,11 +156,14 @@ class LabelledBatches:
 
     def epoch(self, epoch: int, *, start: int = 0, step: int = 1) -> Iterator[Batch]:
         """Yield batches start, start + step, ... of an epoch, for a resume or several processes."""
+        drawn = np.arange(len(self.lengths))
+        if self.balanced and self.targets is not None:
+            drawn = balanced_sample(self.targets, seed=self.seed, epoch=epoch)
         order = length_grouped_batches(
-            self.lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch
+            self.lengths[drawn], batch_size=self.batch_size, seed=self.seed, epoch=epoch
         )
         for indices in order[start::step]:
-            yield self.collate(indices)
+            yield self.collate(drawn[indices])
 
     def longest_first(self, batch_size: int) -> Iterator[tuple[list[int], Batch]]:
         """Yield all texts once, for evaluation, as (indices, batch).
