@@ -109,25 +109,19 @@ def predict_answers(
             first, mask = windows.first[index], windows.max_context[index]
             can_start[row, first : first + len(mask)] = torch.from_numpy(mask)
             can_end[row, first : first + len(mask)] = True
-        scores, starts, ends = (
-            found.tolist()
-            for found in best_spans(
-                start_logits.masked_fill(~can_start, -math.inf),
-                end_logits.masked_fill(~can_end, -math.inf),
-                n_best=n_best,
-                max_answer_length=max_answer_length,
-            )
+        best = best_spans(
+            start_logits.masked_fill(~can_start, -math.inf),
+            end_logits.masked_fill(~can_end, -math.inf),
+            n_best=n_best,
+            max_answer_length=max_answer_length,
         )
-        for row, index in enumerate(indices):
-            example, first, offsets = (
-                windows.example[index],
-                windows.first[index],
-                windows.offsets[index],
-            )
-            null = (start_logits[row, 0] + end_logits[row, 0]).item()
+        nulls = (start_logits[:, 0] + end_logits[:, 0]).tolist()  # the scores of [CLS]
+        for index, null, *spans in zip(indices, nulls, *map(Tensor.tolist, best), strict=True):
+            example, offsets = windows.example[index], windows.offsets[index]
             null_scores[example] = min(null_scores[example], null)
-            for score, start, end in zip(scores[row], starts[row], ends[row], strict=True):
+            for score, start, end in zip(*spans, strict=True):
                 if score > -math.inf:
+                    first = windows.first[index]
                     characters = offsets[start - first, 0], offsets[end - first, 1]
                     candidates[example].append((score, *map(int, characters)))
     predictions = [
