@@ -11,8 +11,10 @@ import pytest
 from tiny_folders import pretrained_folder
 
 from minibert import MiniBertError
+from minibert.cli.finetune import OPTIONS_OF, SCRIPTS, add_arguments
 from minibert.cli.main import main
 from minibert.cli.seeds import describe, run_seeds, summarize
+from minibert.cli.shared import check_task_options
 
 BASELINES = {"majority": 0.5, "bag_of_words": 0.7, "split": "dev", "metric": "accuracy"}
 
@@ -148,6 +150,13 @@ def test_every_option_of_training_works_from_the_command_line(tmp_path: Path, ca
     assert code == 0, err
     assert "suggested: --learning-rate " in out
     assert [path.name for path in (tmp_path / "rate").iterdir()] == ["learning_rate.png"]
+
+
+def test_without_options_nothing_is_asked_that_is_not_for_the_task():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for task in SCRIPTS:
+        check_task_options(parser.parse_args([]), task, OPTIONS_OF)
 
 
 BAD = [

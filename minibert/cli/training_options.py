@@ -44,19 +44,19 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "multiply the learning rate of the head by X, such as 5"
     add("--head-rate-factor", type=number(0.01), default=1.0, metavar="X", help=help_text)
     help_text = "start the top N layers and the pooler from random weights"
-    add("--reinit-layers", type=int_range(0), default=0, metavar="N", help=help_text)
+    add("--reinit-layers", type=int_range(0), metavar="N", help=help_text)
     help_text = "balanced: give rare classes as much weight as common ones"
     add("--class-weights", choices=("balanced",), help=help_text)
     help_text = "draw the texts of each class equally often"
     add("--balanced-sampling", action="store_true", help=help_text)
     help_text = "focal loss: learn less from what is right already; GAMMA such as 2"
-    add("--focal-loss", type=number(0), default=0.0, metavar="GAMMA", help=help_text)
+    add("--focal-loss", type=number(0), metavar="GAMMA", help=help_text)
     help_text = "share of a label that is divided among all classes, such as 0.1"
-    add("--label-smoothing", type=number(0, 0.99), default=0.0, metavar="X", help=help_text)
+    add("--label-smoothing", type=number(0, 0.99), metavar="X", help=help_text)
     help_text = "make two passes with different dropout agree, with this weight, such as 1"
-    add("--r-drop", type=number(0), default=0.0, metavar="ALPHA", help=help_text)
+    add("--r-drop", type=number(0), metavar="ALPHA", help=help_text)
     help_text = "also train on word embeddings moved by EPSILON against the model, such as 1"
-    add("--fgm", type=number(0), default=0.0, metavar="EPSILON", help=help_text)
+    add("--fgm", type=number(0), metavar="EPSILON", help=help_text)
     help_text = "stop after N epochs without a better dev score"
     add("--early-stopping", type=int_range(1), metavar="N", help=help_text)
     help_text = "do not train: draw learning_rate.png, the loss over a rising learning rate"
@@ -91,8 +91,8 @@ def prepare_training(
     from minibert.training.training_loss import TrainingLoss, balanced_class_weights
 
     names = ("freeze", "reinit_layers", "fgm", *TASKS_OF_OPTIONS)
-    used = {name: getattr(options, name) for name in names if getattr(options, name) != 0}
-    used = {name: value for name, value in used.items() if value is not None}
+    used = {name: getattr(options, name) for name in names}
+    used = {name: x for name, x in used.items() if x is not None and x is not False}
     for name in used.keys() & TASKS_OF_OPTIONS:
         _check_labels(name, model)
     if options.reinit_layers:
@@ -104,10 +104,10 @@ def prepare_training(
         weights = balanced_class_weights(batches.targets or [], model.config.num_labels)
     loss = TrainingLoss(
         class_weights=weights,
-        label_smoothing=options.label_smoothing,
-        focal_gamma=options.focal_loss,
-        r_drop=options.r_drop,
-        fgm=options.fgm,
+        label_smoothing=options.label_smoothing or 0.0,
+        focal_gamma=options.focal_loss or 0.0,
+        r_drop=options.r_drop or 0.0,
+        fgm=options.fgm or 0.0,
     )
     if options.balanced_sampling:
         batches = replace(batches, balanced=True)
