@@ -159,6 +159,16 @@ def test_what_is_random_or_differs_is_not_in_the_file(minibert_export, monkeypat
     assert {path.name for path in Path().iterdir()} == {"own", "model.onnx"}
 
 
+def test_what_pytorch_cannot_export_is_one_sentence(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise torch.onnx.OnnxExporterError("ten lines") from TypeError("of another")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    sentence = r"cannot export this BertModel, as .* \(TypeError\); export its encoder: --model-cl"
+    with pytest.raises(minibert.MiniBertError, match=sentence):
+        export.export_onnx(small_model("BertModel"), tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 
     from minibert.model.pretrained import PretrainedModel
 
-CLASSES = (
-    *("BertModel", "BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction"),
-    *("BertForSequenceClassification", "BertForTokenClassification"),
-    *("BertForQuestionAnswering", "BertForMultipleChoice"),
-)
+CLASSES = {  # and their modules in minibert/model
+    "BertModel": "bert",
+    "BertForPreTraining": "pretraining_heads",
+    "BertForMaskedLM": "pretraining_heads",
+    "BertForNextSentencePrediction": "pretraining_heads",
+    "BertForSequenceClassification": "task_heads",
+    "BertForTokenClassification": "task_heads",
+    "BertForQuestionAnswering": "task_heads",
+    "BertForMultipleChoice": "task_heads",
+}
 MAX_BYTES = 2_000_000_000  # of the weights: an ONNX file cannot have 2 GiB
 TOLERANCE = 1e-4  # of the largest output; measured: 1e-6
 CHECKED_LENGTHS = {1: 2, 2: 9, 3: 33, 4: 512}  # of batches of 1 to 4 texts
@@ -42,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
     add("output", type=Path, metavar="FILE", help="a new .onnx file")
     help_text = "default: as config.json says, or BertModel; BertModel leaves out the head"
-    add("--model-class", choices=CLASSES, metavar="NAME", help=help_text)
+    add("--model-class", choices=tuple(CLASSES), metavar="NAME", help=help_text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -56,7 +61,6 @@ def run(options: argparse.Namespace) -> None:
     from minibert.checkpoints.foreign_config import architectures
     from minibert.files import atomic_file
     from minibert.inference.load import load_for_inference
-    from minibert.model import pretraining_heads, task_heads
     from minibert.model.config import BertConfig
 
     config = BertConfig.from_pretrained(options.folder)
@@ -68,8 +72,8 @@ def run(options: argparse.Namespace) -> None:
         )
     advice = "name a class whose weights it has: --model-class BertModel"
     if_untrained = None if name == "BertModel" else advice
-    home = task_heads if hasattr(task_heads, name) else pretraining_heads
-    model_class: type[PretrainedModel] = getattr(home, name)
+    module = importlib.import_module(f"minibert.model.{CLASSES[name]}")
+    model_class: type[PretrainedModel] = getattr(module, name)
     model, _, max_length = load_for_inference(
         model_class, options.folder, if_untrained=if_untrained
     )
@@ -141,6 +145,11 @@ def export_onnx(model: "PretrainedModel", path: Path) -> list[str]:
                 external_data=False,
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        raise MiniBertError(
+            f"PyTorch cannot export this {type(model).__name__}, as with recurrent layers "
+            f"({type(error.__cause__).__name__}); export its encoder: --model-class BertModel."
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
     return names

@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> None:
         )
     from minibert.plots.report_page import report_page
 
-    sections = {"Settings": _settings(folder, task)}
+    config = read_json_object(folder / "config.json") if (folder / "config.json").is_file() else {}
+    sections = {"Settings": _settings(folder, config, task)}
     sections |= _scores(read_json_object(folder / "metrics.json"))
     pictures = sorted(folder.glob("*.png"), key=lambda path: path.name != "learning_curve.png")
     # Below, the file has a confusion matrix of its own.
@@ -73,16 +74,16 @@ def run(options: argparse.Namespace) -> None:
     sections |= _pictures([path for path in pictures if path.name != hidden])
     if options.file is not None:
         sections |= _details(options)
-    page = report_page(f"{folder.resolve().name}: {task.get('task', 'classification')}", sections)
+    kind = str(task.get("task") or config.get("problem_type") or "classification")
+    page = report_page(f"{folder.resolve().name}: {kind.replace('_', ' ')}", sections)
     write_atomic(output, page.encode("utf-8", errors="replace"))
     print(f"wrote {output}; open it in a browser")
 
 
-def _settings(folder: Path, task: Mapping[str, Any]) -> str:
+def _settings(folder: Path, config: Mapping[str, Any], task: Mapping[str, Any]) -> str:
     """Return what is known about the model, the data and the training."""
     from minibert.plots.report_page import definitions
 
-    config = read_json_object(folder / "config.json") if (folder / "config.json").is_file() else {}
     shown = {name: config[name] for name in ("problem_type", *MODEL_FIELDS) if config.get(name)}
     shown |= {name: value for name, value in task.items() if name != "files" and value is not None}
     steps = sorted(folder.glob("training/step-*/state.json"))
