@@ -25,18 +25,21 @@ def main(options: argparse.Namespace) -> None:
     import torch
 
     from minibert import BertForSequenceClassification
-    from minibert.data.labelled.batches import LabelledBatches, describe_lengths
+    from minibert.data.labelled.batches import LabelledBatches
     from minibert.data.labelled.labels import TASKS
+    from minibert.data.labelled.long_texts import describe_long_texts
     from minibert.data.labelled.splits import make_batches, read_task
     from minibert.evaluation.baselines import baseline_scores
     from minibert.evaluation.classification import METRIC_FOR_BEST_MODEL, evaluate_classifier
     from minibert.inference.text_classification import TextClassifier
+    from minibert.model.pooling import BertForPooledClassification
     from minibert.plots.few_labels import train_with_few_labels, write_few_labels
     from minibert.plots.report import write_report
     from minibert.training.finetune_setup import setup_finetuning
 
     problem_type = TASKS.get(options.task)
     output, device = start_run(options, *CLASSIFICATION)
+    long_text = options.long_text or "head"
 
     # Data: labelled texts, and the scores of simple baselines on them.
     names = ("encoding", "dev_share", "limit", "seed", "class_names")
@@ -47,6 +50,8 @@ def main(options: argparse.Namespace) -> None:
         how["limit"] = BUILT_IN_LIMIT
     task = read_task(options.train, options.dev, options.test, **how)
     print(task.describe())
+    if task.pairs and long_text != "head":
+        raise MiniBertError(f"--long-text {long_text} is for single texts; these are pairs.")
     print("scoring the baselines ...", flush=True)
     baselines = baseline_scores(task)
 
@@ -55,6 +60,9 @@ def main(options: argparse.Namespace) -> None:
     defaults = ["weights/mini" if built_in or task.pairs else "weights/tiny"]
     model_class, texts = BertForSequenceClassification, task.texts()
     asked |= {"defaults": defaults, **task.labels.config}
+    if options.pooling or options.fuse:
+        model_class = BertForPooledClassification
+        asked |= {"pooling": options.pooling or "pooler", "fuse": options.fuse or ""}
     setup = setup_finetuning(model_class, texts, **asked)
     print(setup.note)
     compare_random = options.compare_random or bool(options.few_labels)
@@ -63,10 +71,12 @@ def main(options: argparse.Namespace) -> None:
             "--compare-random and --few-labels are for pretrained weights; these are random."
         )
     model, tokenizer = setup.model, setup.tokenizer
-    max_length = min(options.max_length, model.config.max_position_embeddings)
-    sizes = {"max_length": max_length, "batch_size": options.batch_size, "seed": options.seed}
+    positions = model.config.max_position_embeddings
+    reading = {"max_length": min(options.max_length, positions), "long_text": long_text}
+    sizes = reading | {"batch_size": options.batch_size, "seed": options.seed}
     batches = make_batches(task, tokenizer, **sizes)
-    print(describe_lengths(batches["train"].texts.full_lengths, max_length=max_length))
+    lengths = batches["train"].texts.full_lengths
+    print(describe_long_texts(lengths, **reading, positions=positions))
 
     # Training: the loop is in minibert/training/loop.py.
     def finetune_classifier(
@@ -91,7 +101,7 @@ def main(options: argparse.Namespace) -> None:
     random_model = None
     if compare_random or (built_in and setup.pretrained):
         torch.manual_seed(options.seed)
-        random_model = BertForSequenceClassification(model.config)
+        random_model = model_class(model.config)
 
     # What is pretraining worth? Compare both with less training data, too.
     few_labels = {}
@@ -108,7 +118,7 @@ def main(options: argparse.Namespace) -> None:
         finetune_classifier(random_model, batches, output / "training-at-random")
 
     # A folder for predictions, with scores and plots.
-    TextClassifier(model, tokenizer, max_length, task.pairs).save_pretrained(output)
+    TextClassifier(model, tokenizer, pairs=task.pairs, **reading).save_pretrained(output)
     sets = {name: batches[name] for name in baselines}
     write_report(output, model, sets, task.labels, baselines, control=random_model)
     if few_labels:

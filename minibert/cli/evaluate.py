@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"note: {note}", file=sys.stderr)
     result = classifier.evaluate(examples)
     note_unknown(classifier.tokenizer, [example.text for example in examples])
-    note_truncated(result.truncated, len(examples), classifier.max_length)
+    note_truncated(result.truncated, len(examples), classifier.longest, classifier.long_text)
     if result.labels.names != labels.names:
         ids = ", ".join(f"{index} is {name}" for index, name in enumerate(labels.names[:2]))
         print(f"note: the labels in {options.file} are ids: {ids}, ...", file=sys.stderr)

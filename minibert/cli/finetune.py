@@ -8,6 +8,7 @@ Without --task, the task is guessed from the file and printed. Each task is a sc
 """
 
 import argparse
+import re
 import runpy
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ from minibert.cli.training_options import (
 )
 from minibert.errors import MiniBertError
 from minibert.files import bundled
+from minibert.problem_types import FUSIONS, LONG_TEXTS, POOLING_NAMES, POOLINGS
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +63,9 @@ OPTIONS_OF = {  # options that only some tasks have
     "doc_stride": ("question-answering",),
     "null_threshold": ("question-answering",),
     **TASKS_OF_OPTIONS,
+    "pooling": CLASSIFICATION,
+    "long_text": CLASSIFICATION,
+    "fuse": CLASSIFICATION,
 }
 
 
@@ -113,6 +118,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "question answering: no answer if [CLS] scores so much higher; default: 0 if some "
     help_text += "questions have no answer, else always answer"
     add("--null-threshold", type=float, metavar="X", help=help_text)
+    help_text = f"the vector of a text: {POOLING_NAMES}; default: pooler"
+    add("--pooling", type=pooling_name, metavar="NAME", help=help_text)
+    help_text = "what to read of texts longer than --max-length; default: head"
+    add("--long-text", choices=LONG_TEXTS, help=help_text)
+    help_text = "how to fuse the vectors of --long-text windows; default: mean"
+    add("--fuse", choices=FUSIONS, help=help_text)
     add(
         "--seed",
         type=int_range(0, 2**31 - 1),
@@ -128,6 +139,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="FOLDER", help=help_text)
     add("--resume", action="store_true", help="continue an interrupted run")
     add_training_arguments(parser)
+
+
+def pooling_name(text: str) -> str:
+    """Return the name of a pooling, as a `type` for `add_argument`."""
+    if re.fullmatch(POOLINGS, text) is None:
+        raise argparse.ArgumentTypeError(f"there is no {text!r}; choose {POOLING_NAMES}")
+    return text
 
 
 def run(options: argparse.Namespace) -> None:
@@ -160,6 +178,10 @@ def start_run(options: argparse.Namespace, *tasks: str) -> "tuple[Path, torch.de
 
     options.task = options.task or tasks[0]
     check_task_options(options, options.task, OPTIONS_OF)
+    if options.fuse and options.long_text != "windows":
+        raise MiniBertError("--fuse is for --long-text windows; add that, or remove --fuse.")
+    if options.long_text == "windows":
+        options.fuse = options.fuse or "mean"
     if options.task not in tasks:
         raise MiniBertError(
             f"this script is for {' and '.join(tasks)}; for {options.task}, run examples/"

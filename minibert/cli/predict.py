@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output is not None:
         print(f"wrote {count:,} predictions to {options.output}")
     note_empty(texts)
-    note_truncated(truncated, count, classifier.max_length)
+    note_truncated(truncated, count, classifier.longest, classifier.long_text)
 
 
 @contextmanager

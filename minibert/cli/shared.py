@@ -349,12 +349,13 @@ def open_tokenizer(vocab: str, *, cased: bool) -> "BertTokenizer":
     return tokenizer
 
 
-def note_truncated(truncated: int, count: int, max_length: int) -> None:
+def note_truncated(truncated: int, count: int, longest: int, long_text: str = "head") -> None:
     """Print a note if some of the texts that a classifier has read are too long for it."""
     if truncated:
+        part = {"tail": "end", "head+tail": "beginning and end"}.get(long_text, "beginning")
         print(
-            f"note: {truncated:,} of {count:,} texts are longer than {max_length} tokens, the "
-            "maximum of this classifier; only their beginning was read.",
+            f"note: {truncated:,} of {count:,} texts are longer than {longest} tokens, the "
+            f"maximum of this classifier; only their {part} was read.",
             file=sys.stderr,
         )
 

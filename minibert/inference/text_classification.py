@@ -3,8 +3,8 @@
     classifier = TextClassifier.from_pretrained("runs/finetune_cls")
     classifier("Returns a view of the array.").label        # 'numpy'
 
-A folder of `transformers` works, too. It has no `task.json`, which stores the maximum length and
-whether the classifier was trained on pairs of texts.
+A folder of `transformers` works, too. It has no `task.json`, which stores the maximum length, what
+is read of longer texts, and whether the classifier was trained on pairs of texts.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
+from minibert.checkpoints.foreign_config import architectures
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.header import is_number
 from minibert.data.labelled.labels import LabelSet, Target
+from minibert.data.labelled.long_texts import batch_texts, longest_read
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import compute_metrics, decide, predict
 from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
 from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
+from minibert.model.pooling import BertForPooledClassification
 from minibert.model.task_heads import BertForSequenceClassification
-from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from minibert.problem_types import LONG_TEXTS, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.tokenizer import BertTokenizer
 
 
@@ -38,7 +40,7 @@ class Prediction:
         label: the class; a tuple of classes in multi-label classification; a number in regression.
         probabilities: of each class, with sum 1 except in multi-label classification. Empty in
             regression.
-        truncated: whether only the beginning was read, as the text is longer than `max_length`.
+        truncated: whether a part was not read, as the text is longer than `longest`.
     """
 
     label: str | tuple[str, ...] | float
@@ -55,9 +57,9 @@ class Evaluation:
         predictions: (N,) class ids; (N, C) of 0 and 1 in multi-label; (N,) numbers in regression.
         targets: what is right, likewise.
         labels: the classes as the examples name them: by id, or by name.
-        truncated: the number of texts of which only the beginning was read.
         logits: (N, C), or (N, 1) in regression.
         lengths: the tokens of each text before truncation.
+        truncated: the number of texts of which a part was not read.
     """
 
     metrics: dict[str, float]
@@ -77,6 +79,7 @@ class TextClassifier:
     tokenizer: BertTokenizer
     max_length: int  # tokens, including [CLS] and [SEP]
     pairs: bool | None = None  # whether it was trained on pairs of texts; None: unknown
+    long_text: str = "head"  # what is read of longer texts: one of LONG_TEXTS
 
     @classmethod
     def from_pretrained(
@@ -88,8 +91,14 @@ class TextClassifier:
             MiniBertError: a file is missing or damaged, or the folder has no trained classifier.
         """
         advice = "fine-tune it: minibert finetune --train FILE --model FOLDER"
+        config = local_folder(name_or_path, files=("config.json",)) / "config.json"
+        saved_by = architectures(read_json_object(config)) if config.exists() else []
+        pooled = BertForPooledClassification.__name__ in saved_by
         model, tokenizer, limit = load_for_inference(
-            BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
+            BertForPooledClassification if pooled else BertForSequenceClassification,
+            name_or_path,
+            device=device,
+            if_untrained=advice,
         )
         task = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
         settings = read_json_object(task) if task.exists() else {}
@@ -99,7 +108,15 @@ class TextClassifier:
                 f"{task} has max_length {max_length!r} and pairs {pairs!r}; the first must be an "
                 "integer and the second true or false. Correct the file or delete it."
             )
-        return cls(model, tokenizer, min(max_length, limit), pairs)
+        fuses = bool(model.config.foreign.get("fuse")) and pooled
+        long_text = settings.get("long_text", "windows" if fuses else "head")
+        if long_text not in LONG_TEXTS or fuses != (long_text == "windows"):
+            fitting = "windows" if fuses else "head, tail or head+tail"
+            raise MiniBertError(
+                f"{task} has long_text {long_text!r:.100}, but the model was trained with "
+                f"{fitting}; correct the file or delete it."
+            )
+        return cls(model, tokenizer, min(max_length, limit), pairs, long_text)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained` reads back with bit-equal predictions."""
@@ -107,7 +124,8 @@ class TextClassifier:
         make_folder(folder)
         self.tokenizer.save_pretrained(folder)
         self.model.save_pretrained(folder)
-        write_task(folder, {"max_length": self.max_length, "pairs": self.pairs})
+        settings = {"max_length": self.max_length, "pairs": self.pairs}
+        write_task(folder, settings | {"long_text": self.long_text})
 
     def __call__(self, text: str, text_pair: str | None = None) -> Prediction:
         """Return the prediction for one text or one pair of texts; see `predict`."""
@@ -148,8 +166,13 @@ class TextClassifier:
             elif kind == MULTI_LABEL:
                 label = tuple(name for name, chosen in zip(names, decision, strict=True) if chosen)
             named = {} if kind == REGRESSION else dict(zip(names, row, strict=True))
-            predictions.append(Prediction(label, named, length > self.max_length))
+            predictions.append(Prediction(label, named, length > self.longest))
         return predictions
+
+    @property
+    def longest(self) -> int:
+        """The number of tokens of the longest text that is read whole."""
+        return longest_read(self.max_length, self.long_text)
 
     @property
     def labels(self) -> LabelSet:
@@ -182,21 +205,26 @@ class TextClassifier:
             decide(logits, labels.problem_type),
             np.asarray(targets),
             labels,
-            truncated=sum(length > self.max_length for length in lengths),
             logits=logits,
             lengths=lengths,
+            truncated=sum(length > self.longest for length in lengths),
         )
 
     def _run(
         self, examples: Sequence[Example], targets: Sequence[Target] | None, batch_size: int
     ) -> tuple[NDArray[np.float32], float, Sequence[int]]:
         """Return the logits (N, labels), the loss, and the full length of each text."""
-        tokenized = tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
-        pad_token_id = self.tokenizer.pad_token_id
-        batches = LabelledBatches(tokenized, targets, pad_token_id=pad_token_id)
+        batches = batch_texts(
+            self.tokenizer,
+            examples,
+            targets,
+            max_length=self.max_length,
+            long_text=self.long_text,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
         self.model.eval()
         predictions = predict(self.model, batches, batch_size=batch_size)
-        return predictions.logits, predictions.loss, tokenized.full_lengths
+        return predictions.logits, predictions.loss, batches.texts.full_lengths
 
     def _check_texts(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
         if isinstance(texts, str) or len(texts) == 0:

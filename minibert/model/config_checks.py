@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from minibert.checkpoints.foreign_config import ONLY_ACCEPTED, check_is_bert
+from minibert.checkpoints.foreign_config import ONLY_ACCEPTED, architectures, check_is_bert
 from minibert.errors import MiniBertError
 from minibert.from_transformers import INSTEAD, explain
 from minibert.problem_types import PROBLEM_TYPES
@@ -195,7 +195,22 @@ def check_names(fields: Mapping[str, Any], own: Collection[str]) -> dict[str, An
 def unexplained_fields(foreign: Mapping[str, Any]) -> list[str]:
     """Return the foreign fields that minibert does not know, for a note to the user."""
     tuples = {"return_dict"} if foreign.get("return_dict") is False else set[str]()
-    return sorted((foreign.keys() - BOOKKEEPING - ONLY_ACCEPTED.keys()) | tuples)
+    known = BOOKKEEPING | ONLY_ACCEPTED.keys() | {"pooling", "fuse"}
+    return sorted((foreign.keys() - known) | tuples)
+
+
+def check_class(config: "BertConfig", model_class: type) -> None:
+    """Raise if a class would compute something else than the model that the config describes."""
+    if hasattr(model_class, "masked_positions_only"):  # a class with a masked-word head
+        check_tied(config)
+    own = [kind.__name__ for kind in model_class.__mro__]
+    saved_by, pooled = architectures(config.foreign), "BertForPooledClassification"
+    if pooled in saved_by and pooled not in own and "BertForSequenceClassification" in own:
+        raise MiniBertError(
+            f"this model was saved by {pooled} with the pooling "
+            f"{config.foreign.get('pooling')!r:.100}, which a {own[0]} does not have; load it with "
+            "TextClassifier.from_pretrained, or fine-tune it with the same --pooling."
+        )
 
 
 def check_tied(config: "BertConfig") -> None:

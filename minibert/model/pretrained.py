@@ -25,7 +25,7 @@ from minibert.from_transformers import INSTEAD, check_options, explain
 from minibert.hub import pop_hub_options
 from minibert.model import input_checks
 from minibert.model.config import BertConfig
-from minibert.model.config_checks import LABEL_FIELDS, check_tied, unexplained_fields
+from minibert.model.config_checks import LABEL_FIELDS, check_class, check_tied, unexplained_fields
 from minibert.model.config_files import OUTPUTS, from_fields, split_arguments
 from minibert.model.fused_attention import choose_attention
 from minibert.model.outputs import ModelOutput
@@ -103,8 +103,7 @@ class PretrainedModel(nn.Module):
                 f"{type(self).__name__} takes a BertConfig, not {config!r}; for a folder or a hub "
                 f"name use {type(self).__name__}.from_pretrained(...)."
             )
-        if hasattr(self, "masked_positions_only"):  # a class with a masked-word head
-            check_tied(config)
+        check_class(config, type(self))
         self.config = config
         self.load_report: LoadReport | None = None
         self._attention = "auto"

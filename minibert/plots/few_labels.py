@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minibert.data.labelled.batches import LabelledBatches
 from minibert.data.labelled.splits import TaskData, make_batches
@@ -38,7 +38,7 @@ def train_with_few_labels(
     tokenizer: BertTokenizer,
     models: Mapping[str, BertForSequenceClassification],
     finetune: Finetune,
-    **sizes: int,
+    **sizes: Any,
 ) -> dict[str, float]:
     """Return accuracies on the last split after training on the first `count` texts.
 

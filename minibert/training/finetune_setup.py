@@ -13,6 +13,7 @@ import torch
 
 from minibert.errors import MiniBertError
 from minibert.model.config import BertConfig
+from minibert.model.config_files import split_arguments
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
 from minibert.tokenization.training.train_vocabulary import describe_accents, train_vocabulary
@@ -63,7 +64,7 @@ def setup_finetuning(
         vocab: a `vocab.txt` for random weights; None learns one from the texts.
         cased: keep capitals and accents, with random weights.
         seed: of all weights that are not pretrained.
-        **config: fields of the config, such as `num_labels`.
+        **config: fields of the config, such as `num_labels`, and arguments of the model class.
 
     Raises:
         MiniBertError: a file cannot be loaded, the preset is unknown, or both a model and random
@@ -105,13 +106,14 @@ def setup_finetuning(
     tokenizer = BertTokenizer(
         vocab or learned, do_lower_case=not cased, strip_accents=strip_accents
     )
-    new_config = preset_config(preset or "tiny", tokenizer, **config)
+    fields, own = split_arguments(config, model_class, BertConfig.__dataclass_fields__)
+    new_config = preset_config(preset or "tiny", tokenizer, **fields)
     torch.manual_seed(seed)
     note += (
         f"initial weights: random, preset {preset or 'tiny'}; {len(tokenizer):,} tokens from "
         f"{vocab or 'the training texts'}.{_describe_loss(tokenizer, accents)}"
     )
-    return FinetuneSetup(model_class(new_config), tokenizer, False, note)
+    return FinetuneSetup(model_class(new_config, **own), tokenizer, False, note)
 
 
 class Hyperparameters(NamedTuple):

@@ -180,9 +180,8 @@ def check_batch(model: PretrainedModel, batch: Batch) -> None:
     if inputs["input_ids"].dim() > 2:  # multiple choice: (B, choices, S) -> (B * choices, S)
         inputs = {name: tensor.flatten(0, -2) for name, tensor in inputs.items()}
     check_inputs(model.config, **inputs)
-    labels = {name: batch[name] for name in LABEL_ARGUMENTS if name in batch}
-    if labels:
-        model.check_labels(batch["input_ids"], **labels)
+    if any(name in batch for name in LABEL_ARGUMENTS):
+        model.check_labels(**batch)
 
 
 def _counts(batch: Batch) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minibert.data.builtin.library_docs import library_sentences
-from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
+from minibert.data.labelled.batches import LabelledBatches
 from minibert.data.labelled.examples import Example, normalize_text, read_examples
 from minibert.data.labelled.header import GUESS, MAX_NAME_LENGTH, Columns
 from minibert.data.labelled.labels import (
@@ -28,6 +28,7 @@ from minibert.data.labelled.labels import (
     name_classes,
     read_class_names,
 )
+from minibert.data.labelled.long_texts import batch_texts
 from minibert.errors import MiniBertError
 from minibert.problem_types import MULTI_LABEL, REGRESSION
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -186,16 +187,15 @@ def read_task(
 
 
 def make_batches(
-    task: TaskData, tokenizer: BertTokenizer, *, max_length: int, batch_size: int, seed: int
+    task: TaskData, tokenizer: BertTokenizer, *, max_length: int, **options: Any
 ) -> dict[str, LabelledBatches]:
     """Tokenize every split of a task.
 
     Args:
         task: the examples.
         tokenizer: the model's.
-        max_length: tokens; longer texts are truncated.
-        batch_size: examples per batch.
-        seed: of the order of training.
+        max_length: tokens that are read of a text.
+        **options: what becomes of longer texts, and more; see `batch_texts`.
 
     Returns:
         The batches of each split.
@@ -206,12 +206,13 @@ def make_batches(
             f"max_length {max_length} leaves no room for text; use {shortest} or more."
         )
     return {
-        name: LabelledBatches(
-            tokenize_examples(tokenizer, examples, max_length=max_length),
+        name: batch_texts(
+            tokenizer,
+            examples,
             task.targets[name],
+            max_length=max_length,
             pad_token_id=tokenizer.pad_token_id,
-            batch_size=batch_size,
-            seed=seed,
+            **options,
         )
         for name, examples in task.splits.items()
     }
