@@ -1,4 +1,4 @@
-"""Texts that are longer than the model reads: their head, their tail, both, or windows over them.
+"""Read the head of a long text, its tail, both, or windows over all of it.
 
     head         the first tokens
     tail         the last tokens
