@@ -3,8 +3,8 @@
 The lines of the first table are run with both libraries and give the same result. In the second,
 the left line is run with `transformers`, the one beside it with minibert; where the third column
 quotes an error, the left line is also run with minibert and gives that error. Each line of the
-third table gives its error, each name of the table in the package a sentence, and the class at the
-end of the page works.
+third table gives its error, each name of the table in the package a sentence, and the lines at the
+end of the page work with the class of examples/own_head.py.
 """
 
 import re
@@ -133,5 +133,7 @@ def test_the_head_of_your_own_on_the_page_works(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, page = PAGE.read_text(encoding="utf-8").split("## A head of your own")
     program = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1]
+    example = PAGE.parents[1] / "examples" / "own_head.py"
+    imported = f"import runpy\nMeanClassifier = runpy.run_path({str(example)!r})['MeanClassifier']"
     check = "assert 'hidden.weight' in model.load_report.loaded and not model.load_report.new"
-    run(f"{program}\n{check}", minibert, how=exec)
+    run(f"{imported}\n{program}\n{check}", minibert, how=exec)

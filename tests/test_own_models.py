@@ -4,10 +4,15 @@ Published programs put an LSTM, a CNN or a few numbers of their own on a BERT. W
 comes back; what it has not begins as the class made it, and never as the memory happened to be.
 """
 
+import runpy
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file
 from small_models import small_batch, small_config, small_labels
+from tiny_folders import pretrained_folder
 from torch import nn
 
 from minibert import (
@@ -200,3 +205,25 @@ def test_a_model_of_your_own_can_be_trained_and_its_training_resumed(tmp_path):
     for name, tensor in again.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name]), name
     assert again.normal.num_batches_tracked == 12
+
+
+def test_the_example_of_a_head_of_ones_own_trains_saves_and_loads_it(tmp_path, monkeypatch, capsys):
+    pretrained_folder(tmp_path / "pretrained")
+    lines = [f"{'the cat sat' if n % 2 else 'paris is'}\t{n % 2}" for n in range(200)]
+    (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    example = Path(__file__).parents[1] / "examples" / "own_head.py"
+    options = ["--train", "train.tsv", "--model", "pretrained", "--epochs", "30", "--width", "8"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example), *options, "--output", "mine"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(example), run_name="__main__")
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    names = runpy.run_path(str(example))
+    texts = ["the cat sat", "paris is"]
+    assert names["predict"]("mine", texts, width=8) == ["1", "0"]
+    assert printed.out.splitlines()[-1].startswith(("1            the cat", "0            paris"))
+    # What was saved is what was trained, to the last bit.
+    best = load_file(next(Path("mine", "training").glob("best-*.safetensors")))
+    saved = names["MeanClassifier"].from_pretrained("mine", width=8, strict=True, quiet=True)
+    assert all(torch.equal(tensor, best[name]) for name, tensor in saved.state_dict().items())
