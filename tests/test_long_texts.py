@@ -138,6 +138,7 @@ CHOICES = {
     **{name: ["--pooling", name] for name in ("pooler", "cls", "mean", "max", "attention", "cnn")},
     **{name: ["--pooling", name] for name in ("lstm", "gru", "last2-concat", "last1-mix")},
     **{name: ["--long-text", name] for name in ("head", "tail", "head+tail", "windows")},
+    "features": ["--features-only", "--long-text", "windows", "--pooling", "mean"],
     "max of windows": ["--long-text", "windows", "--fuse", "max", "--pooling", "cls"],
     "attention of windows": ["--long-text", "windows", "--fuse", "attention", "--pooling", "mean"],
     "transformer": ["--long-text", "windows", "--fuse", "transformer", "--pooling", "cnn"],
@@ -180,7 +181,8 @@ def test_every_choice_is_trained_and_what_is_saved_scores_the_same(choice, minib
     code, printed, err = minibert("evaluate", output, "dev.tsv", "--json")
     metrics = json.loads(Path(output, "metrics.json").read_text("utf-8"))
     assert json.loads(printed)["loss"] == metrics["dev"]["loss"]  # to the last bit
-    long_text = CHOICES[choice][1] if CHOICES[choice][0] == "--long-text" else "head"
+    words = CHOICES[choice]
+    long_text = words[words.index("--long-text") + 1] if "--long-text" in words else "head"
     assert json.loads(Path(output, "task.json").read_text("utf-8"))["long_text"] == long_text
     assert minibert("predict", output, "the cat sat")[0] == 0
 
@@ -262,6 +264,7 @@ def test_the_note_names_the_part_that_was_read(place, minibert):
     [
         (["--pooling", "median"], "there is no 'median'; choose pooler, cls, mean"),
         (["--pooling", "last3-mix"], "reads 3 layers, but the model has 2; use last2-mix"),
+        (["--pooling", "lstm", "--features-only"], "pool has weights that are not trained yet"),
         (["--fuse", "max"], "--fuse is for --long-text windows"),
         (["--long-text", "head", "--fuse", "max"], "--fuse is for --long-text windows"),
         (["--long-text", "middle"], "invalid choice: 'middle'"),

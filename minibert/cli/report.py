@@ -164,7 +164,7 @@ def _details(options: argparse.Namespace) -> dict[str, str]:
     )
     print(f"note: {note}", file=sys.stderr)
     result = classifier.evaluate(examples)
-    note_truncated(result.truncated, len(examples), classifier.max_length)
+    note_truncated(result.truncated, len(examples), classifier.longest, classifier.long_text)
     kind, names = result.labels.problem_type, result.labels.names
     scores = {name: float(value) for name, value in result.metrics.items()}
     where = f"{options.file.name}: {len(examples):,} examples"
@@ -191,7 +191,7 @@ def _details(options: argparse.Namespace) -> dict[str, str]:
     found[f"{what} by length"] = bars(by_name, unit=unit)
     if result.truncated:
         found[f"{what} by length"] += paragraph(
-            f"Texts longer than {classifier.max_length:,} tokens were truncated to that."
+            f"Texts longer than {classifier.longest:,} tokens were truncated to that."
         )
     return found | _errors(classifier, examples, result, options.examples)
 
@@ -227,15 +227,18 @@ def _errors(
     shown = []
     for i in worst[:limit]:
         example = examples[i]
-        words = attribute_words(
-            classifier.model,
-            classifier.tokenizer,
-            example.text,
-            example.text_pair,
-            torch.tensor(towards[i], dtype=torch.float32),
-            max_length=classifier.max_length,
-            mask_token_id=classifier.tokenizer.mask_token_id,
-        )
+        words = []
+        # Attributions are for what stands at the head of a text, which may not be what was read.
+        if classifier.long_text == "head" or result.lengths[i] <= classifier.max_length:
+            words = attribute_words(
+                classifier.model,
+                classifier.tokenizer,
+                example.text,
+                example.text_pair,
+                torch.tensor(towards[i], dtype=torch.float32),
+                max_length=classifier.max_length,
+                mask_token_id=classifier.tokenizer.mask_token_id,
+            )
         texts = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
         answers = name(result.targets[i]), name(result.predictions[i])
         shown.append(WrongExample(example.where, texts, *answers, float(losses[i]), words))
