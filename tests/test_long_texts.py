@@ -252,11 +252,24 @@ def test_the_note_names_the_part_that_was_read(place, minibert):
     classifier = TextClassifier.from_pretrained(classifier_folder(place / "other"))
     for long_text, part in (("tail", "end"), ("head+tail", "beginning and end")):
         tail = TextClassifier(classifier.model, classifier.tokenizer, POSITIONS, False, long_text)
-        tail.save_pretrained(place / long_text)
-        _, _, err = minibert("predict", long_text, " ".join(WORDS * 2))
+        tail.save_pretrained(place / f"note-{long_text}")
+        _, _, err = minibert("predict", f"note-{long_text}", " ".join(WORDS * 2))
         assert f"only their {part} was read" in err
     ends = [f"{'the cat sat on a mat ' * 3} {' '.join(WORDS + WORDS[:3])}", " ".join(WORDS * 3)]
     assert tail(ends[0]).probabilities != tail(ends[1]).probabilities
+
+
+def test_a_report_colors_no_words_of_a_text_whose_head_was_not_read(place, minibert):
+    minibert(*TRAIN, "--long-text", "tail", "--output", "reported")
+    texts = ["the cat sat", " ".join(WORDS)]
+    rows = [f"{text}\t{label}" for text in texts for label in ("city", "verb")]  # one is wrong
+    (place / "both.tsv").write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
+    code, _, err = minibert("report", "reported", "both.tsv")
+    assert code == 0, err
+    page = Path("reported", "report.html").read_text("utf-8")
+    articles = [part.split("</article>")[0] for part in page.split("<article>")[1:]]
+    colored = {("france" in text): ('class="for"' in text) for text in articles}
+    assert colored == {True: False, False: True}
 
 
 @pytest.mark.parametrize(
