@@ -9,13 +9,17 @@ is told in docs/tutorial_claims.md.
 import argparse
 import logging
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import shared
+from tiny_folders import pretrained_folder
 from torch import nn
+from torch.nn.parallel.scatter_gather import gather
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from minibert import (
@@ -42,6 +46,7 @@ OTHERS = (
 )
 SMALL = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 MASK, CLS, SEP = 103, 101, 102
+HOMEWORK = Path(__file__).parents[1] / "examples" / "thucnews.py"
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +225,12 @@ def test_002_the_loop_trains_and_the_saved_folder_gives_the_same_bits(tmp_path):
     assert torch.equal(
         again(inputs, attention_mask=masks).logits, model(inputs, attention_mask=masks).logits
     )
+
+
+def test_002_several_gpus_need_distributed_data_parallel():
+    outputs = [BertModel(small_config())(torch.tensor([[CLS, 2769, SEP]])) for _gpu in range(2)]
+    with pytest.raises(TypeError, match="use torchrun and DistributedDataParallel"):
+        gather(outputs, 0)
 
 
 def test_002_a_name_without_its_owner_is_told_what_is_missing(tmp_path, monkeypatch):
@@ -709,6 +720,31 @@ def test_003_layers_are_frozen_by_number():
     assert any("layer.0." in name for name in learns)  # "1" is the second layer
     with pytest.warns(SyntaxWarning, match="is not"):
         compile('freeze_layers is not ""', "tutorial", "eval")
+
+
+def test_003_the_homework_compares_two_models_and_draws_and_predicts(tmp_path, monkeypatch, capsys):
+    pretrained_folder(tmp_path / "model")
+    titles = [f"the {animal} sat{'.' * n}" for n in range(4) for animal in ("cat", "mat")]
+    lines = [f"{title}\t{'mat' in title:d}" for title in titles]
+    for name, content in {
+        "class.txt": ["animals", "things"],
+        "train.txt": lines,
+        "dev.txt": lines[:4],
+        "test.txt": lines[4:],
+    }.items():
+        (tmp_path / name).write_text("\n".join(content) + "\n", encoding="utf-8")
+    arguments = [tmp_path, "--model", tmp_path / "model", "--epochs", 1, "--titles", "the cat"]
+    arguments += ["--output", tmp_path / "runs"]
+    monkeypatch.setattr(sys, "argv", [str(HOMEWORK), *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(HOMEWORK), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert not ended.value.code and "test accuracy: plain 0." in printed
+    assert printed.splitlines()[-1].endswith("  the cat")
+    assert printed.splitlines()[-1].startswith(("animals", "things"))
+    for model in ("plain", "changed"):
+        for picture in ("learning_curve.png", "confusion_matrix.png"):
+            assert (tmp_path / "runs" / model / picture).stat().st_size > 1000
 
 
 # Tutorial 004

@@ -81,7 +81,8 @@ class ModelOutput:
         # Code for old versions of transformers expects a tuple: `sequence, pooled = bert(ids)`.
         names = ", ".join(f".{item.name}" for item in fields(self))  # type: ignore[arg-type]
         raise TypeError(
-            f"{type(self).__name__} cannot be unpacked; read its fields by name: {names}"
+            f"{type(self).__name__} cannot be unpacked; read its fields by name: {names}. "
+            "(nn.DataParallel unpacks outputs, too; use torchrun and DistributedDataParallel.)"
         )
 
     @classmethod
