@@ -1,6 +1,6 @@
 """The homework of a Chinese tutorial: classes of news titles, with a better model than the first.
 
-python examples/thucnews.py FOLDER --model bert-base-chinese
+python examples/thucnews.py FOLDER --model bert-base-chinese --output runs/thucnews
 
 FOLDER has class.txt (a class name per line), and train.txt, dev.txt and test.txt with
 `title<TAB>number of the class` per line, as THUCNews is often prepared. Two models are trained for
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--model", metavar="FOLDER_OR_NAME", help="pretrained on Chinese")
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="default: 4")
     parser.add_argument("--limit", type=int, metavar="N", help="train on the first N titles only")
-    default = Path("runs/thucnews")
-    parser.add_argument("--output", type=Path, default=default, help=f"default: {default}")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", required=True)
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--titles", nargs="+", default=TITLES, help="to classify in the end")
     options = parser.parse_args()
 
@@ -44,6 +44,8 @@ def main() -> None:
     arguments += ["--class-names", str(options.folder / "class.txt")]
     if options.model:
         arguments += ["--model", options.model]
+    if options.resume:
+        arguments += ["--resume"]
     if options.limit:
         arguments += ["--limit", str(options.limit)]
 
