@@ -1,4 +1,4 @@
-"""The homework of a Chinese tutorial: classes of news titles, with a better model than the first.
+"""Classify Chinese news titles, better than plain BERT: the homework of a tutorial.
 
 python examples/thucnews.py FOLDER --model bert-base-chinese --output runs/thucnews
 
