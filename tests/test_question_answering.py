@@ -254,7 +254,10 @@ def test_a_long_question_is_truncated_and_leaves_room_for_the_context():
         make_windows(tiny_tokenizer(), [example], max_length=7, doc_stride=4)
 
 
-@pytest.mark.parametrize("name", ["xquad/xquad.en.json", "covidqa/200423_covidQA.json"])
+FILES = ("xquad/xquad.en.json", "xquad/xquad.zh.json", "covidqa/200423_covidQA.json")
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_real_answers_are_found_in_windows_by_their_characters(name: str):
     examples, note = read_questions(shared(f"data/{name}"))
     assert ("234 answers had a wrong offset" in note) == name.startswith("covidqa")
