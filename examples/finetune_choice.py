@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> None:
     from minibert.evaluation.classification import evaluate_choices
     from minibert.inference.multiple_choice import AnswerChooser
     from minibert.plots.report import write_scores
-    from minibert.training.finetune_setup import setup_finetuning
+    from minibert.training.finetune_setup import DEFAULT_WEIGHTS_FOR_PAIRS, setup_finetuning
 
     output, device = start_run(options, "multiple-choice")
     if options.train is None:
@@ -39,10 +39,10 @@ def main(options: argparse.Namespace) -> None:
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked["defaults"] = DEFAULT_WEIGHTS_FOR_PAIRS
     pairs = [pair for question in questions["train"] for pair in question.pairs()]
     texts = [f"{pair.text} {pair.text_pair}" for pair in pairs]
-    defaults = ["weights/mini"]  # tiny cannot compare texts
-    setup = setup_finetuning(BertForMultipleChoice, texts, defaults=defaults, **asked)
+    setup = setup_finetuning(BertForMultipleChoice, texts, **asked)
     print(setup.note)
     model = setup.model
     max_length = min(options.max_length, model.config.max_position_embeddings)

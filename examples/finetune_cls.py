@@ -35,7 +35,11 @@ def main(options: argparse.Namespace) -> None:
     from minibert.model.pooling import BertForPooledClassification
     from minibert.plots.few_labels import train_with_few_labels, write_few_labels
     from minibert.plots.report import write_report
-    from minibert.training.finetune_setup import setup_finetuning
+    from minibert.training.finetune_setup import (
+        DEFAULT_WEIGHTS,
+        DEFAULT_WEIGHTS_FOR_PAIRS,
+        setup_finetuning,
+    )
 
     problem_type = TASKS.get(options.task)
     output, device = start_run(options, *CLASSIFICATION)
@@ -57,7 +61,7 @@ def main(options: argparse.Namespace) -> None:
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
-    defaults = ["weights/mini" if built_in or task.pairs else "weights/tiny"]
+    defaults = DEFAULT_WEIGHTS_FOR_PAIRS if built_in or task.pairs else DEFAULT_WEIGHTS
     model_class, texts = BertForSequenceClassification, task.texts()
     asked |= {"defaults": defaults, **task.labels.config}
     if options.pooling or options.fuse:

@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     )
     from minibert.inference.question_answering import TASK, AnswerSettings, QuestionAnswerer
     from minibert.plots.report import write_scores
-    from minibert.training.finetune_setup import setup_finetuning
+    from minibert.training.finetune_setup import DEFAULT_WEIGHTS_FOR_PAIRS, setup_finetuning
 
     output, device = start_run(options, TASK)
     if options.train is None:
@@ -42,9 +42,10 @@ def main(options: argparse.Namespace) -> None:
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked["defaults"] = DEFAULT_WEIGHTS_FOR_PAIRS
     examples = splits["train"]
     texts = [*dict.fromkeys(e.context for e in examples), *(e.question for e in examples)]
-    setup = setup_finetuning(BertForQuestionAnswering, texts, defaults=["weights/mini"], **asked)
+    setup = setup_finetuning(BertForQuestionAnswering, texts, **asked)
     print(setup.note)
     model, tokenizer = setup.model, setup.tokenizer
     if model.config.hidden_size < SMALL:

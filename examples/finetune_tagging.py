@@ -26,7 +26,7 @@ def main(options: argparse.Namespace) -> None:
     from minibert.inference.tagging import Tagger
     from minibert.model.crf import BertCrfForTokenClassification
     from minibert.plots.report import write_scores
-    from minibert.training.finetune_setup import setup_finetuning
+    from minibert.training.finetune_setup import DEFAULT_WEIGHTS, setup_finetuning
 
     output, device = start_run(options, "tagging")
 
@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> None:
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the words.
     asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
     model_class = BertCrfForTokenClassification if options.crf else BertForTokenClassification
-    asked |= {"defaults": ["weights/tiny"], **data.tags.config}
+    asked |= {"defaults": DEFAULT_WEIGHTS, **data.tags.config}
     setup = setup_finetuning(model_class, data.texts(), **asked)
     print(setup.note)
     model, tokenizer = setup.model, setup.tokenizer

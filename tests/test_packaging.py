@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import minibert
+from minibert.cli.finetune import SCRIPTS
 from minibert.files import bundled
 
 wheel = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
@@ -48,10 +49,10 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in files}
 
 
-def test_the_wheel_holds_the_package_the_script_and_the_weights(installed: Path):
-    expected = files_below(ROOT / "minibert") | {"examples/finetune_cls.py"}
-    for folder in ("weights/mini", "weights/tiny"):
-        expected |= {f"{folder}/{name}" for name in files_below(ROOT / folder)}
+def test_the_wheel_holds_the_package_the_scripts_and_the_weights(installed: Path):
+    expected = files_below(ROOT / "minibert")
+    expected |= {f"examples/{script}" for script in SCRIPTS.values()}
+    expected |= {f"weights/{name}" for name in files_below(ROOT / "weights")}
     assert files_below(installed / "minibert") == expected
 
 

@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--class-names", type=Path, metavar="FILE", help=help_text)
     help_text = "train on the first N texts only; default: all, or 1600 of the built-in data"
     add("--limit", type=int, metavar="N", help=help_text)
-    help_text = "pretrained model; default: weights/tiny, or weights/mini with the built-in data"
+    help_text = "pretrained model; default: one in weights/ for the language of the texts"
     add("--model", metavar="FOLDER_OR_NAME", help=help_text)
     help_text = "train random weights of a size: tiny, mini, small, medium, base or large"
     add("--preset", metavar="SIZE", help=help_text)

@@ -20,6 +20,10 @@ from minibert.tokenization.training.train_vocabulary import describe_accents, tr
 from minibert.tokenization.vocab import MAX_UNKNOWN_RATE, unknown_rate
 
 PRESETS = ("tiny", "mini", "small", "medium", "base", "large")
+# What to start from by default: the first that knows the language of the texts. To compare texts
+# takes more than tiny has learned.
+DEFAULT_WEIGHTS = ("weights/tiny", "weights/tiny-zh")
+DEFAULT_WEIGHTS_FOR_PAIRS = ("weights/mini", "weights/tiny-zh")
 MIN_UPDATES = 300  # from random weights; after fewer, even a simple task is still at chance
 MIN_PRETRAINED_UPDATES = 30  # with 100 texts, 32 updates give 6 points more than 16
 SHORT_TRAINING = 2000  # updates; in fewer, a small pretrained model needs a higher learning rate
