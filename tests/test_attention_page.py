@@ -197,7 +197,7 @@ class Browser:
         try:
             self._ask("DELETE", "")
         finally:
-            self.driver.terminate()
+            self.driver.kill()  # after an in-process command, SIGTERM may be ignored
             self.driver.wait(10)
 
 

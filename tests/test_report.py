@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_attention_page import browser  # noqa: F401 - a fixture
 from tiny_folders import POSITIONS, tiny_config, tiny_tokenizer
 
 from minibert import BertForSequenceClassification
@@ -166,7 +167,9 @@ def test_every_kind_of_classifier_has_a_page(report, config, rows, shown):
     assert set(shown) <= {*page.sections}
 
 
-def test_nothing_in_a_run_becomes_markup_and_the_page_requests_nothing(report):
+@pytest.fixture
+def hostile_page(report) -> Path:
+    """The page of a run in which every name and text tries to become markup."""
     names = {0: HOSTILE, 1: "\u202egood\x00"}
     run_folder(Path("a<b>&"), id2label=names, metric="<i>accuracy")
     metrics = json.loads(Path("a<b>&/metrics.json").read_text(encoding="utf-8"))
@@ -175,7 +178,11 @@ def test_nothing_in_a_run_becomes_markup_and_the_page_requests_nothing(report):
     rows = [{"text": f"the cat {HOSTILE}\ud800", "label": name} for name in names.values()]
     Path("<u>.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert report("a<b>&", "<u>.jsonl", "--output", "page.html")[0] == 0
-    page = Page(Path("page.html"))
+    return Path("page.html").resolve()
+
+
+def test_nothing_in_a_run_becomes_markup_and_the_page_requests_nothing(hostile_page):
+    page = Page(hostile_page)
     tags = {tag for tag, _ in page.tags}
     assert not tags & {"script", "u", "i", "a", "link", "iframe", "object", "base"}
     allowed = {"class", "style", "title", "dir", "alt", "src", "lang", "name", "content", "charset"}
@@ -185,6 +192,21 @@ def test_nothing_in_a_run_becomes_markup_and_the_page_requests_nothing(report):
     assert page.source.count("{{title}}") == page.source.count("&amp;lt;{{title}}") > 2
     sources = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
     assert sources and all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1280, False)])
+def test_a_browser_shows_the_page_without_a_complaint_and_within_its_width(
+    hostile_page, request, width, dark
+):
+    opened = request.getfixturevalue("browser")
+    opened.open(hostile_page, width=width, dark=dark)
+    assert opened.run("document.documentElement.scrollWidth") <= width
+    assert opened.run("document.querySelectorAll('section').length") == 8
+    assert HOSTILE in opened.run("document.body.innerText")
+    assert opened.run("getComputedStyle(document.body).color") == (
+        "rgb(228, 233, 240)" if dark else "rgb(28, 36, 48)"
+    )
+    assert opened.complaints() == []
 
 
 def test_other_tasks_show_what_they_have(report):
