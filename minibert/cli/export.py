@@ -32,6 +32,7 @@ CLASSES = {  # and their modules in minibert/model
     "BertForMaskedLM": "pretraining_heads",
     "BertForNextSentencePrediction": "pretraining_heads",
     "BertForSequenceClassification": "task_heads",
+    "BertForPooledClassification": "pooling",
     "BertForTokenClassification": "task_heads",
     "BertForQuestionAnswering": "task_heads",
     "BertForMultipleChoice": "task_heads",
@@ -147,8 +148,8 @@ def export_onnx(model: "PretrainedModel", path: Path) -> list[str]:
             )
     except torch.onnx.OnnxExporterError as error:
         raise MiniBertError(
-            f"PyTorch cannot export this {type(model).__name__}, as with recurrent layers "
-            f"({type(error.__cause__).__name__}); export its encoder: --model-class BertModel."
+            f"PyTorch cannot export this {type(model).__name__}, as with recurrent layers or several "
+            f"windows a text ({type(error.__cause__).__name__}); export its encoder: --model-class BertModel."
         ) from error
     finally:
         logging.disable(logging.NOTSET)

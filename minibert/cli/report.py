@@ -202,6 +202,7 @@ def _errors(
     """Return the examples with the highest loss, their words colored by attribution."""
     import numpy as np
     import torch
+    from tqdm import tqdm
 
     from minibert.evaluation.attributions import attribute_words
     from minibert.evaluation.classification import losses_by_example
@@ -225,7 +226,7 @@ def _errors(
         return f"{value:.3f}" if kind == REGRESSION else names[value]
 
     shown = []
-    for i in worst[:limit]:
+    for i in tqdm(worst[:limit], desc="coloring words", unit="text", leave=False, disable=None):
         example = examples[i]
         words = []
         # Attributions are for what stands at the head of a text, which may not be what was read.
