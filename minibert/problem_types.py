@@ -15,3 +15,6 @@ POOLING_NAMES = "pooler, cls, mean, max, attention, cnn, lstm, gru, last4-concat
 # `--long-text` and `--fuse`: what is read of a text that is too long; how windows are fused.
 LONG_TEXTS = ("head", "tail", "head+tail", "windows")
 FUSIONS = ("mean", "max", "attention", "transformer")
+# Two towers, see `model/two_towers.py`.
+TOWER_POOLINGS = ("mean", "cls", "max")
+COMBINATIONS = ("cosine", "difference")

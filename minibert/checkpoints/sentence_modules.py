@@ -1,11 +1,11 @@
-"""Read how a folder of sentence-transformers pools and scales its vectors."""
+"""Read and write how a folder of sentence-transformers pools and scales its vectors."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from minibert.errors import MiniBertError
-from minibert.files import read_json_object, read_small_file
+from minibert.files import read_json_object, read_small_file, write_atomic, write_json
 
 # Names and patterns of the files beside those of the model.
 SENTENCE_FILES = (
@@ -121,3 +121,29 @@ def sentence_settings(folder: Path) -> dict[str, Any]:
             f"{folder} does not say how its vectors are made in a way that minibert knows "
             f"({type(error).__name__}: {error}); copy it again from its source."
         ) from error
+
+
+def write_modules(folder: Path, *, pooling: str, max_length: int, width: int) -> None:
+    """Write the files that say how a folder makes vectors, for sentence-transformers and `embed`.
+
+    Args:
+        folder: the folder of the model.
+        pooling: "mean", "cls" or "max".
+        max_length: of a text in tokens.
+        width: of a vector.
+    """
+    classes = {"": "Transformer", "1_Pooling": "Pooling"}
+    modules = [
+        {
+            "idx": number,
+            "name": str(number),
+            "path": path,
+            "type": f"sentence_transformers.models.{name}",
+        }
+        for number, (path, name) in enumerate(classes.items())
+    ]
+    flags = {f"pooling_mode_{long}": short == pooling for long, short in _SHORT.items()}
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **flags})
+    settings = {"max_seq_length": max_length, "do_lower_case": False}
+    write_json(folder / "sentence_bert_config.json", settings)
+    write_atomic(folder / "modules.json", json.dumps(modules, indent=2) + "\n")

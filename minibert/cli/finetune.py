@@ -32,7 +32,7 @@ from minibert.cli.training_options import (
 )
 from minibert.errors import MiniBertError
 from minibert.files import bundled
-from minibert.problem_types import FUSIONS, LONG_TEXTS, POOLING_NAMES, POOLINGS
+from minibert.problem_types import COMBINATIONS, FUSIONS, LONG_TEXTS, POOLING_NAMES, POOLINGS
 
 if TYPE_CHECKING:
     import torch
@@ -45,25 +45,28 @@ SCRIPTS = {  # by task, in examples/
     "multi-label": "finetune_cls.py",
     "regression": "finetune_cls.py",
     "multiple-choice": "finetune_choice.py",
+    "matching": "finetune_matching.py",
     "tagging": "finetune_tagging.py",
     "question-answering": "finetune_qa.py",
 }
 CLASSIFICATION = ("classification", "multi-label", "regression")
+LABELLED = (*CLASSIFICATION, "matching")  # a label for each text or pair
 OPTIONS_OF = {  # options that only some tasks have
-    "text_column": (*CLASSIFICATION, "tagging"),
-    "pair_column": CLASSIFICATION,
-    "label_column": (*CLASSIFICATION, "tagging"),
-    "class_names": CLASSIFICATION,
-    "limit": (*CLASSIFICATION, "tagging"),
+    "text_column": (*LABELLED, "tagging"),
+    "pair_column": LABELLED,
+    "label_column": (*LABELLED, "tagging"),
+    "class_names": LABELLED,
+    "limit": (*LABELLED, "tagging"),
     "few_labels": CLASSIFICATION,
     "compare_random": CLASSIFICATION,
+    "combine": ("matching",),
     "crf": ("tagging",),
     "broken_tags": ("tagging",),
-    "features_only": CLASSIFICATION,
+    "features_only": LABELLED,
     "doc_stride": ("question-answering",),
     "null_threshold": ("question-answering",),
     **TASKS_OF_OPTIONS,
-    "pooling": CLASSIFICATION,
+    "pooling": LABELLED,
     "long_text": CLASSIFICATION,
     "fuse": CLASSIFICATION,
 }
@@ -94,10 +97,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare-random", action="store_true", help="also train random weights, to compare")
     help_text = "also train the model and random weights with only N texts; built-in data: 100 400"
     add("--few-labels", type=int_range(1), nargs="+", metavar="N", help=help_text)
+    help_text = "matching: what of the two vectors is compared; default: cosine"
+    add("--combine", choices=COMBINATIONS, help=help_text)
     add("--crf", action="store_true", help="tagging: score whole sequences of tags, with a CRF")
     help_text = "tagging: what to do with an I that continues nothing; default: repair"
     add("--broken-tags", choices=("repair", "refuse"), help=help_text)
-    help_text = "keep BERT as it is: compute its vectors once, and train the last layer on them"
+    help_text = (
+        "keep BERT as it is: compute its vectors (mean) once, and train the last layer on them"
+    )
     add("--features-only", action="store_true", help=help_text)
     help_text = "passes over the training texts; default: by the sizes of model and data"
     add("--epochs", type=int, metavar="N", help=help_text)
@@ -182,6 +189,8 @@ def start_run(options: argparse.Namespace, *tasks: str) -> "tuple[Path, torch.de
         raise MiniBertError("--fuse is for --long-text windows; add that, or remove --fuse.")
     if options.long_text == "windows":
         options.fuse = options.fuse or "mean"
+    if options.features_only:  # the mean of vectors that are not trained says the most
+        options.pooling = options.pooling or "mean"
     if options.task not in tasks:
         raise MiniBertError(
             f"this script is for {' and '.join(tasks)}; for {options.task}, run examples/"

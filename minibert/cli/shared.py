@@ -32,15 +32,16 @@ KEPT_FILES = (
     *(*MODEL_FILES, *TOKENIZER_FILES, TASK_FILE, CORPUS_FILE),
     *("metrics.json", "learning_curve.png", "confusion_matrix.png"),
 )
+CLASSIFIERS = ("classification", "matching")  # the tasks of `TextClassifier`
 OTHER_TASKS = (  # each a module in cli/tasks with predict() and evaluate()
     "multiple-choice",
     "question-answering",
     "tagging",
 )
 OPTIONS_OF = {  # options of predict and evaluate that only some tasks have
-    "text_column": ("classification", "tagging"),
-    "pair_column": ("classification",),
-    "label_column": ("classification", "tagging"),
+    "text_column": (*CLASSIFIERS, "tagging"),
+    "pair_column": CLASSIFIERS,
+    "label_column": (*CLASSIFIERS, "tagging"),
     "choice": ("multiple-choice",),
     "question": ("multiple-choice", "question-answering"),
     "context": ("question-answering",),
@@ -215,7 +216,7 @@ def check_task_options(
 
 
 def module_of_task(options: argparse.Namespace) -> ModuleType | None:
-    """Return the module in `cli/tasks` for the task of `options.folder`; None for classification.
+    """Return the module in `cli/tasks` for `options.folder`; None if it holds a classifier.
 
     Raises:
         MiniBertError: if there is no such task, or an option is for another one.
@@ -223,13 +224,13 @@ def module_of_task(options: argparse.Namespace) -> ModuleType | None:
     from minibert.inference.load import saved_task
 
     task = saved_task(options.folder)
-    if task not in ("classification", *OTHER_TASKS):
+    if task not in (*CLASSIFIERS, *OTHER_TASKS):
         raise MiniBertError(
             f"{options.folder} was trained for the task {task!r:.100}, which this version of "
             "minibert does not know; update minibert."
         )
     check_task_options(options, task, OPTIONS_OF)
-    if task == "classification":
+    if task in CLASSIFIERS:
         return None
     return import_module(f"minibert.cli.tasks.{task.replace('-', '_')}")
 

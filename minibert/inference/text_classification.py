@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from minibert.checkpoints.foreign_config import architectures
+from minibert.checkpoints.sentence_modules import write_modules
+from minibert.data.labelled.batches import LabelledBatches, tokenize_groups
 from minibert.data.labelled.examples import Example
 from minibert.data.labelled.header import is_number
 from minibert.data.labelled.labels import LabelSet, Target
@@ -27,7 +29,9 @@ from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
 from minibert.hub import local_folder
 from minibert.inference.load import load_for_inference
 from minibert.model.pooling import BertForPooledClassification
+from minibert.model.pretrained import PretrainedModel
 from minibert.model.task_heads import BertForSequenceClassification
+from minibert.model.two_towers import BertTwoTowers
 from minibert.problem_types import LONG_TEXTS, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -75,7 +79,7 @@ class Evaluation:
 class TextClassifier:
     """A sequence classifier with its tokenizer and the settings that it was trained with."""
 
-    model: BertForSequenceClassification
+    model: PretrainedModel  # a BertForSequenceClassification, or BertTwoTowers
     tokenizer: BertTokenizer
     max_length: int  # tokens, including [CLS] and [SEP]
     pairs: bool | None = None  # whether it was trained on pairs of texts; None: unknown
@@ -93,12 +97,12 @@ class TextClassifier:
         advice = "fine-tune it: minibert finetune --train FILE --model FOLDER"
         config = local_folder(name_or_path, files=("config.json",)) / "config.json"
         saved_by = architectures(read_json_object(config)) if config.exists() else []
-        pooled = BertForPooledClassification.__name__ in saved_by
+        kinds: dict[str, type[PretrainedModel]] = {
+            kind.__name__: kind for kind in (BertForPooledClassification, BertTwoTowers)
+        }
+        kind = next((kinds[name] for name in saved_by if name in kinds), None)
         model, tokenizer, limit = load_for_inference(
-            BertForPooledClassification if pooled else BertForSequenceClassification,
-            name_or_path,
-            device=device,
-            if_untrained=advice,
+            kind or BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
         )
         task = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
         settings = read_json_object(task) if task.exists() else {}
@@ -108,7 +112,7 @@ class TextClassifier:
                 f"{task} has max_length {max_length!r} and pairs {pairs!r}; the first must be an "
                 "integer and the second true or false. Correct the file or delete it."
             )
-        fuses = bool(model.config.foreign.get("fuse")) and pooled
+        fuses = bool(model.config.foreign.get("fuse")) and kind is BertForPooledClassification
         long_text = settings.get("long_text", "windows" if fuses else "head")
         if long_text not in LONG_TEXTS or fuses != (long_text == "windows"):
             fitting = "windows" if fuses else "head, tail or head+tail"
@@ -124,8 +128,14 @@ class TextClassifier:
         make_folder(folder)
         self.tokenizer.save_pretrained(folder)
         self.model.save_pretrained(folder)
-        settings = {"max_length": self.max_length, "pairs": self.pairs}
-        write_task(folder, settings | {"long_text": self.long_text})
+        settings: dict[str, Any] = {"max_length": self.max_length, "pairs": self.pairs}
+        if isinstance(self.model, BertTwoTowers):
+            config = self.model.config
+            sizes = {"max_length": self.max_length, "width": config.hidden_size}
+            write_modules(folder, pooling=str(config.foreign["pooling"]), **sizes)
+            write_task(folder, {"task": "matching", **settings})
+        else:
+            write_task(folder, settings | {"long_text": self.long_text})
 
     def __call__(self, text: str, text_pair: str | None = None) -> Prediction:
         """Return the prediction for one text or one pair of texts; see `predict`."""
@@ -214,17 +224,20 @@ class TextClassifier:
         self, examples: Sequence[Example], targets: Sequence[Target] | None, batch_size: int
     ) -> tuple[NDArray[np.float32], float, Sequence[int]]:
         """Return the logits (N, labels), the loss, and the full length of each text."""
-        batches = batch_texts(
-            self.tokenizer,
-            examples,
-            targets,
-            max_length=self.max_length,
-            long_text=self.long_text,
-            pad_token_id=self.tokenizer.pad_token_id,
-        )
+        options = {"max_length": self.max_length, "pad_token_id": self.tokenizer.pad_token_id}
+        batches: LabelledBatches
+        if two_towers := isinstance(self.model, BertTwoTowers):
+            pairs = [example.separate() for example in examples]
+            batches = tokenize_groups(self.tokenizer, pairs, targets, **options)
+        else:
+            long_text = self.long_text
+            batches = batch_texts(self.tokenizer, examples, targets, long_text=long_text, **options)
         self.model.eval()
         predictions = predict(self.model, batches, batch_size=batch_size)
-        return predictions.logits, predictions.loss, batches.texts.full_lengths
+        lengths = batches.texts.full_lengths
+        if two_towers:
+            lengths = np.reshape(lengths, (-1, 2)).max(axis=1).tolist()
+        return predictions.logits, predictions.loss, lengths
 
     def _check_texts(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> None:
         if isinstance(texts, str) or len(texts) == 0:

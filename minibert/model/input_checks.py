@@ -27,6 +27,7 @@ LABELS = {
     "BertForNextSentencePrediction": {"labels": "pair"},
     "BertForPreTraining": {"labels": "word", "next_sentence_label": "pair"},
     "BertForSequenceClassification": {"labels": "text"},
+    "BertTwoTowers": {"labels": "text"},
     "BertForTokenClassification": {"labels": "token"},
     "BertForQuestionAnswering": {"start_positions": "answer", "end_positions": "answer"},
     "BertForMultipleChoice": {"labels": "choice"},

@@ -20,7 +20,7 @@ from minibert.evaluation.metrics import (
     report_table,
 )
 from minibert.files import write_json
-from minibert.model.task_heads import BertForSequenceClassification
+from minibert.model.pretrained import PretrainedModel
 from minibert.plots.confusion_matrix import confusion_matrix_figure
 from minibert.plots.learning_curve import finetuning_curve
 from minibert.plots.style import note_failure, save_figure
@@ -38,12 +38,12 @@ BASELINE_NAMES = {
 
 def write_report(
     output: Path,
-    model: BertForSequenceClassification,
+    model: PretrainedModel,
     batches: Mapping[str, LabelledBatches],
     labels: LabelSet,
     baselines: Mapping[str, Mapping[str, float]],
     *,
-    control: BertForSequenceClassification | None = None,
+    control: PretrainedModel | None = None,
 ) -> None:
     """Evaluate a classifier, write `metrics.json`, print the scores, and draw the figures.
 

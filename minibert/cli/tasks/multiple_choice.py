@@ -78,11 +78,8 @@ def _questions(options: argparse.Namespace) -> "list[Question]":
     """Return the question of the command line, or those of a file."""
     from minibert.data.labelled.multiple_choice import Question, read_questions
 
-    if options.pair or options.text_column or options.pair_column:
-        raise MiniBertError(
-            "--pair and the names of columns are not for multiple choice; give --choice twice or "
-            "more, or a file that names its fields."
-        )
+    if options.pair:
+        raise MiniBertError("--pair is not for multiple choice; give --choice twice or more.")
     if options.file is not None:
         if options.texts or options.choice or options.question:
             raise MiniBertError("give a context with choices or --file, not both.")

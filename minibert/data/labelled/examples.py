@@ -52,6 +52,10 @@ class Example:
     label: Label = None
     where: str = field(default="", compare=False)
 
+    def separate(self) -> "list[Example]":
+        """Return the two texts of a pair, each on its own."""
+        return [Example(self.text), Example(self.text_pair or "")]
+
 
 class FileExamples(NamedTuple):
     """What a file holds, and what was decided while it was read.
