@@ -148,8 +148,9 @@ def export_onnx(model: "PretrainedModel", path: Path) -> list[str]:
             )
     except torch.onnx.OnnxExporterError as error:
         raise MiniBertError(
-            f"PyTorch cannot export this {type(model).__name__}, as with recurrent layers or several "
-            f"windows a text ({type(error.__cause__).__name__}); export its encoder: --model-class BertModel."
+            f"PyTorch cannot export this {type(model).__name__}, as with recurrent layers or "
+            f"several windows a text ({type(error.__cause__).__name__}); export its encoder: "
+            "--model-class BertModel."
         ) from error
     finally:
         logging.disable(logging.NOTSET)
