@@ -66,13 +66,17 @@ def structure(page: Path) -> list[str]:
     """Return the headings, the excerpts and the code of a page, without texts and comments."""
     text = page.read_text(encoding="utf-8")
     found = [
-        (block.start(), f"code {block['file']} {block['symbol']}" if block["file"] else _shape(block))
+        (
+            block.start(),
+            f"code {block['file']} {block['symbol']}" if block["file"] else _shape(block),
+        )
         for block in BLOCK.finditer(text)
     ]
     outside = BLOCK.sub(lambda block: "\n" * len(block[0]), text)  # keeps the positions
     marks = r"^(#+) |^!\[.*\]\((.*)\)|^\|---|^\d+\. "
     for mark in re.finditer(marks, outside, re.MULTILINE):
-        found.append((mark.start(), mark[1] or mark[2] or mark[0].strip("0123456789")))
+        what = mark[1] or (mark[2] or "").replace(".zh.", ".") or mark[0].strip("0123456789")
+        found.append((mark.start(), what))
     return [what for _, what in sorted(found)]
 
 
@@ -101,7 +105,9 @@ def test_a_lesson_is_short(page: Path):
 
 
 def test_both_languages_have_the_same_lessons_in_the_same_steps():
-    english, chinese = ([p for p in PAGES if p.parent.name == language] for language in ("en", "zh"))
+    english, chinese = (
+        [p for p in PAGES if p.parent.name == language] for language in ("en", "zh")
+    )
     assert [page.name for page in english] == [page.name for page in chinese]
     for one, other in zip(english, chinese, strict=True):
         assert structure(one) == structure(other), one.name
