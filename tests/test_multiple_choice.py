@@ -227,7 +227,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_finetune_learns_questions_and_writes_scores_beside_baselines(trained):
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
     assert metrics["dev"]["accuracy"] > 0.95
-    assert set(metrics["baselines"]) == {"majority", "word_overlap", "split"}
+    assert {"majority", "word_overlap", "split"} <= set(metrics["baselines"])
     assert metrics["baselines"]["majority"] < 0.8
     assert (trained / "run" / "learning_curve.png").is_file()
 
