@@ -20,6 +20,7 @@ from minibert.evaluation.classification import losses_by_example
 from minibert.files import write_json
 from minibert.inference.text_classification import TextClassifier
 from minibert.model.losses import CLASSIFICATION_LOSSES
+from minibert.model.two_towers import BertTwoTowers
 from minibert.plots import report_page
 from minibert.plots.report_page import WrongExample, bars, table, wrong_examples
 from minibert.problem_types import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL
@@ -55,10 +56,17 @@ class Page(HTMLParser):
             self.sections[self.heading] = self.sections.get(self.heading, "") + data
 
 
-def run_folder(folder: Path, *, pairs: bool = False, metric: str = "accuracy", **config) -> Path:
+def run_folder(
+    folder: Path,
+    kind: type = BertForSequenceClassification,
+    *,
+    pairs: bool = False,
+    metric: str = "accuracy",
+    **config,
+) -> Path:
     """A run of `minibert finetune` as it is left behind, with random weights."""
     torch.manual_seed(0)
-    model = BertForSequenceClassification(tiny_config(**config))
+    model = kind(tiny_config(**config))
     TextClassifier(model, tiny_tokenizer(), POSITIONS, pairs).save_pretrained(folder)
     baselines = {"majority": 0.5, "bag_of_words": 0.7, "split": "dev"}
     write_json(folder / "metrics.json", {"dev": {metric: 0.75}, "baselines": baselines})
@@ -165,6 +173,18 @@ def test_every_kind_of_classifier_has_a_page(report, config, rows, shown):
     assert code == 0
     page = Page(Path("mine/report.html"))
     assert set(shown) <= {*page.sections}
+
+
+def test_two_towers_show_their_errors_without_colors(report):
+    run_folder(Path("mine"), BertTwoTowers, pairs=True, num_labels=1)
+    lines = ["sentence1\tsentence2\tscore", "the cat\ta mat\t4.5", "paris\tfrance\t0.5"]
+    Path("dev.tsv").write_text("\n".join(lines), encoding="utf-8")
+    assert report("mine", "dev.tsv")[0] == 0
+    page = Page(Path("mine/report.html"))
+    errors = page.sections["Most wrong examples"]
+    assert re.search("label 4.500.*the cat.*a mat.*label 0.500.*paris", errors, re.DOTALL)
+    assert "Orange" not in errors and "mine: matching" in page.source
+    assert not any(attributes.get("class") in WORDS for _, attributes in page.tags)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import (
+    CLASSIFIERS,
     add_column_arguments,
     check_output,
     int_range,
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 # The scores that are compared with those of the baselines, the first that a run has.
 COMPARED = ("f1_micro", "entity_f1", "pearson", "accuracy", "f1")
+LEGEND = (
+    "Orange words have moved the model towards its prediction, blue ones towards the label "
+    "(integrated gradients, compared with [MASK] in place of the words). They show what the model "
+    "has used, not what is right."
+)
 PNG = b"\x89PNG\r\n\x1a\n"
 # Of `config.json` and of the run.
 MODEL_FIELDS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
@@ -58,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     output: Path = options.output or folder / "report.html"
     check_output(output, suffixes=(".html", ".htm"), replace=True)
     task = read_json_object(folder / TASK_FILE) if (folder / TASK_FILE).is_file() else {}
-    if options.file is not None and task.get("task", "classification") != "classification":
+    if options.file is not None and task.get("task", "classification") not in CLASSIFIERS:
         raise MiniBertError(
             f"{folder} is for {task['task']!s:.100}, and only classifiers are looked at in detail; "
             f"leave out {options.file}."
@@ -206,6 +212,7 @@ def _errors(
 
     from minibert.evaluation.attributions import attribute_words
     from minibert.evaluation.classification import losses_by_example
+    from minibert.model.two_towers import BertTwoTowers
     from minibert.plots.report_page import WrongExample, paragraph, wrong_examples
     from minibert.problem_types import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
@@ -229,8 +236,9 @@ def _errors(
     for i in tqdm(worst[:limit], desc="coloring words", unit="text", leave=False, disable=None):
         example = examples[i]
         words = []
-        # Attributions are for what stands at the head of a text, which may not be what was read.
-        if classifier.long_text == "head" or result.lengths[i] <= classifier.max_length:
+        # Attributions are for the head of a text, or of a pair that is read as one text.
+        is_head = classifier.long_text == "head" or result.lengths[i] <= classifier.max_length
+        if is_head and not isinstance(classifier.model, BertTwoTowers):
             words = attribute_words(
                 classifier.model,
                 classifier.tokenizer,
@@ -245,15 +253,9 @@ def _errors(
         shown.append(WrongExample(example.where, texts, *answers, float(losses[i]), words))
     if not shown:
         return {}
-    of_all = (
-        f"{len(worst):,} of {len(examples):,} are wrong; those with the highest loss come first. "
-    )
-    heading = "Most wrong examples"
-    legend = (
-        "Orange words have moved the model towards its prediction, blue ones towards the label "
-        "(integrated gradients, compared with [MASK] in place of the words). They show what the "
-        "model has used, not what is right."
-    )
+    note = f"{len(worst):,} of {len(examples):,} are wrong; those with the highest loss come first."
     if kind == REGRESSION:
-        of_all = "Those with the largest error come first. "
-    return {heading: paragraph(of_all + legend) + wrong_examples(shown)}
+        note = "Those with the largest error come first."
+    if any(example.words for example in shown):
+        note += f" {LEGEND}"
+    return {"Most wrong examples": paragraph(note) + wrong_examples(shown)}
