@@ -49,8 +49,11 @@ def test_the_rates_of_two_layers_with_a_decay_of_one_half():
         part = name.removeprefix("bert.")
         starts = {"embeddings.": 2, "encoder.layer.0.": 4, "encoder.layer.1.": 8, "pooler.": 8}
         assert rate == next((r for s, r in starts.items() if part.startswith(s)), 80), name
+    freeze(model, "embeddings")  # what is frozen has no group, not even an empty one
+    groups = layerwise_groups(model, learning_rate=8.0, decay=0.5, head_factor=10)
+    assert [group["lr"] for group in groups if group["params"]] == [80, 80, 8, 8, 4, 4]
     decayed = {p for group in groups if group["weight_decay"] for p in group["params"]}
-    assert decayed == {p for p in model.parameters() if p.dim() >= 2}
+    assert decayed == {p for p in model.parameters() if p.dim() >= 2 and p.requires_grad}
 
 
 def test_rates_by_layer_reach_the_weights(tmp_path: Path):

@@ -83,6 +83,7 @@ def layerwise_groups(
         group | {"lr": rate}
         for rate, parameters in sorted(by_rate.items(), reverse=True)
         for group in decay_groups(nn.ParameterList(parameters), weight_decay=weight_decay)
+        if group["params"]
     ]
 
 
