@@ -64,7 +64,7 @@ def main(options: argparse.Namespace) -> None:
     defaults = DEFAULT_WEIGHTS_FOR_PAIRS if built_in or task.pairs else DEFAULT_WEIGHTS
     model_class, texts = BertForSequenceClassification, task.texts()
     asked |= {"defaults": defaults, **task.labels.config}
-    if options.pooling or options.fuse:
+    if options.fuse or options.pooling not in (None, "pooler"):
         model_class = BertForPooledClassification
         asked |= {"pooling": options.pooling or "pooler", "fuse": options.fuse or ""}
     setup = setup_finetuning(model_class, texts, **asked)

@@ -4,13 +4,16 @@ The last tests show that the versions that tutorials print do not.
 """
 
 import math
+import warnings
 
 import pytest
 import torch
 from small_models import small_config
+from tiny_folders import tiny_tokenizer
 from torch import Tensor, nn
 
 from minibert import BertForSequenceClassification, BertModel, MiniBertError
+from minibert.inference.sentence_embeddings import SentenceEncoder
 from minibert.model.pooling import BertForPooledClassification, make_fusion, make_pooling
 
 NAMES = ("cls", "mean", "max", "attention", "cnn", "lstm", "gru", "last2-concat", "last2-mix")
@@ -181,6 +184,17 @@ def test_every_weight_learns_and_is_saved(pooling, tmp_path):
     with pytest.raises(MiniBertError, match=f"pooling '{pooling}', which a BertForSeq"):
         BertForSequenceClassification.from_pretrained(tmp_path, quiet=True)
     assert BertModel.from_pretrained(tmp_path, quiet=True).load_report.loaded
+
+
+def test_the_layers_that_fuse_windows_are_not_taken_for_those_of_the_encoder(tmp_path):
+    tokenizer = tiny_tokenizer()
+    sizes = {"num_hidden_layers": 1, "vocab_size": len(tokenizer)}
+    small_model("mean", "transformer", **sizes).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        BertForPooledClassification.from_pretrained(tmp_path, strict=True, quiet=True)
+        assert SentenceEncoder.from_pretrained(tmp_path).encode(["the cat"]).shape == (1, 16)
 
 
 def test_a_pretrained_encoder_gets_the_pooling_that_is_asked_for(tmp_path):

@@ -26,7 +26,7 @@ from minibert.errors import MiniBertError
 from minibert.model import input_checks
 from minibert.model.bert import EncoderInputs
 from minibert.model.config import BertConfig
-from minibert.model.encoder import Encoder
+from minibert.model.encoder import EncoderLayer
 from minibert.model.fused_attention import choose_attention
 from minibert.model.losses import CLASSIFICATION_LOSSES, problem_type
 from minibert.model.outputs import TaskOutput
@@ -166,7 +166,7 @@ class LayersPooling(Pooling):
 
 
 class TransformerPooling(Pooling):
-    """The first state of a small BERT encoder that reads a learned vector, then those of a text."""
+    """The first state of two layers of BERT that read a learned vector, then those of a text."""
 
     def __init__(self, width: int, config: BertConfig) -> None:
         super().__init__(width)
@@ -175,9 +175,9 @@ class TransformerPooling(Pooling):
             hidden_size=width,
             intermediate_size=4 * width,
             num_attention_heads=math.gcd(width, config.num_attention_heads),
-            num_hidden_layers=FUSING_LAYERS,
         )
-        self.encoder = Encoder(small)
+        # In a file, "encoder.layer.0" would be taken for a layer of the BERT below.
+        self.blocks = nn.ModuleList(EncoderLayer(small) for _ in range(FUSING_LAYERS))
         self.first = nn.Parameter(torch.zeros(width))
 
     def forward(self, hidden_states: Sequence[Tensor], attention_mask: Tensor) -> Tensor:
@@ -187,9 +187,9 @@ class TransformerPooling(Pooling):
         states = torch.cat([first, states], dim=1)  # (B, S, E) -> (B, 1 + S, E)
         mask = nn.functional.pad(attention_mask, (1, 0), value=True)  # (B, S) -> (B, 1 + S)
         attend = choose_attention("auto", output_attentions=False)
-        last, *_ = self.encoder(states, mask[:, None, None], attend, keep_all=False)
-        vector: Tensor = last[:, 0]  # (B, 1 + S, E) -> (B, E)
-        return vector
+        for block in self.blocks:
+            states, _ = block(states, mask[:, None, None], attend)
+        return states[:, 0]  # (B, 1 + S, E) -> (B, E)
 
 
 def make_pooling(name: str, config: BertConfig) -> Pooling | None:
