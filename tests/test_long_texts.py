@@ -213,15 +213,14 @@ for folder in sys.argv[1:]:
 
 
 def test_windows_read_what_stands_behind_the_head(place, minibert):
-    """The last word decides, and only the tail and the windows see it."""
+    """The last word decides, and the head rarely has it."""
     more = ("--epochs", "30", "--learning-rate", "2e-3", "--seed", "1")
     accuracy = {}
-    for choice in ("head", "tail", "windows"):
+    for choice in ("head", "windows"):
         options = ["--long-text", choice, *(["--fuse", "max"] * (choice == "windows"))]
         minibert(*TRAIN, *more, *options, "--output", f"learned-{choice}")
         metrics = json.loads(Path(f"learned-{choice}", "metrics.json").read_text("utf-8"))
         accuracy[choice] = metrics["dev"]["accuracy"]
-    assert accuracy["tail"] > accuracy["head"]
     assert accuracy["windows"] > accuracy["head"]
 
 
