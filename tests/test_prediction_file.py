@@ -209,7 +209,9 @@ def test_pairs_and_standard_input_are_predicted_too(minibert, monkeypatch):
 def test_an_output_that_cannot_be_is_refused_before_the_model_is_loaded(minibert, arguments, words):
     written(Path("in.txt"), "the cat\n")
     written(Path("old.csv"), "mine")
-    code, out, err = minibert("predict", "no-model", *arguments.split())
+    Path("no-weights").mkdir()
+    written(Path("no-weights/config.json"), "{}")
+    code, out, err = minibert("predict", "no-weights", *arguments.split())
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert words in err
     assert Path("old.csv").read_text(encoding="utf-8") == "mine"
