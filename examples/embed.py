@@ -1,6 +1,7 @@
 """Compare sentences by their vectors, in Python: the nearest of each, and a plot of all.
 
 python examples/embed.py weights/tiny
+python examples/embed.py weights/tiny-zh --chinese
 """
 
 from minibert.cli.process import run
@@ -9,17 +10,24 @@ from pathlib import Path
 
 from minibert.cli.shared import Parser
 
-TOPICS = {
+ENGLISH = {
     "animals": ("The cat sleeps on the sofa.", "A dog runs after the ball.", "Birds build nests."),
     "weather": ("It will rain tomorrow.", "Snow fell all night long.", "The wind is cold today."),
     "food": ("She bakes bread with butter.", "The soup needs more salt.", "We ate noodles."),
     "money": ("The bank raised its rates.", "Shares fell on Monday.", "He paid off his debts."),
+}
+CHINESE = {
+    "动物": ("小猫睡在沙发上。", "狗追着球跑。", "小鸟在树上做窝。"),
+    "天气": ("明天要下雨。", "雪下了一整夜。", "今天的风很冷。"),
+    "食物": ("她用黄油烤面包。", "汤里要再放一点盐。", "我们吃了面条。"),
+    "金钱": ("银行提高了利率。", "股票在星期一下跌。", "他还清了债务。"),
 }
 
 
 def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="a folder or hub name of any BERT")
+    parser.add_argument("--chinese", action="store_true", help="compare Chinese sentences")
     parser.add_argument("--figure", type=Path, default=Path("embeddings.png"), metavar="FILE")
     options = parser.parse_args()
 
@@ -30,8 +38,9 @@ def main() -> None:
     from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure
 
-    texts = [text for sentences in TOPICS.values() for text in sentences]
-    topics = [topic for topic, sentences in TOPICS.items() for _ in sentences]
+    samples = CHINESE if options.chinese else ENGLISH
+    texts = [text for sentences in samples.values() for text in sentences]
+    topics = [topic for topic, sentences in samples.items() for _ in sentences]
 
     encoder = SentenceEncoder.from_pretrained(options.folder)
     # Rows have length 1, so that the dot product of two rows is their cosine.
