@@ -2,7 +2,7 @@
 
 Too low a rate changes nothing, a good one lets the loss fall, and too high a one makes it rise
 again. The rate at the lowest loss is already too high to go on with. A third of it is a start: with
-two seeds on SST-2 and MRPC, that is 0.1 to 3 times the rate that is best for `weights/tiny` and
+two seeds on SST-2 and MRPC, that is 0.1 to 3 times the default rate for `weights/tiny` and
 `weights/mini`.
 
 Source: Smith 2017, section 3.3 ("LR range test"); the form with exponential growth is fastai's.
