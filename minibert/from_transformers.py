@@ -69,9 +69,9 @@ INSTEAD = {
     "logging": "pass quiet=True to from_pretrained, or use Python's logging",
     "QuestionAnsweringModelOutput": "use QuestionAnsweringOutput of minibert.model.outputs",
     "SequenceClassifierOutput": "use TaskOutput of minibert.model.outputs",
-    "pipeline": "use a class of minibert.inference: TextClassifier of text_classification, Tagger "
-    "of tagging, QuestionAnswerer of question_answering, AnswerChooser of multiple_choice, MaskFiller "
-    "of fill_mask, or SentenceEncoder of sentence_embeddings",
+    "pipeline": "use TextClassifier of minibert.inference.text_classification, MaskFiller of "
+    "minibert.inference.fill_mask, SentenceEncoder of minibert.inference.sentence_embeddings, "
+    "Tagger of minibert.inference.tagging, or QuestionAnswerer of minibert.inference.question_answering",
     "PretrainedConfig": "use BertConfig",
     "PreTrainedTokenizer": "use BertTokenizer",
     "PreTrainedTokenizerFast": "use BertTokenizer",
