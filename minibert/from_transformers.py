@@ -71,7 +71,8 @@ INSTEAD = {
     "SequenceClassifierOutput": "use TaskOutput of minibert.model.outputs",
     "pipeline": "use TextClassifier of minibert.inference.text_classification, MaskFiller of "
     "minibert.inference.fill_mask, SentenceEncoder of minibert.inference.sentence_embeddings, "
-    "Tagger of minibert.inference.tagging, or QuestionAnswerer of minibert.inference.question_answering",
+    "Tagger of minibert.inference.tagging, or QuestionAnswerer of "
+    "minibert.inference.question_answering",
     "PretrainedConfig": "use BertConfig",
     "PreTrainedTokenizer": "use BertTokenizer",
     "PreTrainedTokenizerFast": "use BertTokenizer",
