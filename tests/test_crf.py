@@ -161,3 +161,11 @@ def test_it_is_saved_and_loaded_bit_for_bit_and_refused_without_its_crf(tmp_path
     assert torch.equal(again(**batch).logits, model(**batch).logits)
     with pytest.raises(MiniBertError, match="BertCrfForTokenClassification"):
         load_for_inference(BertForTokenClassification, tmp_path)
+
+
+def test_words_keep_their_order_when_they_are_moved_to_the_left():
+    is_word = torch.rand(2, 300, generator=torch.Generator().manual_seed(2)) < 0.5
+    places = torch.arange(300).expand(2, -1)
+    words, mask = select_words(places, is_word)
+    for row in range(2):
+        assert words[row][mask[row]].tolist() == places[row][is_word[row]].tolist()

@@ -71,7 +71,7 @@ def tagger(*, crf: bool = False, scheme: str | None = "IOB2", max_length: int = 
 
 
 @pytest.mark.parametrize("crf", [False, True])
-def test_it_learns_saves_predicts_and_is_scored_in_a_new_process(minibert: Command, crf: bool):
+def test_it_learns_saves_predicts_and_is_scored(minibert: Command, crf: bool):
     train, dev = travels("train.txt", 60, 1), travels("dev.txt", 20, 2)
     options = ("--preset", "tiny", "--epochs", 6, "--batch-size", 8, "--learning-rate", 2e-3)
     code, out, err = minibert(
@@ -262,3 +262,12 @@ def test_a_tagger_refuses_pairs_and_figures(minibert: Command):
     assert minibert("evaluate", "ner", "test.txt", "--figure", "x.png")[0] == 2
     with pytest.raises(MiniBertError, match="a list of at least one text"):
         tagger().predict("the cats")
+
+
+def test_a_crf_decides_by_whole_sequences():
+    by_sequence = tagger(crf=True)
+    crf = by_sequence.model.crf
+    with torch.no_grad():  # no word decides: every sequence but B I I ... costs too much
+        crf.start.copy_(torch.tensor([-1e4, 0.0, -1e4]))
+        crf.transitions.fill_(-1e4)[1:, 2] = 0.0
+    assert [entity.text for entity in by_sequence("the cat sat").entities] == ["the cat sat"]
