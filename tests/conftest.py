@@ -49,6 +49,8 @@ def surroundings(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        # Processes that a test starts have one thread, too, or they would round in another order.
+        patch.setenv("OMP_NUM_THREADS", "1")
         patch.setattr(os, "fsync", lambda handle: None)
         yield
 
