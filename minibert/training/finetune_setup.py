@@ -134,8 +134,8 @@ def default_hyperparameters(
 
     A smaller model needs a higher learning rate, and so does a short training. The values for base
     and large are the paper's; those of small models are from Turc et al. 2019 and, for short
-    trainings, from docs/experiments.md. Random weights have more to learn, and with few texts an epoch
-    is only a few updates.
+    trainings, from docs/experiments.md. Random weights have more to learn, and with few texts an
+    epoch is only a few updates.
     """
     width = config.hidden_size
     if not pretrained:
