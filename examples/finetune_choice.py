@@ -12,7 +12,7 @@ import argparse
 
 from minibert import MiniBertError
 from minibert.cli.finetune import add_arguments, finetune, start_run
-from minibert.cli.shared import Parser
+from minibert.cli.shared import Parser, requested_weights
 from minibert.files import shell_path
 
 
@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> None:
     baselines = choice_baselines(questions)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
-    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked = requested_weights(options)
     asked["defaults"] = DEFAULT_WEIGHTS_FOR_PAIRS
     pairs = [pair for question in questions["train"] for pair in question.pairs()]
     texts = [f"{pair.text} {pair.text_pair}" for pair in pairs]

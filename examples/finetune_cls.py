@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minibert import MiniBertError
 from minibert.cli.finetune import CLASSIFICATION, add_arguments, finetune, start_run
-from minibert.cli.shared import Parser, requested_columns
+from minibert.cli.shared import Parser, requested_columns, requested_weights
 from minibert.files import shell_path
 
 # Training sentences of the built-in data, which has 6,400.
@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> None:
     baselines = baseline_scores(task)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
-    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked = requested_weights(options)
     defaults = DEFAULT_WEIGHTS_FOR_PAIRS if built_in or task.pairs else DEFAULT_WEIGHTS
     model_class, texts = BertForSequenceClassification, task.texts()
     asked |= {"defaults": defaults, **task.labels.config}

@@ -13,7 +13,7 @@ import argparse
 
 from minibert import MiniBertError
 from minibert.cli.finetune import add_arguments, finetune, start_run
-from minibert.cli.shared import Parser, requested_columns
+from minibert.cli.shared import Parser, requested_columns, requested_weights
 from minibert.files import shell_path
 
 
@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     from minibert.model.two_towers import BertTwoTowers
     from minibert.plots.report import write_report
     from minibert.training.features_only import train_last_layer
-    from minibert.training.finetune_setup import setup_finetuning
+    from minibert.training.finetune_setup import DEFAULT_WEIGHTS_FOR_PAIRS, setup_finetuning
 
     output, device = start_run(options, "matching")
     if options.train is None:
@@ -48,8 +48,8 @@ def main(options: argparse.Namespace) -> None:
     baselines = baseline_scores(task)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
-    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
-    asked |= {"defaults": ["weights/mini"], **task.labels.config}
+    asked = requested_weights(options)
+    asked |= {"defaults": DEFAULT_WEIGHTS_FOR_PAIRS, **task.labels.config}
     towers = {"pooling": options.pooling or "mean", "combine": options.combine or "cosine"}
     setup = setup_finetuning(BertTwoTowers, task.texts(), **asked, **towers)
     print(setup.note)

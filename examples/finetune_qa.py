@@ -9,7 +9,7 @@ import argparse
 
 from minibert import MiniBertError
 from minibert.cli.finetune import add_arguments, finetune, start_run
-from minibert.cli.shared import Parser
+from minibert.cli.shared import Parser, requested_weights
 from minibert.files import shell_path
 
 SMALL = 512  # hidden width; smaller models have read too little to answer well
@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> None:
     baselines = {name: baseline_scores(splits[name]) for name in held_out}
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the texts.
-    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked = requested_weights(options)
     asked["defaults"] = DEFAULT_WEIGHTS_FOR_PAIRS
     examples = splits["train"]
     texts = [*dict.fromkeys(e.context for e in examples), *(e.question for e in examples)]

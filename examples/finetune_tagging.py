@@ -12,7 +12,7 @@ from minibert.cli.process import run
 import argparse
 
 from minibert.cli.finetune import add_arguments, finetune, start_run
-from minibert.cli.shared import Parser, requested_columns
+from minibert.cli.shared import Parser, requested_columns, requested_weights
 from minibert.files import shell_path
 
 
@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> None:
     baselines = tagging_baselines(data)
 
     # Model and tokenizer: pretrained, or random weights with a vocabulary learned from the words.
-    asked = {name: getattr(options, name) for name in ("model", "preset", "vocab", "cased", "seed")}
+    asked = requested_weights(options)
     model_class = BertCrfForTokenClassification if options.crf else BertForTokenClassification
     asked |= {"defaults": DEFAULT_WEIGHTS, **data.tags.config}
     setup = setup_finetuning(model_class, data.texts(), **asked)

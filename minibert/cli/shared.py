@@ -255,6 +255,12 @@ def requested_columns(options: argparse.Namespace) -> "Columns":
     return Columns(*names)._replace(header=options.header)
 
 
+def requested_weights(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the user says about the initial weights, for `setup_finetuning`."""
+    names = ("model", "preset", "vocab", "cased", "seed")
+    return {name: getattr(options, name) for name in names}
+
+
 def open_texts(options: argparse.Namespace) -> "PredictionFile | GivenTexts":
     """Return the texts of the command line or of a file, which is checked and not yet read.
 

@@ -2,14 +2,15 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from minibert.checkpoints.foreign_config import architectures
 from minibert.errors import MiniBertError
-from minibert.files import TASK_FILE, read_json_object
+from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
 from minibert.hub import local_folder
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
@@ -30,14 +31,38 @@ def saved_task(name_or_path: str | Path) -> str:
 
     It is in `task.json`; folders of `transformers` have none, and name a class in `config.json`.
     """
-    folder = local_folder(name_or_path, files=(TASK_FILE, "config.json"))
-    task, config = folder / TASK_FILE, folder / "config.json"
-    found = read_json_object(task).get("task") if task.exists() else None
+    found = task_settings(name_or_path)[1].get("task")
     if isinstance(found, str):
         return found
-    saved_by = architectures(read_json_object(config)) if config.exists() else []
+    saved_by = saved_classes(name_or_path)
     tasks = [task for end, task in TASKS.items() if any(name.endswith(end) for name in saved_by)]
     return tasks[0] if tasks else "classification"
+
+
+def task_settings(name_or_path: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Return the path of `task.json` and its content, which is empty if there is no such file."""
+    path = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
+    return path, read_json_object(path) if path.exists() else {}
+
+
+def saved_classes(name_or_path: str | Path) -> list[str]:
+    """Return the names of the classes that wrote a folder, from `config.json`."""
+    path = local_folder(name_or_path, files=("config.json",)) / "config.json"
+    return architectures(read_json_object(path)) if path.exists() else []
+
+
+def save_for_inference(
+    folder: str | Path,
+    model: PretrainedModel,
+    tokenizer: BertTokenizer,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write a folder with a model, its tokenizer, and the settings of its task in `task.json`."""
+    folder = Path(folder).expanduser()
+    make_folder(folder)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    write_task(folder, settings)
 
 
 def load_for_inference(

@@ -19,9 +19,7 @@ from minibert.data.labelled.batches import GroupedBatches, tokenize_groups
 from minibert.data.labelled.multiple_choice import KINDS, Question
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import evaluate_choices, predict
-from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
-from minibert.hub import local_folder
-from minibert.inference.load import load_for_inference
+from minibert.inference.load import load_for_inference, save_for_inference, task_settings
 from minibert.model.task_heads import BertForMultipleChoice
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -67,8 +65,7 @@ class AnswerChooser:
         model, tokenizer, limit = load_for_inference(
             BertForMultipleChoice, name_or_path, device=device, if_untrained=advice
         )
-        task = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
-        settings = read_json_object(task) if task.exists() else {}
+        task, settings = task_settings(name_or_path)
         max_length, answers = settings.get("max_length", limit), settings.get("answers")
         if type(max_length) is not int or answers not in (None, *KINDS):
             raise MiniBertError(
@@ -80,12 +77,8 @@ class AnswerChooser:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained` reads back with bit-equal predictions."""
-        folder = Path(folder).expanduser()
-        make_folder(folder)
-        self.tokenizer.save_pretrained(folder)
-        self.model.save_pretrained(folder)
         settings = {"task": TASK, "max_length": self.max_length, "answers": self.answers}
-        write_task(folder, settings)
+        save_for_inference(folder, self.model, self.tokenizer, settings)
 
     def __call__(
         self, context: str, choices: Sequence[str], *, question: str = ""

@@ -23,9 +23,7 @@ from minibert.evaluation.question_answering import (
     Prediction,
     predict_answers,
 )
-from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
-from minibert.hub import local_folder
-from minibert.inference.load import load_for_inference
+from minibert.inference.load import load_for_inference, save_for_inference, task_settings
 from minibert.model.task_heads import BertForQuestionAnswering
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -72,8 +70,7 @@ class QuestionAnswerer:
         model, tokenizer, limit = load_for_inference(
             BertForQuestionAnswering, name_or_path, device=device, if_untrained=advice
         )
-        path = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
-        saved = read_json_object(path) if path.exists() else {}
+        path, saved = task_settings(name_or_path)
         max_length = saved.get("max_length", min(MAX_LENGTH, limit))
         settings = AnswerSettings(
             max_length,
@@ -92,11 +89,8 @@ class QuestionAnswerer:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained` reads back with bit-equal predictions."""
-        folder = Path(folder).expanduser()
-        make_folder(folder)
-        self.tokenizer.save_pretrained(folder)
-        self.model.save_pretrained(folder)
-        write_task(folder, {"task": TASK, **asdict(self.settings)})
+        settings = {"task": TASK, **asdict(self.settings)}
+        save_for_inference(folder, self.model, self.tokenizer, settings)
 
     def __call__(self, question: str, context: str) -> Prediction:
         """Return the answer to a question, a part of the context; see `predict`."""

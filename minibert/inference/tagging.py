@@ -17,16 +17,18 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from minibert.checkpoints.foreign_config import architectures
 from minibert.data.labelled.tags import SCHEMES, TagSet, find_spans, guess_scheme
 from minibert.data.labelled.word_columns import Sentence
 from minibert.data.labelled.word_windows import make_windows
 from minibert.errors import MiniBertError
 from minibert.evaluation.metrics import classification_report
 from minibert.evaluation.tagging import entity_report, predict_tags, tagging_metrics
-from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
-from minibert.hub import local_folder
-from minibert.inference.load import load_for_inference
+from minibert.inference.load import (
+    load_for_inference,
+    save_for_inference,
+    saved_classes,
+    task_settings,
+)
 from minibert.model.crf import BertCrfForTokenClassification
 from minibert.model.task_heads import BertForTokenClassification
 from minibert.tokenization.normalize import NormalizeOptions, is_accent, is_chinese, is_punctuation
@@ -83,19 +85,16 @@ class Tagger:
         Raises:
             MiniBertError: a file is missing or damaged, or the folder has no trained tagger.
         """
-        folder = local_folder(name_or_path, files=(TASK_FILE, "config.json"))
-        config = folder / "config.json"
-        saved_by = architectures(read_json_object(config)) if config.exists() else []
         crf = BertCrfForTokenClassification
+        has_crf = crf.__name__ in saved_classes(name_or_path)
         model, tokenizer, limit = load_for_inference(
-            crf if crf.__name__ in saved_by else BertForTokenClassification,
+            crf if has_crf else BertForTokenClassification,
             name_or_path,
             device=device,
             if_untrained="fine-tune it: minibert finetune --task tagging --train FILE",
         )
         names = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        task = folder / TASK_FILE
-        settings = read_json_object(task) if task.exists() else {}
+        task, settings = task_settings(name_or_path)
         max_length = settings.get("max_length", limit)
         scheme = settings.get("scheme", guess_scheme([[name] for name in names]))
         by_character = settings.get("by_character", False)
@@ -114,12 +113,13 @@ class Tagger:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained` reads back with bit-equal predictions."""
-        folder = Path(folder).expanduser()
-        make_folder(folder)
-        self.tokenizer.save_pretrained(folder)
-        self.model.save_pretrained(folder)
-        settings = {"max_length": self.max_length, "scheme": self.tags.scheme}
-        write_task(folder, {"task": "tagging", **settings, "by_character": self.by_character})
+        settings = {
+            "task": "tagging",
+            "max_length": self.max_length,
+            "scheme": self.tags.scheme,
+            "by_character": self.by_character,
+        }
+        save_for_inference(folder, self.model, self.tokenizer, settings)
 
     def __call__(self, text: str | Sequence[str]) -> TaggedText:
         """Return the tags of one text, or of one list of words; see `predict`."""

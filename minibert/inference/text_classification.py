@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minibert.checkpoints.foreign_config import architectures
 from minibert.checkpoints.sentence_modules import write_modules
 from minibert.data.labelled.batches import LabelledBatches, tokenize_groups
 from minibert.data.labelled.examples import Example
@@ -25,9 +24,12 @@ from minibert.data.labelled.labels import LabelSet, Target
 from minibert.data.labelled.long_texts import batch_texts, longest_read
 from minibert.errors import MiniBertError
 from minibert.evaluation.classification import compute_metrics, decide, predict
-from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
-from minibert.hub import local_folder
-from minibert.inference.load import load_for_inference
+from minibert.inference.load import (
+    load_for_inference,
+    save_for_inference,
+    saved_classes,
+    task_settings,
+)
 from minibert.model.pooling import BertForPooledClassification
 from minibert.model.pretrained import PretrainedModel
 from minibert.model.task_heads import BertForSequenceClassification
@@ -95,8 +97,7 @@ class TextClassifier:
             MiniBertError: a file is missing or damaged, or the folder has no trained classifier.
         """
         advice = "fine-tune it: minibert finetune --train FILE --model FOLDER"
-        config = local_folder(name_or_path, files=("config.json",)) / "config.json"
-        saved_by = architectures(read_json_object(config)) if config.exists() else []
+        saved_by = saved_classes(name_or_path)
         kinds: dict[str, type[PretrainedModel]] = {
             kind.__name__: kind for kind in (BertForPooledClassification, BertTwoTowers)
         }
@@ -104,8 +105,7 @@ class TextClassifier:
         model, tokenizer, limit = load_for_inference(
             kind or BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
         )
-        task = local_folder(name_or_path, files=(TASK_FILE,)) / TASK_FILE
-        settings = read_json_object(task) if task.exists() else {}
+        task, settings = task_settings(name_or_path)
         max_length, pairs = settings.get("max_length", limit), settings.get("pairs")
         if type(max_length) is not int or pairs not in (None, True, False):
             raise MiniBertError(
@@ -124,18 +124,15 @@ class TextClassifier:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `from_pretrained` reads back with bit-equal predictions."""
-        folder = Path(folder).expanduser()
-        make_folder(folder)
-        self.tokenizer.save_pretrained(folder)
-        self.model.save_pretrained(folder)
         settings: dict[str, Any] = {"max_length": self.max_length, "pairs": self.pairs}
-        if isinstance(self.model, BertTwoTowers):
+        two_towers = isinstance(self.model, BertTwoTowers)
+        own = {"task": "matching"} if two_towers else {"long_text": self.long_text}
+        save_for_inference(folder, self.model, self.tokenizer, own | settings)
+        if two_towers:
             config = self.model.config
             sizes = {"max_length": self.max_length, "width": config.hidden_size}
+            folder = Path(folder).expanduser()
             write_modules(folder, pooling=str(config.foreign["pooling"]), **sizes)
-            write_task(folder, {"task": "matching", **settings})
-        else:
-            write_task(folder, settings | {"long_text": self.long_text})
 
     def __call__(self, text: str, text_pair: str | None = None) -> Prediction:
         """Return the prediction for one text or one pair of texts; see `predict`."""
