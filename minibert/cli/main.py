@@ -28,6 +28,7 @@ COMMANDS = {
     "add-words": "add words of your own to a model's vocabulary",
     "export": "export a model to ONNX",
     "convert": "convert a TensorFlow or .bin checkpoint to safetensors",
+    "learn": "check your solutions of the exercises of the lessons",
     "doctor": "show versions and hardware, for a bug report",
 }
 

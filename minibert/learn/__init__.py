@@ -1,0 +1,1 @@
+"""Check the exercises of the lessons, and say in words what is wrong with a solution."""
