@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_folders import pretrained_folder
 from toy_corpus import toy_corpus
 
 BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
@@ -39,6 +40,7 @@ BAD = [
     ("pretraining.py --corpus toy --vocab-size 0", "--vocab-size: 0 is out of range"),
     ("pretraining.py --corpus toy --vocab-size 365", "toy needs at least 366"),
     ("pretraining.py --corpus none", "none is not a tokenized corpus"),
+    ("finetuning_scores.py --train t --dev d --seeds 1", "--seeds: 1 is out of range"),
     ("preparing.py --megabytes 0", "--megabytes: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 0", "--updates: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 999", "too few for --updates 999; give fewer"),
@@ -74,3 +76,25 @@ def test_the_control_trains_on_text_as_it_is_and_shuffled(benchmark):
     code, out, err = benchmark("next_sentence_control.py toy --updates 2 --batch-size 4")
     assert code == 0, err
     assert [line.split()[0] for line in out.splitlines()] == ["text", "as", "shuffled"]
+
+
+TOY_FILES = {
+    "accuracy": ("cat\tyes\n", "mat\tno\n"),
+    "entity_f1": ("the O\ncat B-X\n\n", "paris B-X\nis O\n\n"),
+}
+
+
+@pytest.mark.parametrize("metric", TOY_FILES)
+def test_ours_and_the_peer_learn_a_toy_task_equally_well(benchmark, metric):
+    Path("train.txt").write_text("".join(TOY_FILES[metric]) * 30, encoding="utf-8")
+    Path("dev.txt").write_text("".join(TOY_FILES[metric]), encoding="utf-8")
+    pretrained_folder(Path("model"), initializer_range=0.1)
+    files = "--train train.txt --dev dev.txt --model model --max-length 16"
+    how = "--seeds 2 --batch-size 8 --learning-rate 0.01"
+    code, out, err = benchmark(f"finetuning_scores.py {files} {how}")
+    assert code == 0, err
+    assert [line.split() for line in out.splitlines()[-4:-1]] == [
+        [metric, "on", "dev,", "2", "seeds"],
+        ["minibert", "1.0000", "±", "0.0000", "1.0000", "1.0000"],
+        ["transformers", "1.0000", "±", "0.0000", "1.0000", "1.0000"],
+    ]

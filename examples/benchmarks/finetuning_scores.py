@@ -56,8 +56,8 @@ def main() -> None:
         each = " ".join(f"{value:.4f}" for value in values)
         print(f"{name:13}{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}   {each}")
     difference = abs(statistics.mean(scores["minibert"]) - statistics.mean(scores["transformers"]))
-    deviations = difference / max(map(statistics.stdev, scores.values()))
-    print(f"the means differ by {difference:.4f}, {deviations:.1f} standard deviations")
+    deviation = max(map(statistics.stdev, scores.values()))
+    print(f"the means differ by {difference:.4f}; one standard deviation is {deviation:.4f}")
 
 
 def minibert_scores(options: Namespace, task: str) -> list[float]:
