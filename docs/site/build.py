@@ -46,7 +46,7 @@ def place(path: Path, language: str) -> str:
     """Return where a page or a figure of the repository lies in the site of a language."""
     name = path.as_posix().removeprefix("docs/").replace(f"lessons/{language}/", "lessons/")
     if path.suffix == ".md":
-        name = name.replace("README.md", "index.md").replace(f".{language}.md", ".md")
+        name = name.replace(f".{language}.md", ".md").replace("README.md", "index.md")
     return name
 
 
