@@ -1,6 +1,8 @@
 """What you can rely on: docs/map.md and the tables of the README show the files as they are.
 
 python tests/test_map.py        # write them anew, from the first line of each docstring
+
+docs/paper_map.md is written by hand; the code and the tests that it names exist.
 """
 
 import ast
@@ -70,6 +72,36 @@ def test_the_map_names_every_file_in_its_own_words():
 
 def test_the_tables_of_the_readme_are_true():
     assert README.read_text(encoding="utf-8") == readme(), "run: python tests/test_map.py"
+
+
+def defined(path: Path) -> set[str]:
+    """The functions, classes and values of a file, and those in its classes, as "Class.name"."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        found |= set(_names(node))
+        for inner in node.body if isinstance(node, ast.ClassDef) else ():
+            found |= {f"{node.name}.{name}" for name in _names(inner)}
+    return found
+
+
+def _names(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.AnnAssign):
+        return [ast.unparse(node.target)]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [
+        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+    ]
+
+
+def test_the_code_and_the_tests_of_the_paper_map_exist():
+    page = (ROOT / "docs" / "paper_map.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[`([\w.]+)`\]\(\.\./((?:minibert|tests)/[\w/]+\.py)\)", page)
+    assert len(named) > 100
+    assert [f"{file} {name}" for name, file in named if name not in defined(ROOT / file)] == []
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "| 中文 |" not in line]
+    assert [row for row in rows if "](../minibert/" not in row or "](../tests/" not in row] == []
 
 
 def test_the_readme_is_short():
