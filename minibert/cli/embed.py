@@ -6,11 +6,17 @@ minibert embed weights/tiny --file texts.txt --normalize --output vectors.npy --
 
 A .npy file has one float32 array with a row per text. Without --output, or with a .jsonl file, each
 text is one line: {"text": ..., "vector": [...]}. --figure plots the first two principal components.
+A --file may have any size, and torchrun starts several processes that share it:
+
+torchrun --nproc-per-node 2 --no-python minibert embed weights/tiny --file big.txt --output big.npy
 """
 
 import argparse
+import io
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minibert.cli.shared import (
     FIGURE_SUFFIXES,
@@ -20,6 +26,11 @@ from minibert.cli.shared import (
     note_unknown,
     open_texts,
 )
+from minibert.errors import MiniBertError
+
+if TYPE_CHECKING:
+    from minibert.data.labelled.prediction_file import TextRow
+    from minibert.inference.sentence_embeddings import SentenceEncoder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--normalize", action=argparse.BooleanOptionalAction, help=help_text)
     add("--batch-size", type=int, default=32, metavar="N", help="texts per batch; default: 32")
     add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file; default: print")
+    add("--resume", action="store_true", help="finish an interrupted run with --file and --output")
     add("--figure", type=Path, metavar="FILE", help="also draw the texts in a .png, .svg or .pdf")
     add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 
@@ -49,43 +61,85 @@ def run(options: argparse.Namespace) -> None:
         check_output(options.figure, suffixes=FIGURE_SUFFIXES, replace=True)
     source = open_texts(options)
     import numpy as np
+    from numpy.typing import NDArray
+    from tqdm import tqdm
 
-    from minibert.files import atomic_file
+    from minibert.inference.parts import fingerprint_of, write_in_parts
     from minibert.inference.sentence_embeddings import SentenceEncoder
     from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure
+    from minibert.training.distributed import join_processes
     from minibert.training.settings import choose_device
 
-    encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
-    texts = [row.text for part in source.parts() for row in part]
-    vectors = encoder.encode(
-        texts,
-        pooling=options.pooling,
-        layer=options.layer,
-        batch_size=options.batch_size,
-        normalize=options.normalize,
-        show_progress_bar=True,
-    )
-    note_unknown(encoder.tokenizer, texts)
-    note_empty(source)
-    if options.figure is not None:
-        save_figure(embedding_plot(vectors, texts), options.figure)
-    # str() gives the shortest decimals that become the same float32 again.
-    lines = (
-        json.dumps({"text": text, "vector": [float(str(x)) for x in vector]}, ensure_ascii=False)
-        for text, vector in zip(texts, vectors, strict=True)
-    )
-    if options.output is None:
-        for line in lines:
-            print(line)
-        return
-    with atomic_file(options.output) as temporary:
-        if options.output.suffix.lower() == ".npy":
-            with temporary.open("wb") as file:  # np.save would append .npy to the temporary name
-                np.save(file, vectors)
+    device = choose_device(options.device)
+    encoder = SentenceEncoder.from_pretrained(options.folder, device=device)
+    how = {name: getattr(options, name) for name in ("pooling", "layer", "normalize")}
+    truncated = count = 0
+    figure_texts: list[str] = []
+    figure_vectors: list[NDArray[np.float32]] = []
+
+    def encode(part: "list[TextRow]") -> bytes:
+        """Return the vectors of texts as JSON lines or as the contents of an array."""
+        nonlocal truncated, count
+        texts = [row.text for row in part]
+        tokenized = encoder.tokenize(texts)
+        vectors = encoder.encode_tokenized(tokenized, batch_size=options.batch_size, **how)
+        if not count:
+            note_unknown(encoder.tokenizer, texts)
+        truncated += encoder.count_truncated(tokenized)
+        count += len(texts)
+        bar.update(len(texts))
+        if options.figure is not None:
+            figure_texts.extend(texts)
+            figure_vectors.append(vectors)
+        if options.output is not None and options.output.suffix.lower() == ".npy":
+            return vectors.astype("<f4").tobytes()
+        # str() gives the shortest decimals that become the same float32 again.
+        rows = ([float(str(x)) for x in vector] for vector in vectors)
+        lines = ({"text": text, "vector": row} for text, row in zip(texts, rows, strict=True))
+        joined = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        return joined.encode("utf-8", "backslashreplace")
+
+    with (
+        join_processes(device) as processes,
+        tqdm(total=source.count, unit="text", disable=None) as bar,
+    ):
+        if options.figure is not None and (options.resume or processes.world_size > 1):
+            raise MiniBertError("--figure needs all vectors; draw it in a run of one process.")
+        if options.output is None:
+            for part in source.parts():
+                print(encode(part).decode("utf-8"), end="", flush=True)
         else:
-            with temporary.open(
-                "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-            ) as text_file:
-                text_file.writelines(f"{line}\n" for line in lines)
-    print(f"wrote vectors of shape {vectors.shape} to {options.output}")
+            write_in_parts(
+                options.output,
+                source.parts(),
+                encode,
+                header=lambda: _header(options.output, source.count or count, encoder),
+                fingerprint=fingerprint_of(
+                    options, encoder.model, ("pooling", "layer", "normalize")
+                ),
+                resume=options.resume,
+                processes=processes,
+            )
+        truncated, read = map(int, processes.sum([truncated, count]))
+    note_empty(source)
+    if truncated:
+        print(f"note: {encoder.describe_truncated(truncated, read)}", file=sys.stderr)
+    if options.figure is not None:
+        save_figure(embedding_plot(np.concatenate(figure_vectors), figure_texts), options.figure)
+    if options.output is not None and processes.is_main:
+        shape = source.count or count, encoder.model.config.hidden_size
+        print(f"wrote vectors of shape {shape} to {options.output}")
+
+
+def _header(output: Path, count: int, encoder: "SentenceEncoder") -> bytes:
+    """Return the beginning of a file of `count` vectors."""
+    if output.suffix.lower() != ".npy":
+        return b""
+    import numpy as np
+
+    header = {"descr": "<f4", "fortran_order": False}
+    header["shape"] = (count, encoder.model.config.hidden_size)
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()

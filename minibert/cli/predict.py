@@ -10,13 +10,13 @@ A file may have any size. --output writes its columns, in its order, then the la
 
 import argparse
 import csv
+import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import (
     add_text_arguments,
@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--null-threshold", type=float, metavar="X", help=help_text)
     help_text = "a new .csv or .jsonl file; also .json for answers, and .txt or .conll for tags"
     parser.add_argument("--output", type=Path, metavar="FILE", help=help_text)
+    help_text = "finish an interrupted run with --file and --output"
+    parser.add_argument("--resume", action="store_true", help=help_text)
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
 
@@ -70,71 +72,95 @@ def run(options: argparse.Namespace) -> None:
     texts = open_texts(options)
     from tqdm import tqdm
 
+    from minibert.inference.parts import fingerprint_of, write_in_parts
     from minibert.inference.text_classification import TextClassifier
+    from minibert.training.distributed import join_processes
     from minibert.training.settings import choose_device
 
     device = choose_device(options.device)
     classifier = TextClassifier.from_pretrained(options.folder, device=device)
     truncated = count = 0
+
+    def predict(part: "list[TextRow]") -> "list[Prediction]":
+        nonlocal truncated, count
+        pairs = [row.text_pair for row in part if row.text_pair is not None]
+        predictions = classifier.predict([row.text for row in part], pairs or None)
+        if not count:
+            note_unknown(classifier.tokenizer, [row.text for row in part])
+        truncated += sum(prediction.truncated for prediction in predictions)
+        count += len(part)
+        bar.update(len(part))
+        return predictions
+
     with (
-        _writer(options, texts.names, classifier.labels.names) as write,
+        join_processes(device) as processes,
         tqdm(total=texts.count, unit="text", disable=None if options.output else True) as bar,
     ):
-        for part in texts.parts():
-            pairs = [row.text_pair for row in part if row.text_pair is not None]
-            predictions = classifier.predict([row.text for row in part], pairs or None)
-            if not count:
-                note_unknown(classifier.tokenizer, [row.text for row in part])
-            for row, prediction in zip(part, predictions, strict=True):
-                write(row, prediction)
-                truncated += prediction.truncated
-            count += len(part)
-            bar.update(len(part))
-    if options.output is not None:
-        print(f"wrote {count:,} predictions to {options.output}")
+        if options.output is None:
+            show = _print_json if options.json else _print_line
+            for part in texts.parts():
+                for row, prediction in zip(part, predict(part), strict=True):
+                    show(row, prediction)
+        else:
+            table = OutputTable(options.output, texts.names, classifier.labels.names)
+            write_in_parts(
+                options.output,
+                texts.parts(),
+                lambda part: table.rows(part, predict(part)),
+                header=table.header,
+                fingerprint=fingerprint_of(options, classifier.model),
+                resume=options.resume,
+                processes=processes,
+            )
+        truncated, read = map(int, processes.sum([truncated, count]))
+    if options.output is not None and processes.is_main:
+        print(f"wrote {texts.count or count:,} predictions to {options.output}")
     note_empty(texts)
-    note_truncated(truncated, count, classifier.longest, classifier.long_text)
+    note_truncated(truncated, read, classifier.longest, classifier.long_text)
 
 
-@contextmanager
-def _writer(
-    options: argparse.Namespace, names: Sequence[str], classes: Sequence[str]
-) -> "Iterator[Callable[[TextRow, Prediction], None]]":
-    """Yield what prints or writes a prediction; a file appears when the block ends."""
-    if options.output is None:
-        yield _print_json if options.json else _print_line
-        return
-    from minibert.files import atomic_file
+class OutputTable:
+    """The rows of a file with the label and the probabilities of each, as CSV or JSON lines."""
 
-    own = ["predicted_label", *(f"probability_{name}" for name in classes)]
-    number = 1
-    while set(columns := own if number == 1 else [f"{n}_{number}" for n in own]) & set(names):
-        number += 1  # the file holds predictions already
-    if number > 1:
-        print(f"note: the file has these columns; the new ones end in _{number}", file=sys.stderr)
-    with (
-        atomic_file(options.output) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        is_csv = options.output.suffix.lower() == ".csv"
-        table = csv.writer(file, lineterminator="\n")
-        if is_csv:
-            table.writerow([*names, *columns])
+    def __init__(self, path: Path, names: Sequence[str], classes: Sequence[str]) -> None:
+        own = ["predicted_label", *(f"probability_{name}" for name in classes)]
+        number = 1
+        while set(columns := own if number == 1 else [f"{n}_{number}" for n in own]) & set(names):
+            number += 1  # the file holds predictions already
+        if number > 1:
+            note = f"note: the file has these columns; the new ones end in _{number}"
+            print(note, file=sys.stderr)
+        self.names, self.columns = names, columns
+        self.is_csv = path.suffix.lower() == ".csv"
 
-        def write(row: "TextRow", prediction: "Prediction") -> None:
+    def header(self) -> bytes:
+        """Return the beginning of the file."""
+        return _csv_lines([[*self.names, *self.columns]]) if self.is_csv else b""
+
+    def rows(self, rows: "Sequence[TextRow]", predictions: "Sequence[Prediction]") -> bytes:
+        """Return the lines of some texts."""
+        lines: list[Any] = []
+        for row, prediction in zip(rows, predictions, strict=True):
             label = prediction.label
-            if is_csv and isinstance(label, tuple):
+            if self.is_csv and isinstance(label, tuple):
                 label = json.dumps(label, ensure_ascii=False)
             values = [label, *prediction.probabilities.values()]
             values = [float(f"{v:.6g}") if isinstance(v, float) else v for v in values]
-            if is_csv:
-                table.writerow([*(_csv_cell(row, name) for name in names), *values])
-                return
+            if self.is_csv:
+                lines.append([*(_csv_cell(row, name) for name in self.names), *values])
+                continue
             source = row.source or json.dumps(row.cells, ensure_ascii=False)
-            added = json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)
-            file.write(f"{source[:-1]}, {added[1:]}\n")  # the row stays as it is written
+            added = json.dumps(dict(zip(self.columns, values, strict=True)), ensure_ascii=False)
+            lines.append(f"{source[:-1]}, {added[1:]}\n")  # the row stays as it is written
+        if self.is_csv:
+            return _csv_lines(lines)
+        return "".join(lines).encode("utf-8", "backslashreplace")
 
-        yield write
+
+def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _csv_cell(row: "TextRow", name: str) -> str:

@@ -47,6 +47,7 @@ OPTIONS_OF = {  # options of predict and evaluate that only some tasks have
     "context": ("question-answering",),
     "context_file": ("question-answering",),
     "null_threshold": ("question-answering",),
+    "resume": CLASSIFIERS,
 }
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 

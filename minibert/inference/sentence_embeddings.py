@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minibert.checkpoints.sentence_modules import SENTENCE_FILES, sentence_settings
-from minibert.data.labelled.batches import LabelledBatches, tokenize_examples
+from minibert.data.labelled.batches import LabelledBatches, Tokenized, tokenize_examples
 from minibert.data.labelled.examples import Example
 from minibert.errors import MiniBertError
 from minibert.hub import local_folder
@@ -93,7 +93,6 @@ class SentenceEncoder:
         max_length = min(max_length, settings.pop("max_length", None) or max_length)
         return cls(model, tokenizer, max_length, **settings)
 
-    @torch.inference_mode()
     def encode(
         self,
         texts: Sequence[str],
@@ -124,28 +123,59 @@ class SentenceEncoder:
         """
         if isinstance(texts, str) or not hasattr(texts, "__len__") or len(texts) == 0:
             raise MiniBertError("encode takes a list of at least one text.")
+        tokenized = self.tokenize(texts)
+        if truncated := self.count_truncated(tokenized):
+            warnings.warn(self.describe_truncated(truncated, len(texts)), stacklevel=2)
+        return self.encode_tokenized(
+            tokenized,
+            pooling=pooling,
+            layer=layer,
+            batch_size=batch_size,
+            normalize=normalize,
+            show_progress_bar=show_progress_bar,
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> Tokenized:
+        """Return the ids of texts, with the prompt and truncated to `max_length`."""
+        texts = [self.prompt + (text.lower() if self.lower_case else text) for text in texts]
+        examples = [Example(text) for text in texts]
+        return tokenize_examples(self.tokenizer, examples, max_length=self.max_length)
+
+    def count_truncated(self, tokenized: Tokenized) -> int:
+        """Return how many of the texts were truncated."""
+        return sum(length > self.max_length for length in tokenized.full_lengths)
+
+    def describe_truncated(self, truncated: int, count: int) -> str:
+        """Return a sentence that says how many of the texts were truncated."""
+        return (
+            f"{truncated} of {count} texts are longer than the {self.max_length} tokens that this "
+            "model reads; their vectors represent only their beginning."
+        )
+
+    @torch.inference_mode()
+    def encode_tokenized(
+        self,
+        tokenized: Tokenized,
+        *,
+        pooling: str | None = None,
+        layer: int = -1,
+        batch_size: int = 32,
+        normalize: bool | None = None,
+        show_progress_bar: bool = False,
+    ) -> NDArray[np.float32]:
+        """Return one vector per text; the arguments are those of `encode`."""
         if batch_size < 1:
             raise MiniBertError(f"batch_size is {batch_size}; it must be at least 1.")
         pooling = self.pooling if pooling is None else pooling
         normalize = self.normalize if normalize is None else normalize
         self._check_pooling(pooling, layer)
-        texts = [self.prompt + (text.lower() if self.lower_case else text) for text in texts]
-        tokenized = tokenize_examples(
-            self.tokenizer, [Example(text) for text in texts], max_length=self.max_length
-        )
-        truncated = sum(length > self.max_length for length in tokenized.full_lengths)
-        if truncated:
-            warnings.warn(
-                f"{truncated} of {len(texts)} texts are longer than the {self.max_length} tokens "
-                "that this model reads; their vectors represent only their beginning.",
-                stacklevel=3,  # the caller of `encode`, past its decorator
-            )
+        count = len(tokenized.input_ids)
         batches = LabelledBatches(tokenized, pad_token_id=self.tokenizer.pad_token_id)
-        vectors = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
+        vectors = np.empty((count, self.model.config.hidden_size), dtype=np.float32)
         device, is_last = self.model.device, layer in (-1, self.model.config.num_hidden_layers)
         self.model.eval()
         hide_bar = None if show_progress_bar else True  # None: hide it unless on a terminal
-        with tqdm(total=len(texts), unit="text", disable=hide_bar) as bar:
+        with tqdm(total=count, unit="text", disable=hide_bar) as bar:
             for indices, batch in batches.longest_first(batch_size):
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
                 outputs = self.model(**inputs, output_hidden_states=not is_last)

@@ -45,6 +45,15 @@ ADDED_SETTINGS = ("schedule", "layer_decay", "head_rate_factor", "early_stopping
 SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal
 
 
+def weights_checksum(model: PretrainedModel) -> str:
+    """Return the CRC-32 of all weights."""
+    checksum = 0
+    for tensor in model.state_dict().values():
+        values = tensor.detach().cpu().contiguous().flatten()
+        checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
+    return f"{checksum:08x}"
+
+
 def run_fingerprint(
     model: PretrainedModel,
     settings: TrainingSettings,
@@ -52,16 +61,12 @@ def run_fingerprint(
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what must be the same for a run to be resumed, as the fields of a flat JSON object."""
-    checksum = 0
-    for tensor in model.state_dict().values():
-        values = tensor.detach().cpu().contiguous().flatten()
-        checksum = zlib.crc32(values.view(torch.uint8).numpy(), checksum)
     chosen = asdict(settings) | {"precision": str(precision)}
     del chosen["logging_steps"], chosen["save_steps"]  # these change no weight
     for name in ADDED_SETTINGS:  # without them, the runs of earlier versions can be resumed
         if chosen[name] == getattr(TrainingSettings, name):
             del chosen[name]
-    start = {"model": model.config.to_dict(), "initial weights": f"{checksum:08x}"}
+    start = {"model": model.config.to_dict(), "initial weights": weights_checksum(model)}
     return dict(_flatten(json.loads(json.dumps(chosen | start | dict(data)))))
 
 
