@@ -37,6 +37,7 @@ def test_matrices_and_tables_decay_but_biases_and_norms_do_not():
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.01, 0.0)
     assert all(names[id(p)].endswith(".weight") for p in decayed["params"])
+    assert not [names[id(p)] for p in decayed["params"] if "LayerNorm" in names[id(p)]]
     assert "bert.embeddings.word_embeddings.weight" in {names[id(p)] for p in decayed["params"]}
     assert {name for p in kept["params"] if "LayerNorm" not in (name := names[id(p)])} == {
         name for name in names.values() if name.endswith("bias") and "LayerNorm" not in name

@@ -71,10 +71,10 @@ def test_every_class_gives_the_same_bits_after_saving_and_loading(name, tmp_path
     model = small_model(name, dtype=torch.float32)
     model.save_pretrained(tmp_path)
     loaded = getattr(minibert, name).from_pretrained(tmp_path, strict=True, **QUIET)
+    assert not loaded.training
     assert_same_answers(model, loaded, name)
     assert loaded.config == minibert.BertConfig.from_json_file(tmp_path / "config.json")
     assert loaded.config.num_labels == 3
-    assert not loaded.training
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

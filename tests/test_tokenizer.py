@@ -32,6 +32,24 @@ def tokenizer(request) -> BertTokenizer:
     return BertTokenizer(TOY, backend=request.param)
 
 
+def test_accents_go_with_capitals_unless_the_caller_says_otherwise():
+    """huggingface/transformers #5490: fast tokenizers of cased models stripped accents, too."""
+    words = [*TOKENS.split()[:5], "Schön", "schön", "Schon", "schon"]
+    found = {
+        (lower, strip): BertTokenizer(words, lower, strip_accents=strip).tokenize("Schön")
+        for lower in (True, False)
+        for strip in (None, True, False)
+    }
+    assert found == {
+        (True, None): ["schon"],
+        (True, True): ["schon"],
+        (True, False): ["schön"],
+        (False, None): ["Schön"],
+        (False, True): ["Schon"],
+        (False, False): ["Schön"],
+    }
+
+
 # One text, pairs, batches
 
 
