@@ -13,10 +13,9 @@ from test_distributed import TORCHRUN
 from tiny_folders import classifier_folder, pretrained_folder
 
 from minibert import MiniBertError
-from minibert.cli import embed, predict
+from minibert.cli import embed, parts, predict
+from minibert.cli.parts import write_in_parts
 from minibert.cli.shared import Parser
-from minibert.inference import parts
-from minibert.inference.parts import write_in_parts
 
 WORDS = ("the", "cat", "sat", "on", "a", "mat", "paris", "is", "france")
 TEXTS = 2500  # three parts

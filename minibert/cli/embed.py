@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     from numpy.typing import NDArray
     from tqdm import tqdm
 
-    from minibert.inference.parts import fingerprint_of, write_in_parts
+    from minibert.cli.parts import fingerprint_of, write_in_parts
     from minibert.inference.sentence_embeddings import SentenceEncoder
     from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     texts = open_texts(options)
     from tqdm import tqdm
 
-    from minibert.inference.parts import fingerprint_of, write_in_parts
+    from minibert.cli.parts import fingerprint_of, write_in_parts
     from minibert.inference.text_classification import TextClassifier
     from minibert.training.distributed import join_processes
     from minibert.training.settings import choose_device

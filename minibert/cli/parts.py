@@ -1,4 +1,4 @@
-"""Compute the output for a file of any size in parts, to resume it or share it among processes.
+"""Compute the output for a file in parts, to resume it or share it among processes.
 
     OUTPUT.parts/run.json      what is computed: the input, the weights, the options
     OUTPUT.parts/00000007      the output for part 7 of the input, written atomically
