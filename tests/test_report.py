@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_attention_page import browser  # noqa: F401 - a fixture
 from tiny_folders import POSITIONS, tiny_config, tiny_tokenizer
 
 from minibert import BertForSequenceClassification

@@ -21,6 +21,7 @@ COMMANDS = {
     "embed": "compute a vector for each text",
     "search": "find the sentences of a file that are nearest to a query",
     "attention": "write an HTML page of all attention heads",
+    "playground": "write an HTML page that runs BERT in the browser",
     "tokenize": "split texts into WordPiece tokens",
     "train-vocab": "learn a WordPiece vocabulary from text files",
     "prepare": "tokenize text files into a corpus for pretraining",
