@@ -83,7 +83,10 @@ def files() -> list[str]:
 
 
 # Every command that reads a model refuses a bad folder in the same words.
-READERS = ("predict {} text", "fill-mask {} [MASK]", "embed {} text", "attention {} text")
+READERS = (
+    *("predict {} text", "fill-mask {} [MASK]", "embed {} text", "attention {} text"),
+    "playground {}",
+)
 BAD_FOLDERS = {
     "nothing": "the folder ../made/nothing does not exist",
     "no_config": "no_config has no config.json",
