@@ -76,21 +76,53 @@ def expect(
     if same(given, right):
         return
     if compute is not None and mistakes is not None:
-        for count in (1, 2):
-            for names in combinations(mistakes, count):
-                if same(given, compute(frozenset(names))):
-                    en = " Also, ".join(mistakes[name].en for name in names)
-                    zh = "另外，".join(mistakes[name].zh for name in names)
-                    raise Wrong(*_after(case, en, zh))
+        _find_mistakes(given, case, compute, mistakes)
     if isinstance(right, Tensor):
         difference = (given - right).abs()
         place = torch.unravel_index(difference.argmax(), right.shape)
         where = f"{name}[{', '.join(str(int(i)) for i in place)}]" if right.dim() else name
         yours, ours = f"{given[place].item():.4g}", f"{right[place].item():.4g}"
+    elif type(given) is not type(right):
+        where, yours, ours = name, f"{given!r} ({type(given).__name__})", repr(right)
     else:
         where, yours, ours = name, repr(given), repr(right)
     en = f"`{where}` is {yours}, and {ours} is right."
     raise Wrong(*_after(case, en, f"`{where}` 是 {yours}，正确的是 {ours}。"))
+
+
+def expect_cases(
+    given: list[Any],
+    right: list[Any],
+    names: list[str],
+    *,
+    cases: list[Text],
+    compute: Callable[[Set[str]], list[Any]],
+    mistakes: Mistakes,
+) -> None:
+    """Raise if one of several answers is wrong; a mistake that explains all of them goes first."""
+    for place, (answer, ours) in enumerate(zip(given, right, strict=True)):
+        if not same(answer, ours):
+            _find_mistakes(given, cases[place], compute, mistakes)
+            expect(
+                answer,
+                ours,
+                names[place],
+                case=cases[place],
+                compute=lambda found, place=place: compute(found)[place],  # type: ignore[misc]
+                mistakes=mistakes,
+            )
+
+
+def _find_mistakes(
+    given: Any, case: Text, compute: Callable[[Set[str]], Any], mistakes: Mistakes
+) -> None:
+    """Raise if one or two mistakes give this answer."""
+    for count in (1, 2):
+        for names in combinations(mistakes, count):
+            if same(given, compute(frozenset(names))):
+                en = " Also, ".join(mistakes[name].en for name in names)
+                zh = "另外，".join(mistakes[name].zh for name in names)
+                raise Wrong(*_after(case, en, zh))
 
 
 def _after(case: Text, en: str, zh: str) -> Text:

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from minibert.learn.compare import Text, Wrong
 
-EXERCISES = ("attention",)  # in the order of the lessons
+EXERCISES = ("normalize", "wordpiece", "embeddings", "attention")  # in the order of the lessons
 TIME_LIMIT = 20.0  # seconds for a check; right solutions need one
 
 

@@ -4,7 +4,6 @@ A wrong one names a part of the message that the check must give. Where a stub h
 functions, a solution of one of them is put together with the first right one of each other.
 """
 
-import re
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -38,6 +37,7 @@ def solutions(module: ModuleType, functions: tuple[str, ...]) -> dict[str, Simpl
         first[function] = marked[f"right_1{suffix}"]
     found = {}
     for name, solution in marked.items():
-        of = getattr(solution, "of", "") or (re.findall(r"_of_(\w+)$", name) or functions)[0]
+        named = (f for f in functions if name.endswith(f"_of_{f}"))
+        of = getattr(solution, "of", "") or next(named, functions[0])
         found[name] = SimpleNamespace(**{**first, of: solution}, message=solution.message)
     return found
