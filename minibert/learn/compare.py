@@ -131,6 +131,10 @@ def _after(case: Text, en: str, zh: str) -> Text:
 
 def expect_tensor(given: Any, shape: tuple[int, ...], name: str) -> None:
     """Raise if an answer is not a tensor of floats with this shape and without NaN."""
+    if given is None:
+        raise Wrong(
+            f"`{name}` is None: is a `return` missing?", f"`{name}` 是 None：是不是忘了 `return`？"
+        )
     if not isinstance(given, Tensor):
         kind = type(given).__name__
         raise Wrong(

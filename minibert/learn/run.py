@@ -33,7 +33,7 @@ from torch import Tensor
 
 from minibert.learn.compare import Text, Wrong
 
-EXERCISES = ("normalize", "wordpiece", "embeddings", "attention")  # in the order of the lessons
+EXERCISES = ("normalize", "wordpiece", "embeddings", "attention", "layer", "mlm_head")
 TIME_LIMIT = 20.0  # seconds for a check; right solutions need one
 
 

@@ -7,11 +7,10 @@ Every token takes an average of the values of all tokens. The weights are softma
 By hand, with the numbers of lesson 06: the query 2 1 0 1 meets the keys 0 1 0 1, 0 0 1 0 and
 2 0 0 0. Dot products: 2, 0, 4. Divided by sqrt(4): 1, 0, 2. Softmax: 0.24, 0.09, 0.67.
 
-中文：每个词元对所有词元的值求加权平均，权重是 softmax(Q K^T / sqrt(D))。
-B 段文本，H 个头，S 个词元，D 是查询向量的宽度。
-手算（第 06 课的数字）：查询 2 1 0 1 和三个键 0 1 0 1、0 0 1 0、2 0 0 0 的点积是 2、0、4；
-除以 sqrt(4) 得 1、0、2；softmax 得 0.24、0.09、0.67。
-掩码 attention_mask 里 True 表示可以看，False 是填充，填充得到的权重必须是 0。
+中文：每个词元对所有词元的值求加权平均，权重是 softmax(Q K^T / sqrt(D))。B 段文本，H 个头，S 个词
+元，D 是查询向量的宽度。手算（第 06 课的数字）：查询 2 1 0 1 和三个键 0 1 0 1、0 0 1 0、2 0 0 0
+的点积是 2、0、4；除以 sqrt(4) 得 1、0、2；softmax 得 0.24、0.09、0.67。掩码 attention_mask 里
+True 表示可以看，False 是填充，填充得到的权重必须是 0。
 
     minibert learn check attention
 """

@@ -11,9 +11,9 @@ By hand, with the vocabulary [UNK] un ##aff ##able play ##ing ##s:
     able        [UNK], because only ##able is there, which cannot start a word
     playful     [UNK], because nothing fits after play
 
-中文：把一个词从左到右切成词表里的词元，每次取能匹配的最长的一个。词中间的词元前面带 ##。只要有一处
-查不到，整个词就是 ["[UNK]"]；超过 200 个字符的词也是。上面是手算的例子：able 是 [UNK]，因为词表里
-只有 ##able，它不能放在词首；playful 是 [UNK]，因为 play 后面什么都匹配不上。
+中文：把一个词从左到右切成词表里的词元，每次取能匹配的最长的一个。词中间的词元前面带 ##。只要有一
+处查不到，整个词就是 ["[UNK]"]；超过 200 个字符的词也是。上面是手算的例子：able 是 [UNK]，因为词
+表里只有 ##able，它不能放在词首；playful 是 [UNK]，因为 play 后面什么都匹配不上。
 
     minibert learn check wordpiece
 """
