@@ -33,7 +33,10 @@ from torch import Tensor
 
 from minibert.learn.compare import Text, Wrong
 
-EXERCISES = ("normalize", "wordpiece", "embeddings", "attention", "layer", "mlm_head")
+EXERCISES = (  # in the order of the lessons
+    *("normalize", "wordpiece", "embeddings", "attention", "layer", "mlm_head"),
+    *("masking", "nsp_pairs"),
+)
 TIME_LIMIT = 20.0  # seconds for a check; right solutions need one
 
 
