@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 
 from minibert.cli.shared import (
     FIGURE_SUFFIXES,
+    add_device_arguments,
     add_text_arguments,
     check_output,
     note_empty,
     note_unknown,
     open_texts,
+    requested_device,
 )
 from minibert.errors import MiniBertError
 
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="FILE", help="a new .npy or .jsonl file; default: print")
     add("--resume", action="store_true", help="finish an interrupted run with --file and --output")
     add("--figure", type=Path, metavar="FILE", help="also draw the texts in a .png, .svg or .pdf")
-    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+    add_device_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -69,10 +71,9 @@ def run(options: argparse.Namespace) -> None:
     from minibert.plots.embedding_plot import embedding_plot
     from minibert.plots.style import save_figure
     from minibert.training.distributed import join_processes
-    from minibert.training.settings import choose_device
 
-    device = choose_device(options.device)
-    encoder = SentenceEncoder.from_pretrained(options.folder, device=device)
+    where = requested_device(options)
+    encoder = SentenceEncoder.from_pretrained(options.folder, **where)
     how = {name: getattr(options, name) for name in ("pooling", "layer", "normalize")}
     truncated = count = 0
     figure_texts: list[str] = []
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
         return joined.encode("utf-8", "backslashreplace")
 
     with (
-        join_processes(device) as processes,
+        join_processes(where["device"]) as processes,
         tqdm(total=source.count, unit="text", disable=None) as bar,
     ):
         if options.figure is not None and (options.resume or processes.world_size > 1):

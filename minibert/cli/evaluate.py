@@ -16,11 +16,13 @@ from typing import Any
 from minibert.cli.shared import (
     FIGURE_SUFFIXES,
     add_column_arguments,
+    add_device_arguments,
     check_output,
     module_of_task,
     note_truncated,
     note_unknown,
     requested_columns,
+    requested_device,
 )
 from minibert.errors import MiniBertError
 
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "draw the confusion matrix: .png, .svg or .pdf"
     add("--figure", "--picture", type=Path, metavar="FILE", help=help_text)
     add("--json", action="store_true", help="print one JSON object")
-    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+    add_device_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,11 +60,8 @@ def run(options: argparse.Namespace) -> None:
     from minibert.plots.confusion_matrix import confusion_matrix_figure
     from minibert.plots.style import save_figure
     from minibert.problem_types import REGRESSION, SINGLE_LABEL
-    from minibert.training.settings import choose_device
 
-    classifier = TextClassifier.from_pretrained(
-        options.folder, device=choose_device(options.device)
-    )
+    classifier = TextClassifier.from_pretrained(options.folder, **requested_device(options))
     labels = classifier.labels
     if options.figure is not None and labels.problem_type != SINGLE_LABEL:
         raise MiniBertError(

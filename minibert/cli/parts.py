@@ -92,7 +92,7 @@ def fingerprint_of(
     """
     if options.file is None or options.file == STANDARD_INPUT:
         return None
-    names = ("text_column", "pair_column", "header", "encoding", *names)
+    names = ("text_column", "pair_column", "header", "encoding", "precision", *names)
     used = {f"--{n.replace('_', '-')}": getattr(options, n, None) for n in names}
     file = size_and_checksum(options.file)
     return {

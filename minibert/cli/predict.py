@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.cli.shared import (
+    add_device_arguments,
     add_text_arguments,
     check_output,
     module_of_task,
@@ -27,6 +28,7 @@ from minibert.cli.shared import (
     note_unknown,
     one_line,
     open_texts,
+    requested_device,
 )
 from minibert.errors import MiniBertError
 
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "finish an interrupted run with --file and --output"
     parser.add_argument("--resume", action="store_true", help=help_text)
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+    add_device_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -75,10 +77,9 @@ def run(options: argparse.Namespace) -> None:
     from minibert.cli.parts import fingerprint_of, write_in_parts
     from minibert.inference.text_classification import TextClassifier
     from minibert.training.distributed import join_processes
-    from minibert.training.settings import choose_device
 
-    device = choose_device(options.device)
-    classifier = TextClassifier.from_pretrained(options.folder, device=device)
+    where = requested_device(options)
+    classifier = TextClassifier.from_pretrained(options.folder, **where)
     truncated = count = 0
 
     def predict(part: "list[TextRow]") -> "list[Prediction]":
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
         return predictions
 
     with (
-        join_processes(device) as processes,
+        join_processes(where["device"]) as processes,
         tqdm(total=texts.count, unit="text", disable=None if options.output else True) as bar,
     ):
         if options.output is None:

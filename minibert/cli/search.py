@@ -14,7 +14,14 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from minibert.cli.shared import add_column_arguments, int_range, one_line, requested_columns
+from minibert.cli.shared import (
+    add_column_arguments,
+    add_device_arguments,
+    int_range,
+    one_line,
+    requested_columns,
+    requested_device,
+)
 from minibert.errors import MiniBertError
 
 
@@ -34,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--index", type=Path, metavar="FOLDER", help=help_text)
     add("--batch-size", type=int_range(1), default=32, metavar="N", help="default: 32")
     add("--json", action="store_true", help="print one JSON object per query")
-    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+    add_device_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -48,11 +55,10 @@ def run(options: argparse.Namespace) -> None:
     from minibert.files import check_folder
     from minibert.inference.search import cached_vectors, nearest
     from minibert.inference.sentence_embeddings import SentenceEncoder
-    from minibert.training.settings import choose_device
 
     file = PredictionFile(options.file, requested_columns(options), options.encoding)
     check_folder(options.index or options.file.parent)
-    encoder = SentenceEncoder.from_pretrained(options.folder, device=choose_device(options.device))
+    encoder = SentenceEncoder.from_pretrained(options.folder, **requested_device(options))
     how = {"pooling": options.pooling, "batch_size": options.batch_size}
     vectors, path, was_there = cached_vectors(encoder, file, folder=options.index, **how)
     if not was_there:

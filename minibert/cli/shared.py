@@ -197,6 +197,22 @@ def add_text_arguments(parser: argparse.ArgumentParser, *, pairs: bool) -> None:
     add_column_arguments(parser, ("text", "pair") if pairs else ("text",))
 
 
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where and how exactly to compute predictions."""
+    add = parser.add_argument
+    add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
+    help_text = "bfloat16 or int8 for less exact, faster results; default: float32"
+    choices = ("float32", "bfloat16", "int8")
+    add("--precision", choices=choices, default="float32", metavar="PRECISION", help=help_text)
+
+
+def requested_device(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the user says about device and precision, for `from_pretrained` of predictors."""
+    from minibert.training.settings import choose_device
+
+    return {"device": choose_device(options.device), "precision": options.precision}
+
+
 def add_document_paths(parser: argparse.ArgumentParser) -> None:
     """Add the argument for the text files and folders that `find_text_files` searches."""
     help_text = ".txt, .md and .jsonl files, and folders of them"

@@ -12,6 +12,7 @@ from minibert.checkpoints.foreign_config import architectures
 from minibert.errors import MiniBertError
 from minibert.files import TASK_FILE, make_folder, read_json_object, write_task
 from minibert.hub import local_folder
+from minibert.model.int8 import reduce_precision
 from minibert.model.pretrained import PretrainedModel
 from minibert.tokenization.tokenizer import BertTokenizer
 
@@ -70,6 +71,7 @@ def load_for_inference(
     name_or_path: str | Path,
     *,
     device: str | torch.device = "cpu",
+    precision: str = "float32",
     if_untrained: str | None = None,
 ) -> tuple[Model, BertTokenizer, int]:
     """Load a model and its tokenizer.
@@ -78,6 +80,7 @@ def load_for_inference(
         model_class: for example `BertForMaskedLM`.
         name_or_path: a folder that minibert, Hugging Face or Google wrote, or a hub name.
         device: the device to run the model on.
+        precision: of `reduce_precision`.
         if_untrained: what to advise when the folder lacks weights of the model. None accepts that.
 
     Returns:
@@ -112,7 +115,7 @@ def load_for_inference(
             stacklevel=3,
         )
     max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    return model.to(device), tokenizer, max_length
+    return reduce_precision(model.to(device), precision), tokenizer, max_length
 
 
 def _check_task(model: PretrainedModel, name_or_path: str | Path) -> None:

@@ -54,7 +54,11 @@ class AnswerChooser:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> Self:
         """Load a model from a folder or from the hub.
 
@@ -63,7 +67,11 @@ class AnswerChooser:
         """
         advice = "fine-tune it: minibert finetune --task multiple-choice --train FILE"
         model, tokenizer, limit = load_for_inference(
-            BertForMultipleChoice, name_or_path, device=device, if_untrained=advice
+            BertForMultipleChoice,
+            name_or_path,
+            device=device,
+            precision=precision,
+            if_untrained=advice,
         )
         task, settings = task_settings(name_or_path)
         max_length, answers = settings.get("max_length", limit), settings.get("answers")

@@ -59,7 +59,11 @@ class QuestionAnswerer:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> Self:
         """Load from a folder or from the hub.
 
@@ -68,7 +72,11 @@ class QuestionAnswerer:
         """
         advice = "fine-tune it: minibert finetune --task question-answering --train FILE"
         model, tokenizer, limit = load_for_inference(
-            BertForQuestionAnswering, name_or_path, device=device, if_untrained=advice
+            BertForQuestionAnswering,
+            name_or_path,
+            device=device,
+            precision=precision,
+            if_untrained=advice,
         )
         path, saved = task_settings(name_or_path)
         max_length = saved.get("max_length", min(MAX_LENGTH, limit))

@@ -73,7 +73,11 @@ class SentenceEncoder:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> Self:
         """Load the encoder of any BERT, pretrained or fine-tuned.
 
@@ -86,7 +90,9 @@ class SentenceEncoder:
         folder = Path(name_or_path).expanduser()
         settings = sentence_settings(folder)
         source = settings.pop("folder", name_or_path)
-        model, tokenizer, max_length = load_for_inference(BertModel, source, device=device)
+        model, tokenizer, max_length = load_for_inference(
+            BertModel, source, device=device, precision=precision
+        )
         if not folder.is_dir():
             settings = sentence_settings(local_folder(name_or_path, files=SENTENCE_FILES))
             settings.pop("folder", None)

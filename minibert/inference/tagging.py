@@ -78,7 +78,11 @@ class Tagger:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> Self:
         """Load a tagger from a folder or from the hub.
 
@@ -91,6 +95,7 @@ class Tagger:
             crf if has_crf else BertForTokenClassification,
             name_or_path,
             device=device,
+            precision=precision,
             if_untrained="fine-tune it: minibert finetune --task tagging --train FILE",
         )
         names = [model.config.id2label[index] for index in range(model.config.num_labels)]

@@ -89,7 +89,11 @@ class TextClassifier:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: str | torch.device = "cpu"
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
     ) -> Self:
         """Load a classifier from a folder or from the hub.
 
@@ -103,7 +107,11 @@ class TextClassifier:
         }
         kind = next((kinds[name] for name in saved_by if name in kinds), None)
         model, tokenizer, limit = load_for_inference(
-            kind or BertForSequenceClassification, name_or_path, device=device, if_untrained=advice
+            kind or BertForSequenceClassification,
+            name_or_path,
+            device=device,
+            precision=precision,
+            if_untrained=advice,
         )
         task, settings = task_settings(name_or_path)
         max_length, pairs = settings.get("max_length", limit), settings.get("pairs")

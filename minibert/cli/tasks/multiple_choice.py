@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from minibert.cli.shared import check_output, note_truncated, one_line
+from minibert.cli.shared import check_output, note_truncated, one_line, requested_device
 from minibert.errors import MiniBertError
 from minibert.files import atomic_file
 
@@ -97,7 +97,5 @@ def _questions(options: argparse.Namespace) -> "list[Question]":
 
 def _load(options: argparse.Namespace) -> "AnswerChooser":
     from minibert.inference.multiple_choice import AnswerChooser
-    from minibert.training.settings import choose_device
 
-    device = choose_device(options.device)
-    return AnswerChooser.from_pretrained(options.folder, device=device)
+    return AnswerChooser.from_pretrained(options.folder, **requested_device(options))

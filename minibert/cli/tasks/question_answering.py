@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from minibert.cli.shared import check_output, note_unknown, one_line
+from minibert.cli.shared import check_output, note_unknown, one_line, requested_device
 from minibert.errors import MiniBertError
 from minibert.files import write_atomic, write_json
 
@@ -38,11 +38,8 @@ def predict(options: argparse.Namespace) -> None:
             "tell apart; end --output in .jsonl."
         )
     from minibert.inference.question_answering import QuestionAnswerer
-    from minibert.training.settings import choose_device
 
-    answerer = QuestionAnswerer.from_pretrained(
-        options.folder, device=choose_device(options.device)
-    )
+    answerer = QuestionAnswerer.from_pretrained(options.folder, **requested_device(options))
     predictions = answerer.predict(examples, null_threshold=options.null_threshold)
     note_unknown(answerer.tokenizer, [example.context for example in examples[:100]])
     if squad:
@@ -97,11 +94,8 @@ def evaluate(options: argparse.Namespace) -> None:
     from minibert.data.labelled.question_answering import read_questions
     from minibert.evaluation.question_answering import answer_scores, baseline_answers
     from minibert.inference.question_answering import QuestionAnswerer
-    from minibert.training.settings import choose_device
 
-    answerer = QuestionAnswerer.from_pretrained(
-        options.folder, device=choose_device(options.device)
-    )
+    answerer = QuestionAnswerer.from_pretrained(options.folder, **requested_device(options))
     examples, note = read_questions(options.file, encoding=options.encoding)
     print(f"note: {note}", file=sys.stderr)
     answers = [prediction.answer for prediction in answerer.predict(examples)]

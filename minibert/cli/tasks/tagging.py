@@ -20,6 +20,7 @@ from minibert.cli.shared import (
     one_line,
     open_texts,
     requested_columns,
+    requested_device,
 )
 from minibert.errors import MiniBertError
 
@@ -44,9 +45,8 @@ def predict(options: argparse.Namespace) -> None:
             )
         check_output(options.output, suffixes=SUFFIXES)
     from minibert.inference.tagging import Tagger
-    from minibert.training.settings import choose_device
 
-    tagger = Tagger.from_pretrained(options.folder, device=choose_device(options.device))
+    tagger = Tagger.from_pretrained(options.folder, **requested_device(options))
     words = sentences = 0
     with _writer(options, tagger.tags.scheme) as write:
         for part in _parts(options, tagger):
@@ -174,9 +174,8 @@ def evaluate(options: argparse.Namespace) -> None:
     from minibert.data.labelled.tagging import read_sentences
     from minibert.evaluation.metrics import report_table
     from minibert.inference.tagging import Tagger
-    from minibert.training.settings import choose_device
 
-    tagger = Tagger.from_pretrained(options.folder, device=choose_device(options.device))
+    tagger = Tagger.from_pretrained(options.folder, **requested_device(options))
     sentences, _, notes = read_sentences(
         options.file, requested_columns(options), encoding=options.encoding, known=tagger.tags
     )
