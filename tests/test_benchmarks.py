@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "examples" / "benchmarks"
 def benchmark(tmp_path, monkeypatch, capsys):
     """Run a benchmark as a program, in a folder with a corpus of 30 documents and a file."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(BENCHMARKS)
     toy_corpus(tmp_path, [4] * 30, sentence_length=3)
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
 
@@ -41,6 +42,9 @@ BAD = [
     ("pretraining.py --corpus toy --vocab-size 365", "toy needs at least 366"),
     ("pretraining.py --corpus none", "none is not a tokenized corpus"),
     ("finetuning_scores.py --train t --dev d --seeds 1", "--seeds: 1 is out of range"),
+    ("inference.py none.txt --rounds 0", "--rounds: 0 is out of range; give at least 1"),
+    ("inference.py none.txt --sides onnx", "invalid choice: 'onnx'"),
+    ("inference.py none.txt --model toy", "toy is a corpus made by minibert prepare"),
     ("preparing.py --megabytes 0", "--megabytes: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 0", "--updates: 0 is out of range; give at least 1"),
     ("next_sentence_control.py toy --updates 999", "too few for --updates 999; give fewer"),
@@ -98,3 +102,18 @@ def test_ours_and_the_peer_learn_a_toy_task_equally_well(benchmark, metric):
         ["minibert", "1.0000", "±", "0.0000", "1.0000", "1.0000"],
         ["transformers", "1.0000", "±", "0.0000", "1.0000", "1.0000"],
     ]
+
+
+def test_all_sides_of_inference_compute_the_same(benchmark):
+    pretrained_folder(Path("model"), initializer_range=0.1, max_position_embeddings=128)
+    Path("texts.txt").write_text("the cat sat .\nparis\nthe mat is on a mat .\n", encoding="utf-8")
+    how = "--model model --works file one --rounds 1 --sides minibert-float32 minibert-int8 "
+    code, out, err = benchmark(f"inference.py texts.txt {how} transformers-float32 onnx-int8")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()[-8:]]
+    assert [(line[0], line[1]) for line in lines] == [
+        (work, side)
+        for work in ("file", "one")
+        for side in ("minibert-float32", "minibert-int8", "transformers-float32", "onnx-int8")
+    ]
+    assert all(float(line[-1]) < 0.2 for line in lines)

@@ -1,0 +1,91 @@
+"""The sides of a comparison: minibert and its peers, with the same weights, timed in turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+import transformers
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.transformers.optimizer import optimize_model
+
+from minibert import BertForSequenceClassification
+from minibert.cli.export import export_onnx
+from minibert.model.int8 import reduce_precision
+
+SIDES = ("minibert-float32", "minibert-bfloat16", "minibert-int8", "transformers-float32")
+SIDES += ("transformers-bfloat16", "compiled-float32", "onnx-float32", "onnx-int8")
+Batch = dict[str, torch.Tensor]
+
+
+def batches(rows: Sequence[Sequence[int]], size: int) -> list[Batch]:
+    """Return the rows in padded batches."""
+    found = []
+    for start in range(0, len(rows), size):
+        part = [torch.tensor(row) for row in rows[start : start + size]]
+        ids = torch.nn.utils.rnn.pad_sequence(part, batch_first=True)
+        mask = torch.nn.utils.rnn.pad_sequence([row > -1 for row in part], batch_first=True)
+        zeros = torch.zeros_like(ids)
+        found.append({"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": zeros})
+    return found
+
+
+def make_side(name: str, folder: Path, threads: int) -> Callable[[Batch], torch.Tensor]:
+    """Return a function from a batch to its logits."""
+    kind, precision = name.split("-")
+    model: Any
+    if kind == "onnx":
+        path = folder / f"{precision}.onnx"
+        model = BertForSequenceClassification.from_pretrained(folder).eval()
+        model.attention = "fused"
+        export_onnx(model, path)
+        heads, width = model.config.num_attention_heads, model.config.hidden_size
+        optimize_model(str(path), "bert", heads, width).save_model_to_file(str(path))
+        if precision == "int8":
+            quantize_dynamic(path, path)
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(path, settings, ["CPUExecutionProvider"])
+        return lambda batch: torch.from_numpy(
+            session.run(["logits"], {key: value.numpy() for key, value in batch.items()})[0]
+        )
+    if kind == "minibert":
+        model = BertForSequenceClassification.from_pretrained(folder).eval()
+        model = reduce_precision(model, precision)
+    else:
+        dtype = getattr(torch, precision)
+        model = transformers.BertForSequenceClassification.from_pretrained(folder, dtype=dtype)
+        model.eval()
+        if kind == "compiled":
+            model = torch.compile(model, dynamic=True)
+    return lambda batch: model(**batch).logits.float()
+
+
+def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each side in each round; every round begins with another side."""
+    names = list(sides)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            start = now()
+            sides[name]()
+            seconds[name].append(now() - start)
+    return seconds
+
+
+def now() -> float:
+    """Return processor time if there is one thread, which other processes disturb less."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def describe_ratio(peer: Sequence[float], ours: Sequence[float]) -> str:
+    """Return how many times as fast we are: the median of the rounds, and the quartiles."""
+    ratios = [theirs / own for theirs, own in zip(peer, ours, strict=True)]
+    if len(ratios) == 1:
+        return f"{ratios[0]:.2f}"
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
