@@ -35,7 +35,7 @@ from minibert.learn.compare import Text, Wrong
 
 EXERCISES = (  # in the order of the lessons
     *("normalize", "wordpiece", "embeddings", "attention", "layer", "mlm_head"),
-    *("masking", "nsp_pairs", "adamw", "classifier"),
+    *("masking", "nsp_pairs", "adamw", "classifier", "crf", "spans"),
 )
 TIME_LIMIT = 20.0  # seconds for a check; right solutions need one
 

@@ -29,6 +29,7 @@ HINTS = (
         "在词表里就 break。for ... else 的 else 只在什么都没找到时运行。",
     ),
 )
+LONGEST = 20  # letters of a token of the vocabularies here
 PIECES = ("[UNK]", "un", "##aff", "##able", "play", "##ing", "##s", "s", "##a", "able", "in", "a")
 WORDS = ("play", "playing", "unaffable", "able", "playful", "unplaying", "as", "ables", "x", "")
 MISTAKES = {
@@ -82,9 +83,10 @@ def wordpiece(word: str, vocabulary: Mapping[str, int], *, mistakes: Set[str]) -
         if "either" in mistakes:
             prefixes += ["", "##"]
         shortest = 1 + ("no last letter" in mistakes)
-        ends = range(len(word) - ("never whole" in mistakes), start + shortest - 1, -1)
+        longest = min(len(word) - ("never whole" in mistakes), start + LONGEST)
+        ends = range(longest, start + shortest - 1, -1)
         order = reversed(ends) if "shortest" in mistakes else ends
-        found = [(p + word[start:end], end) for end in order for p in prefixes]
+        found = ((p + word[start:end], end) for end in order for p in prefixes)
         token, end = next(((t, end) for t, end in found if t in vocabulary), ("[UNK]", start + 1))
         if token == "[UNK]" and "rest unknown" in mistakes:
             return [*tokens, token]
