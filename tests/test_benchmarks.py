@@ -4,6 +4,7 @@ it trains; the control of next sentences runs.
 
 import runpy
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ BAD = [
     ("pretraining.py --corpus toy --vocab-size 365", "toy needs at least 366"),
     ("pretraining.py --corpus none", "none is not a tokenized corpus"),
     ("finetuning_scores.py --train t --dev d --seeds 1", "--seeds: 1 is out of range"),
+    ("finetuning_speed.py --train none.tsv", "none.tsv"),
     ("inference.py none.txt --rounds 0", "--rounds: 0 is out of range; give at least 1"),
     ("inference.py none.txt --sides onnx", "invalid choice: 'onnx'"),
     ("inference.py none.txt --model toy", "toy is a corpus made by minibert prepare"),
@@ -117,3 +119,16 @@ def test_all_sides_of_inference_compute_the_same(benchmark):
         for side in ("minibert-float32", "minibert-int8", "transformers-float32", "onnx-int8")
     ]
     assert all(float(line[-1]) < 0.2 for line in lines)
+
+
+def test_the_speed_of_fine_tuning_is_that_of_equal_updates(benchmark):
+    Path("train.txt").write_text("the cat sat .\tyes\nmat\tno\n" * 20, encoding="utf-8")
+    pretrained_folder(Path("model"), initializer_range=0.1, max_position_embeddings=128)
+    how = "--model model --rounds 1 --updates 2 --batch-size 8"
+    code, out, err = benchmark(f"finetuning_speed.py --train train.txt {how}")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()[-4:]]
+    kinds = product(("float32", "bfloat16"), ("file", "grouped"))
+    assert [(line[0], line[1]) for line in lines] == list(kinds)
+    assert lines[0][2] > lines[1][2] == "0%"
+    assert all(float(number.replace(",", "")) > 0 for line in lines for number in line[3:])

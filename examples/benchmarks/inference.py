@@ -22,9 +22,9 @@ from tempfile import TemporaryDirectory
 import onnxruntime
 import torch
 import transformers
-from sides import SIDES, Batch, batches, describe_ratio, make_side, take_turns
+from sides import SIDES, Batch, batches, describe_ratio, make_side, model_of_shape, take_turns
 
-from minibert import BertConfig, BertForSequenceClassification, BertTokenizer, MiniBertError
+from minibert import BertTokenizer, MiniBertError
 from minibert.cli.shared import Parser, int_range
 
 WORKS = ("file", "sorted", "equal", "one")
@@ -45,16 +45,8 @@ def main() -> None:
     add("--threads", type=int_range(1, 1024), default=torch.get_num_threads(), metavar="N")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
     tokenizer = BertTokenizer.from_pretrained(options.model)
-    if options.shape:
-        layers, width = map(int, options.shape.split("x"))
-        sizes = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width}
-        config = BertConfig(len(tokenizer), num_attention_heads=max(1, width // 64), **sizes)
-        model = BertForSequenceClassification(config)
-    else:
-        model = BertForSequenceClassification.from_pretrained(options.model, num_labels=2)
-
+    model = model_of_shape(options.model, options.shape, len(tokenizer), 2)
     lines = options.file.read_text(encoding="utf-8").splitlines()[: options.limit]
     rows = tokenizer(lines, truncation=True, max_length=128)["input_ids"]
     by_length, size = sorted(rows, key=len), options.batch_size

@@ -12,31 +12,25 @@ A ratio is the time of their two updates by that of ours; on one thread it is pr
 
 from minibert.cli.process import run
 
-import statistics
-import time
-from collections.abc import Callable
 from itertools import count, islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 import transformers
-from torch import nn
+from sides import Update, describe_ratio, now, usual_update
 
 from minibert import BertConfig, BertForPreTraining, MiniBertError
 from minibert.cli.shared import Parser, int_range
 from minibert.data.builtin.library_docs import build_library_corpus
 from minibert.data.corpus.corpus import Corpus
 from minibert.data.pretraining.batches import PretrainingBatches
-from minibert.data.sampler import Batch
 from minibert.training.finetune_setup import PRESETS
-from minibert.training.optimizer import decay_groups
 from minibert.training.settings import PRECISIONS, choose_device
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 COMPARED = 5  # updates whose losses are compared; they also warm both models up
 TOLERANCE = 1e-4  # in float32, where only the order of additions differs
-Update = Callable[[Batch], float]
 
 
 def main() -> None:
@@ -68,7 +62,9 @@ def main() -> None:
             raise MiniBertError(f"--vocab-size is {size}; {folder} needs at least {least}.")
         print(f"{options.batch_size} rows, {size:,} tokens; {device}, threads: {options.threads};")
         print(f"torch {torch.__version__}, transformers {transformers.__version__}\n")
-        print("precision preset tokens      ours      peer  ratio: median, range    batches losses")
+        print(
+            "precision preset tokens      ours      peer  ratio: median, quartiles   batches losses"
+        )
         rows = product(options.precisions, options.presets, options.lengths)
         for precision, preset, length in rows:
             batches = PretrainingBatches(corpus, max_length=length, batch_size=options.batch_size)
@@ -96,43 +92,19 @@ def compare(
     tokens, making = 0, 0.0
     turns: dict[Update, list[float]] = {ours: [], theirs: []}
     for number in range(rounds):
-        start = now(device)
+        start = now()
         window = list(islice(batches, 2))
-        making += now(device) - start
+        making += now() - start
         tokens += sum(int(batch["attention_mask"].sum()) for batch in window)
         for side in (ours, theirs) if number % 2 else (theirs, ours):
-            start = now(device)
+            start = now()
             for batch in window:
                 side(batch)
-            turns[side].append(now(device) - start)
-    ratios = [theirs / ours for ours, theirs in zip(*turns.values(), strict=True)]
+            turns[side].append(now() - start)
     speeds = [f"{tokens / sum(times):9,.0f}" for times in turns.values()]
-    spread = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    spread = describe_ratio(turns[theirs], turns[ours])
     share = making / (making + sum(turns[ours]))
-    return f"{' '.join(speeds)}  {spread}  {share:11.1%}   {difference:.0e}"
-
-
-def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
-    """Return the usual training step of tutorials, for either model."""
-    model.to(device).train()
-    optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
-
-    def update(batch: Batch) -> float:
-        inputs = {name: numbers.to(device) for name, numbers in batch.items()}
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            loss = model(**inputs).loss
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.item()  # waits until a GPU has done all of this
-
-    return update
-
-
-def now(device: torch.device) -> float:
-    one_thread = device.type == "cpu" and torch.get_num_threads() == 1
-    return time.process_time() if one_thread else time.perf_counter()
+    return f"{' '.join(speeds)}  {spread:22}  {share:9.1%}   {difference:.0e}"
 
 
 if __name__ == "__main__":

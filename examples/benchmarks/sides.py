@@ -11,14 +11,17 @@ import torch
 import transformers
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.transformers.optimizer import optimize_model
+from torch import nn
 
-from minibert import BertForSequenceClassification
+from minibert import BertConfig, BertForSequenceClassification
 from minibert.cli.export import export_onnx
 from minibert.model.int8 import reduce_precision
+from minibert.training.optimizer import decay_groups
 
 SIDES = ("minibert-float32", "minibert-bfloat16", "minibert-int8", "transformers-float32")
 SIDES += ("transformers-bfloat16", "compiled-float32", "onnx-float32", "onnx-int8")
 Batch = dict[str, torch.Tensor]
+Update = Callable[[Batch], float]
 
 
 def batches(rows: Sequence[Sequence[int]], size: int) -> list[Batch]:
@@ -64,6 +67,39 @@ def make_side(name: str, folder: Path, threads: int) -> Callable[[Batch], torch.
     return lambda batch: model(**batch).logits.float()
 
 
+def model_of_shape(
+    folder: str, shape: str | None, vocabulary: int, labels: int
+) -> BertForSequenceClassification:
+    """Return a classifier with the weights of a folder, or a random one of a shape like 4x768."""
+    torch.manual_seed(0)
+    if shape is None:
+        return BertForSequenceClassification.from_pretrained(folder, num_labels=labels, quiet=True)
+    layers, width = map(int, shape.split("x"))
+    sizes = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width}
+    heads = max(1, width // 64)
+    return BertForSequenceClassification(
+        BertConfig(vocabulary, num_attention_heads=heads, num_labels=labels, **sizes)
+    )
+
+
+def usual_update(model: nn.Module, precision: torch.dtype, device: torch.device) -> Update:
+    """Return the usual training step of tutorials, for either model."""
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(decay_groups(model, weight_decay=0.01), lr=1e-4, fused=True)
+
+    def update(batch: Batch) -> float:
+        inputs = {name: numbers.to(device) for name, numbers in batch.items()}
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = model(**inputs).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()  # waits until a GPU has done all of this
+
+    return update
+
+
 def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each side in each round; every round begins with another side."""
     names = list(sides)
@@ -78,8 +114,9 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
 
 
 def now() -> float:
-    """Return processor time if there is one thread, which other processes disturb less."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+    """Return processor time, which others disturb less, if there is one thread and no GPU."""
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time() if alone else time.perf_counter()
 
 
 def describe_ratio(peer: Sequence[float], ours: Sequence[float]) -> str:
