@@ -4,6 +4,7 @@ it trains; the control of next sentences runs.
 
 import runpy
 import sys
+from argparse import Namespace
 from itertools import product
 from pathlib import Path
 
@@ -43,6 +44,8 @@ BAD = [
     ("pretraining.py --corpus toy --vocab-size 365", "toy needs at least 366"),
     ("pretraining.py --corpus none", "none is not a tokenized corpus"),
     ("finetuning_scores.py --train t --dev d --seeds 1", "--seeds: 1 is out of range"),
+    ("processes.py --length 4", "--length: 4 is out of range; give 5 to 512"),
+    ("processes.py --vocab-size 9", "--vocab-size is 9; weights/mini has 8192"),
     ("finetuning_speed.py --train none.tsv", "none.tsv"),
     ("inference.py none.txt --rounds 0", "--rounds: 0 is out of range; give at least 1"),
     ("inference.py none.txt --sides onnx", "invalid choice: 'onnx'"),
@@ -132,3 +135,14 @@ def test_the_speed_of_fine_tuning_is_that_of_equal_updates(benchmark):
     assert [(line[0], line[1]) for line in lines] == list(kinds)
     assert lines[0][2] > lines[1][2] == "0%"
     assert all(float(number.replace(",", "")) > 0 for line in lines for number in line[3:])
+
+
+def test_both_sides_answer_and_step_in_processes_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    folder = str(pretrained_folder(tmp_path / "model"))
+    functions = runpy.run_path(str(BENCHMARKS / "processes.py"))
+    sizes = Namespace(rows=2, length=8)
+    for side in ("minibert", "transformers"):
+        # "It rains in the mountains, and the river rises." is 13 tokens of this vocabulary.
+        assert functions["answer"](side, folder) == "torch.Size([1, 13, 24])"
+        assert functions["step"](side, folder, sizes) >= 0

@@ -6,11 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import torch
 import transformers
-from onnxruntime.quantization import quantize_dynamic
-from onnxruntime.transformers.optimizer import optimize_model
 from torch import nn
 
 from minibert import BertConfig, BertForSequenceClassification
@@ -41,6 +38,10 @@ def make_side(name: str, folder: Path, threads: int) -> Callable[[Batch], torch.
     kind, precision = name.split("-")
     model: Any
     if kind == "onnx":
+        import onnxruntime
+        from onnxruntime.quantization import quantize_dynamic
+        from onnxruntime.transformers.optimizer import optimize_model
+
         path = folder / f"{precision}.onnx"
         model = BertForSequenceClassification.from_pretrained(folder).eval()
         model.attention = "fused"
