@@ -22,6 +22,7 @@ COMMANDS = {
     "search": "find the sentences of a file that are nearest to a query",
     "attention": "write an HTML page of all attention heads",
     "playground": "write an HTML page that runs BERT in the browser",
+    "trace": "compare a model with another implementation, tensor by tensor",
     "tokenize": "split texts into WordPiece tokens",
     "train-vocab": "learn a WordPiece vocabulary from text files",
     "prepare": "tokenize text files into a corpus for pretraining",
