@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.learn.compare import Text, expect_cases, expect_parts, expect_tensor
+from minibert.learn.compare import Text, Wrong, expect_cases, expect_parts, expect_tensor
 from minibert.training.optimizer import warmup_then_linear
 
 FUNCTIONS = ("adamw_step", "learning_rate")
@@ -170,6 +170,11 @@ def check(student: Any) -> None:
         inputs.append((before, gradient, state, step))
         answer = student.adamw_step(before, gradient, *state, step, RATE, DECAY)
         expect_parts(answer, ("weight", "mean", "square"))
+        if isinstance(answer[0], Tensor) and answer[0].isnan().any():
+            raise Wrong(
+                f"at step {step} the weight is NaN: the correction is 1 - 0.9 ** step, a power.",
+                f"第 {step} 步的 weight 是 NaN：修正是 1 - 0.9 ** step，是乘方。",
+            )
         weight.grad = gradient.clone()
         optimizer.step()
         own = optimizer.state[weight]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.learn.compare import Text, expect, expect_parts, expect_tensor
+from minibert.learn.compare import Text, Wrong, expect, expect_parts, expect_tensor, same
 from minibert.model.attention import eager_attention
 
 FUNCTIONS = ("attention",)
@@ -51,6 +51,10 @@ MISTAKES = {
     "heads axis": Text(
         "your softmax is over the heads (dim=1): over the keys it is dim=-1.",
         "你在头的方向 (dim=1) 做了 softmax；对键做 softmax 是 dim=-1。",
+    ),
+    "whole": Text(
+        "your softmax is over the whole matrix; each row has its own sum (dim=-1).",
+        "你对整个矩阵做了 softmax；应该每一行各算各的 (dim=-1)。",
     ),
     "swapped": Text(
         "query and key are exchanged: rows belong to queries, columns to keys.",
@@ -114,6 +118,8 @@ def attention(
             scores = scores.masked_fill(hidden, filled)
     axis = -2 if "axis" in mistakes else 1 if "heads axis" in mistakes else -1
     probabilities = scores if "no softmax" in mistakes else scores.softmax(axis)
+    if "whole" in mistakes:
+        probabilities = scores.flatten(-2).softmax(-1).view(scores.shape)
     if hidden is not None and "late" in mistakes:
         probabilities = probabilities.masked_fill(hidden, 0.0)
     weights = probabilities.transpose(-1, -2) if "transposed" in mistakes else probabilities
@@ -143,16 +149,28 @@ def _compare(
 ) -> None:
     given = student.attention(*arguments)
     expect_parts(given, ("context", "probabilities"))
-    right = eager_attention(*arguments)
+    mask, right = arguments[3], eager_attention(*arguments)
+    if mask is not None and isinstance(given[1], Tensor) and given[1].isnan().any():
+        raise Wrong(
+            "a row of scores is -inf everywhere, so its softmax is NaN: is the mask inverted (True "
+            "means 'may be looked at'), or applied to rows?",
+            "有一行分数全是 -inf，softmax 得到 NaN：是不是掩码用反了（True 表示“可以看”），"
+            "或者遮的是行？",
+        )
     for name, ours, theirs in zip(("context", "probabilities"), right, given, strict=True):
         expect_tensor(theirs, ours.shape, name)
-    if (mask := arguments[3]) is not None:
+    if mask is not None:
         share = float(given[1][1, ..., ~mask[1, 0, 0]].sum(-1).mean())
         if share > 0.001:
             case = Text(
                 f"Padding still receives {share:.0%} of the attention",
                 f"填充词元仍然得到 {share:.0%} 的注意力",
             )
+    if not same(student.attention(*arguments)[1], given[1]):
+        raise Wrong(
+            "the result differs from call to call: leave dropout and other random numbers out.",
+            "每次调用的结果都不一样：这里不要用 dropout 或其他随机数。",
+        )
     for part, name, known in ((1, "probabilities", {}), (0, "context", VALUE_MISTAKES)):
         expect(
             given[part],

@@ -51,6 +51,10 @@ MISTAKES = {
         "you read the mean of the hidden states; read pooler_output.",
         "你读的是隐藏状态的平均；应该读 pooler_output。",
     ),
+    "last": Text(
+        "you read the last token, which is [SEP] or padding; read pooler_output.",
+        "你读的是最后一个词元，它是 [SEP] 或填充；应该读 pooler_output。",
+    ),
     "tanh": Text("there is a tanh too many: pooler_output has it already.", "多做了一次 tanh。"),
     "softmax": Text(
         "these are probabilities; return logits, because the cross-entropy applies softmax itself.",
@@ -86,6 +90,7 @@ def classify(
     encoded = model(ids, attention_mask=torch.ones_like(mask) if "no mask" in mistakes else mask)
     pooled, hidden = encoded.pooler_output, encoded.last_hidden_state
     pooled = hidden[:, 0] if "first" in mistakes else pooled
+    pooled = hidden[:, -1] if "last" in mistakes else pooled
     pooled = hidden.mean(1) if "mean" in mistakes else pooled
     if "masked mean" in mistakes:
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)

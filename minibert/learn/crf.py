@@ -55,6 +55,11 @@ PARTITION_MISTAKES = COMMON | {
         "这是最好序列的分数；log Z 要对全部序列求和 (logsumexp)。",
     ),
     "no log": Text("this is Z; return its logarithm.", "这是 Z；应该返回它的对数。"),
+    "columns": Text(
+        "alpha + transitions adds alpha to the columns; it belongs to the rows: alpha[:, None] + "
+        "transitions.",
+        "alpha + transitions 把 alpha 加到了列上；应该加到行上：alpha[:, None] + transitions。",
+    ),
     "own axis": Text(
         "the sum goes over the next tag; sum over the tag before (dim=0 of alpha[:, None] + "
         "transitions).",
@@ -110,6 +115,11 @@ def variant(
             alpha = start + emissions[0]
             for row in emissions[1:count]:
                 alpha = (alpha[:, None] + transitions).logsumexp(1) + row
+            result = (alpha + end).logsumexp(0)
+        if "columns" in mistakes:
+            alpha = start + emissions[0]
+            for row in emissions[1:count]:
+                alpha = (alpha + transitions).logsumexp(0) + row
             result = (alpha + end).logsumexp(0)
         result = scores(sequences).max() if "best" in mistakes else result
         return result.exp() if "no log" in mistakes else result

@@ -43,6 +43,10 @@ MISTAKES = {
     "no types": Text("the token type embeddings are not added.", "没有加句子（token type）嵌入。"),
     "no words": Text("the word embeddings are not added.", "没有加词嵌入。"),
     "from 1": Text("the first position is 1; count from 0.", "位置从 1 开始了；应该从 0 开始。"),
+    "all 0": Text(
+        "every token has the position 0: S is input_ids.shape[1], not shape[0].",
+        "每个词元的位置都是 0：S 是 input_ids.shape[1]，不是 shape[0]。",
+    ),
     "by id": Text(
         "the positions are looked up by the ids; they are 0, 1, 2, ...",
         "位置嵌入是按词的 id 查的；位置应该是 0、1、2……",
@@ -59,6 +63,10 @@ MISTAKES = {
     ),
     "no weight": Text(
         "LayerNorm's weight and bias are not used.", "没有用层归一化的 weight 和 bias。"
+    ),
+    "bias first": Text(
+        "LayerNorm's bias is added before the weight is applied; multiply first.",
+        "先加了层归一化的 bias 再乘 weight；应该先乘。",
     ),
     "no bias": Text("LayerNorm's bias is not added.", "没有加层归一化的 bias。"),
     "unbiased": Text(
@@ -87,6 +95,7 @@ def embeddings(
     words, positions, token_types, weight, bias = tables.values()
     length, width = input_ids.shape[1], words.shape[1]
     places = torch.arange(length) + ("from 1" in mistakes)
+    places = 0 * places if "all 0" in mistakes else places
     places = places.flip(0) if "backwards" in mistakes else places
     places = input_ids % len(positions) if "by id" in mistakes else places
     parts = {
@@ -106,6 +115,8 @@ def embeddings(
     total = (total - total.mean(over, keepdim=True)) / deviation
     if "no weight" in mistakes:
         return total
+    if "bias first" in mistakes:
+        return (total + bias) * weight
     return total * weight + (0 if "no bias" in mistakes else bias)
 
 

@@ -46,6 +46,14 @@ MISTAKES = {
         "the heads are joined without transpose(1, 2) before the flatten.",
         "合并各头时，flatten 之前缺少 transpose(1, 2)。",
     ),
+    "order": Text(
+        "query, key and value are mixed up: they come in this order.",
+        "查询、键、值弄混了：依次就是这个顺序。",
+    ),
+    "apart": Text(
+        "a head takes numbers that are far apart: split E into (H, D), not into (D, H).",
+        "一个头取的数不相邻：E 应该拆成 (H, D)，不是 (D, H)。",
+    ),
     "one head": Text("there is only one head, of width E.", "只用了一个宽度为 E 的头。"),
     "by head": Text(
         "the 3E outputs are first all queries, then all keys, then all values, not H times D of "
@@ -123,6 +131,9 @@ def layer(
         parts = torch.stack([p.reshape(batch, heads, length, -1) for p in joined.chunk(3, -1)])
     else:
         parts = joined.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    if "apart" in mistakes:
+        parts = joined.view(batch, length, 3, -1, heads).permute(2, 0, 4, 1, 3)
+    parts = parts.flip(0) if "order" in mistakes else parts
     context, _ = eager_attention(parts[0], parts[1], parts[2], mask)
     is_flat = bool({"joined", "view"} & mistakes)
     attended = (context if is_flat else context.transpose(1, 2)).reshape(batch, length, width)

@@ -46,6 +46,10 @@ MISTAKES = {
         "LayerNorm comes before the activation; it follows.",
         "LayerNorm 放在了激活函数之前；应该在之后。",
     ),
+    "bias twice": Text(
+        "the bias is added twice: by the linear layer, and once more.",
+        "bias 加了两次：线性层加了一次，又加了一次。",
+    ),
     "no bias": Text("the bias of the words is not added.", "没有加每个词的 bias。"),
     "softmax": Text(
         "these are probabilities; return logits, without softmax (cross-entropy applies it).",
@@ -71,6 +75,7 @@ def mlm_logits(head: MaskedLMHead, hidden: Tensor, table: Tensor, *, mistakes: S
     x = x + hidden if "residual" in mistakes else x
     x = x if {"norm first", "no norm"} & mistakes else head.LayerNorm(x)
     logits = F.linear(x, table, None if "no bias" in mistakes else head.bias)
+    logits = logits + head.bias if "bias twice" in mistakes else logits
     logits = logits.softmax(-1) if "softmax" in mistakes else logits
     return logits.log_softmax(-1) if "log softmax" in mistakes else logits
 
@@ -91,6 +96,11 @@ def check(student: Any) -> None:
             f"`{own[0]}` is a second table of V x E numbers: the weights are not tied. Use "
             "word_embeddings.weight itself.",
             f"`{own[0]}` 是另一张 V x E 的表：权重没有共享。请直接用 word_embeddings.weight。",
+        )
+    if bool(weights["bias"].any()):
+        raise Wrong(
+            "`bias` is not 0 at first: torch.zeros(V).",
+            "`bias` 的初始值不是 0：用 torch.zeros(V)。",
         )
     if (eps := getattr(head.LayerNorm, "eps", 1e-12)) > 1e-11:
         raise Wrong(

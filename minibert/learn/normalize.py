@@ -55,6 +55,10 @@ MISTAKES = {
         "all that is not ASCII is dropped, even whole letters; drop only accents (category Mn).",
         "ASCII 以外的字符全被丢掉了，连字母也丢了；只应该丢掉重音符号（类别 Mn）。",
     ),
+    "NFKC": Text(
+        "NFKC or NFKD change characters, … into three dots for example; use NFD.",
+        "NFKC 和 NFKD 会改变字符，例如把 … 变成三个点；应该用 NFD。",
+    ),
     "glued": Text("punctuation is not split from words.", "标点没有和词分开。"),
     "lost": Text("punctuation is lost; each mark is a token.", "标点丢了；每个标点也是一个词元。"),
     "grouped": Text(
@@ -92,6 +96,7 @@ MISTAKES = {
 
 def normalize(text: str, *, mistakes: Set[str]) -> list[str]:
     """Return the words as `split_words` does, with these mistakes."""
+    text = unicodedata.normalize("NFKC", text) if "NFKC" in mistakes else text
     if "tabs" in mistakes:
         text = text.replace("\t", "").replace("\n", "")
     if "as space" in mistakes:

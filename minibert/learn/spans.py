@@ -69,6 +69,10 @@ MISTAKES = {
         "you multiply the logits; add them (only probabilities are multiplied).",
         "你把 logits 相乘了；应该相加（概率才相乘）。",
     ),
+    "above 0": Text(
+        "a span whose sum is negative is never found: the best sum starts at -inf, not at 0.",
+        "总和为负的片段永远找不到：最好的总和应该从 -inf 开始，不是 0。",
+    ),
     "exclusive": Text(
         "the end is one too far: it is the last token of the answer, inclusive.",
         "结尾多了一个：它是答案的最后一个词元（包含在内）。",
@@ -96,6 +100,8 @@ def best_span(
         for e in range(s + shortest, min(last, s + length - 1) + 1)
     ]
     a, b = starts.tolist(), ends.tolist()
+    if "above 0" in mistakes:
+        pairs = [(s, e) for s, e in pairs if a[s] + b[e] > 0] or [(first, first)]
     if "apart" in mistakes:
         s = max(range(first, last + 1), key=lambda s: a[s])
         e = max(range(first, last + 1), key=lambda e: b[e])

@@ -66,6 +66,13 @@ def no_correction(*arguments):
     return general(*arguments, first=False, second=False)
 
 
+@wrong("at step 2 the weight is NaN: the correction is 1 - 0.9 ** step", of=STEP)
+def times_the_step(weight, gradient, mean, square, step, rate, weight_decay):
+    _, mean, square = general(weight, gradient, mean, square, step, rate, weight_decay)
+    change = mean / (1 - 0.9 * step) / (square / (1 - 0.999 * step)).sqrt()
+    return weight - rate * change - rate * weight_decay * weight, mean, square
+
+
 @wrong("only the mean of the gradients is corrected", of=STEP)
 def half_correction(*arguments):
     return general(*arguments, second=False)

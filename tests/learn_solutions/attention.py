@@ -79,6 +79,25 @@ def two_mistakes(query, key, value, mask):
     return general(query, key, value, mask, scale=1, dim=-2)
 
 
+@wrong("your softmax is over the whole matrix")
+def over_everything(query, key, value, mask):
+    powers = (query @ key.mT / math.sqrt(query.shape[-1])).exp()
+    probabilities = powers / powers.sum((-2, -1), keepdim=True)
+    return probabilities @ value, probabilities
+
+
+@wrong("a row of scores is -inf everywhere")
+def inverted_infinite_mask(query, key, value, mask):
+    return general(query, key, value, None if mask is None else ~mask, fill=-math.inf)
+
+
+@wrong("the result differs from call to call")
+def with_dropout(query, key, value, mask):
+    _, probabilities = general(query, key, value, mask)
+    probabilities = F.dropout(probabilities, 0.5)
+    return probabilities @ value, probabilities
+
+
 @wrong("query and key are exchanged")
 def exchanged(query, key, value, mask):
     return general(key, query, value, mask)

@@ -69,6 +69,12 @@ class FirstState(Base):
         return self.bert(ids, attention_mask=mask).last_hidden_state[:, 0]
 
 
+@wrong("you read the last token")
+class LastState(Base):
+    def pooled(self, ids, mask):
+        return self.bert(ids, attention_mask=mask).last_hidden_state[:, -1]
+
+
 @wrong("you read the mean of all hidden states, padding included")
 class MeanOfPadding(Base):
     def pooled(self, ids, mask):

@@ -126,6 +126,14 @@ def best_score(emissions, transitions, start, end):
     return (alpha + end).max()
 
 
+@wrong("alpha + transitions adds alpha to the columns", of=PARTITION)
+def to_the_columns(emissions, transitions, start, end):
+    alpha = start + emissions[0]
+    for row in emissions[1:]:
+        alpha = (alpha + transitions + row).logsumexp(0)
+    return (alpha + end).logsumexp(0)
+
+
 @wrong("sum over the tag before", of=PARTITION)
 def wrong_axis(emissions, transitions, start, end):
     alpha = start + emissions[0]

@@ -64,6 +64,17 @@ def from_one(ids, types, tables):
     return general(ids, types, tables, places=torch.arange(1, ids.shape[1] + 1))
 
 
+@wrong("S is input_ids.shape[1]")
+def one_place(ids, types, tables):
+    return general(ids, types, tables, places=torch.arange(len(ids)) * 0)
+
+
+@wrong("multiply first")
+def bias_first(ids, types, tables):
+    x, weight, bias = not_normalized(ids, types, tables), *[*tables.values()][3:]
+    return (F.layer_norm(x, weight.shape) + bias) * weight
+
+
 @wrong("looked up by the ids")
 def positions_by_id(ids, types, tables):
     return general(ids, types, tables, places=ids.clamp(max=511))

@@ -94,6 +94,24 @@ def view_alone(hidden, mask, weights, heads):
     )
 
 
+@wrong("a head takes numbers that are far apart")
+def heads_apart(hidden, mask, weights, heads):
+    return general(
+        hidden,
+        mask,
+        weights,
+        heads,
+        shape=lambda p: p.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2),
+    )
+
+
+@wrong("query, key and value are mixed up")
+def other_order(hidden, mask, weights, heads):
+    names = ("attention.query_key_value.weight", "attention.query_key_value.bias")
+    flipped = {name: torch.cat(weights[name].chunk(3)[::-1]) for name in names}
+    return general(hidden, mask, {**weights, **flipped}, heads)
+
+
 @wrong("the heads are joined without transpose(1, 2)")
 def joined_directly(hidden, *rest):
     return general(hidden, *rest, join=lambda c: c.reshape(hidden.shape))

@@ -125,6 +125,19 @@ class NoBias(Base):
         return self.transform(hidden) @ self.word_embeddings.weight.T
 
 
+@wrong("the bias is added twice")
+class BiasTwice(Base):
+    def forward(self, hidden):
+        return super().forward(hidden) + self.bias
+
+
+@wrong("`bias` is not 0 at first")
+class RandomBias(Base):
+    def __init__(self, word_embeddings):
+        super().__init__(word_embeddings)
+        nn.init.normal_(self.bias)
+
+
 @wrong("these are probabilities")
 class Softmax(Base):
     def forward(self, hidden):

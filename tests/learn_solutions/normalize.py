@@ -69,6 +69,11 @@ def accents(text):
     return general(text, form="NFC")
 
 
+@wrong("into three dots for example; use NFD")
+def compatibility(text):
+    return general(text, form="NFKD")
+
+
 @wrong("even whole letters")
 def ascii_only(text):
     text = unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode()

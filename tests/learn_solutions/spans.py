@@ -75,6 +75,12 @@ def one_more(starts, ends, first, last, max_length):
     return general(starts, ends, first, last, max_length + 1)
 
 
+@wrong("the best sum starts at -inf")
+def from_zero(starts, ends, *rest):
+    start, end = general(starts, ends, *rest)
+    return (start, end) if starts[start] + ends[end] > 0 else (rest[0], rest[0])
+
+
 @wrong("you multiply the logits")
 def product(*arguments):
     return general(*arguments, operation=torch.mul)

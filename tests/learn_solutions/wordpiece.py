@@ -103,6 +103,11 @@ def unknown_letters(word, vocabulary):
     return general(word, vocabulary, unknown="letter")
 
 
+@wrong("only longer ones are")
+def limit_of_hugging_face(word, vocabulary):
+    return general(word, vocabulary, limit=100)
+
+
 @wrong("more than 200 characters")
 def no_limit(word, vocabulary):
     return general(word, vocabulary, limit=10**6)
