@@ -81,6 +81,11 @@ def test_code_stays_as_it_is_and_its_source_becomes_its_title(tmp_path, monkeypa
     assert "``` { .text .output }\n看\n见\n```" in text
 
 
+def test_what_belongs_to_a_point_of_a_list_is_inside_of_it(tmp_path, monkeypatch):
+    text = converted("1. one\n\n   ```text\n   a\n     b\n   ```\n2. two", tmp_path, monkeypatch)
+    assert text.endswith("1. one\n\n    ```text\n    a\n      b\n    ```\n2. two")
+
+
 def test_a_chinese_sentence_has_no_space_where_its_line_breaks(tmp_path, monkeypatch):
     text = converted("先看\n再猜，\n  然后跑。\n\n另起\nBERT 一行", tmp_path, monkeypatch)
     assert text.endswith("先看再猜，然后跑。\n\n另起\nBERT 一行")

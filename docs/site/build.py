@@ -24,6 +24,7 @@ WORKER = "https://unpkg.com/iframe-worker/shim"  # what the theme would load
 OWN_WORKER = "worker_from_folder.js"
 
 FENCED = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
+IN_LIST = re.compile(r"^(?= {3})", re.MULTILINE)  # Python-Markdown wants four spaces
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 EXCERPT = re.compile(r"^<!-- code: (\S+) (\S+) -->\n```python$", re.MULTILINE)
 OUTPUT = re.compile(r"^(```python.*?^```\n\n)```text$", re.MULTILINE | re.DOTALL)
@@ -80,7 +81,9 @@ def convert(page: Path, language: str, places: dict[str, dict[Path, str]]) -> st
     text = (ROOT / page).read_text(encoding="utf-8")
     text = EXCERPT.sub(r'```python title="\1: \2"', OUTPUT.sub(r"\1``` { .text .output }", text))
     parts = FENCED.split(text)
-    parts[::2] = [LINK.sub(link, BROKEN_LINE.sub("", part)) for part in parts[::2]]
+    parts[::2] = [
+        LINK.sub(link, IN_LIST.sub(" ", BROKEN_LINE.sub("", part))) for part in parts[::2]
+    ]
     same = here if here in places[other].values() else "index.md"
     head = (
         f"other_page: {to_other}{same.replace('.md', '.html')}\n"
