@@ -99,9 +99,10 @@ def run(options: argparse.Namespace) -> None:
     first = next((i for i, one in enumerate(comparisons) if one.differs(options.tolerance)), None)
     for one in comparisons if first is None else comparisons[: first + 1]:
         print(f"{one.name:<45} {one.shape!s:<15} {one.difference:.1e}")
-    unknown = [*(other.keys() - arrays.keys())]
+    unknown = sorted(other.keys() - arrays.keys())
     if unknown:
-        print(f"not compared, as {options.folder} has no such tensor: {', '.join(sorted(unknown))}")
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        print(f"not in {options.folder}, so not compared: {', '.join(unknown[:5])}{more}")
     if first is None:
         print(f"all {len(comparisons)} tensors agree (tolerance {options.tolerance:g})")
         return

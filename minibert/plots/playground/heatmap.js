@@ -55,7 +55,7 @@ function showMap(container, view) {
   const ramp = make("div", container, { className: "legend" });
   const readout = make("p", container, { className: "readout", ariaLive: "polite", textContent: view.words.readout });
 
-  const room = container.clientWidth - rowNames.offsetWidth - 4;
+  const room = container.clientWidth - rowNames.offsetWidth - 20;   // with a scroll bar
   const width = Math.min(48, Math.max(view.columnNames ? 22 : 2, room / view.columns)), height = 24;
   grid.style.setProperty("--cell", width + "px");
   for (const name of view.columnNames ?? []) {

@@ -14,6 +14,7 @@ const state = {
 };
 let plain, answer;                         // of bert(): with all heads, and without those that are off
 const words = () => WORDS[state.language];
+const isWide = () => matchMedia("(min-width: 1000px)").matches;   // as in page.css
 const isTyped = piece => piece.token === tokenizer.mask_token;
 const percent = share => share < .0005 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`;
 
@@ -231,8 +232,7 @@ function renderInspector() {
   const name = state.open, step = name && answer.steps.get(name);
   $("inspector").hidden = !step;
   if (!step) return;
-  const isWide = matchMedia("(min-width: 1000px)").matches, { row } = state.encoded;
-  const home = isWide ? $("side") : boxes.get(name).cell;
+  const { row } = state.encoded, home = isWide() ? $("side") : boxes.get(name).cell;
   if ($("inspector").parentElement !== home) home.append($("inspector"));
   const [letters, code, english, chinese] = STEPS[shortName(name)];
   $("stepName").textContent = name;
@@ -254,7 +254,7 @@ function renderInspector() {
   if (name === "masked_lm") onlyLikeliest(view);
   const digits = view.isShare ? 4 : 3;
   view.describe = (i, j) => {
-    const column = view.columnNames ? view.columnNames[j] : `${words().number} ${j}`;
+    const column = view.columnNames ? view.columnNames[j] : words().number(j);
     return `${view.rowNames[i]} → ${column}:  ${format(view.value(i, j), digits)}`;
   };
   if (name.startsWith("masked_lm")) view.onRow = i => select(places[i]);
@@ -311,7 +311,7 @@ onButton("stepHeads", button => { state.head = +button.dataset.head; renderSteps
 onButton("groups", (button, event) => {
   const { step } = button.dataset, head = event.target.dataset.head;
   if (!step) return;                       // a head of the inspector, which may stand between the steps
-  state.open = state.open === step && !head ? null : step;
+  state.open = state.open === step && !head && !isWide() ? null : step;   // beside the steps it stays
   if (head) state.head = +head;
   renderSteps();
   renderInspector();
@@ -331,5 +331,5 @@ EXAMPLES[chinese ? "zh" : "en"].forEach(one => {
 });
 buildSteps();
 chooseTheme();
-if (matchMedia("(min-width: 1000px)").matches) state.open = "bert.encoder.layer.0.attention.probabilities";
+if (isWide()) state.open = "bert.encoder.layer.0.attention.probabilities";
 example(EXAMPLES[chinese ? "zh" : "en"][0]);
