@@ -41,10 +41,6 @@ MISTAKES = {
         "only the mean of the gradients is corrected, that of the squares is not.",
         "只修正了梯度的均值，没有修正平方的均值。",
     ),
-    "square only": Text(
-        "only the mean of the squares is corrected, that of the gradients is not.",
-        "只修正了平方的均值，没有修正梯度的均值。",
-    ),
     "no decay": Text("the weight does not decay.", "没有权重衰减。"),
     "coupled": Text(
         "the decay is added to the gradient: that is Adam with L2. In AdamW it acts on the weight.",
@@ -53,7 +49,6 @@ MISTAKES = {
     "decay without rate": Text(
         "the decay is not multiplied by the learning rate.", "衰减没有乘学习率。"
     ),
-    "decay up": Text("the decay makes the weight larger.", "衰减反而让权重变大了。"),
     "up": Text(
         "the weight moves along the gradient; the loss falls the other way (minus).",
         "权重顺着梯度走了；损失下降要反着走（减号）。",
@@ -61,10 +56,6 @@ MISTAKES = {
     "no root": Text(
         "you divided by the mean of the squares instead of its root.",
         "你除以了平方的均值，应该除以它的平方根。",
-    ),
-    "plain": Text(
-        "the gradient itself is used for the step; use its mean.",
-        "更新用的是梯度本身；应该用它的均值。",
     ),
 }
 STATE_MISTAKES = {
@@ -86,7 +77,6 @@ STATE_MISTAKES = {
         "the corrected means are returned; the next step needs them uncorrected.",
         "返回的是修正后的均值；下一步需要未修正的。",
     ),
-    "not updated": Text("the means that you return are the old ones.", "返回的均值还是旧的。"),
 }
 RATE_MISTAKES = {
     "no warm-up": Text("there is no warm-up.", "没有预热。"),
@@ -126,21 +116,19 @@ def adamw_step(
         parts = [(beta1, 1 - beta1), (beta2, 1 - beta2)]
     mean, square = (n * a + o * b for n, o, (a, b) in zip(new, state, parts, strict=True))
     mean_hat, square_hat = mean / (1 - beta1**step), square / (1 - beta2**step)
-    if {"no correction", "square only"} & mistakes:
+    if "no correction" in mistakes:
         mean_hat = mean
     if {"no correction", "mean only"} & mistakes:
         square_hat = square
-    mean_hat = gradient if "plain" in mistakes else mean_hat
     root = square_hat if "no root" in mistakes else square_hat.sqrt()
     change = mean_hat / (root + EPS)
     decay = 0.0 if {"no decay", "coupled"} & mistakes else DECAY
-    decay = -decay if "decay up" in mistakes else decay
     factor = 1.0 if "decay without rate" in mistakes else RATE
     sign = -1 if "up" in mistakes else 1
     result = weight * (1 - factor * decay) - sign * RATE * change
     if "corrected state" in mistakes:
         return result, mean_hat, square_hat
-    return (result, *state) if "not updated" in mistakes else (result, mean, square)
+    return result, mean, square
 
 
 def learning_rate(step: int, *, peak: float, warmup: int, total: int, mistakes: Set[str]) -> float:

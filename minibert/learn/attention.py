@@ -34,7 +34,10 @@ HINTS = (
 )
 
 MISTAKES = {
-    "unscaled": Text("the scores are not divided by sqrt(D).", "分数没有除以 sqrt(D)。"),
+    "unscaled": Text(
+        "the scores are not divided by sqrt(D), D = query.shape[-1].",
+        "分数没有除以 sqrt(D)，D = query.shape[-1]。",
+    ),
     "by D": Text("you divided by D instead of its square root.", "你除以了 D，应该除以 sqrt(D)。"),
     "by S": Text(
         "you divided by sqrt(S), the number of tokens; D is the width of a query.",
@@ -51,6 +54,14 @@ MISTAKES = {
     "heads axis": Text(
         "your softmax is over the heads (dim=1): over the keys it is dim=-1.",
         "你在头的方向 (dim=1) 做了 softmax；对键做 softmax 是 dim=-1。",
+    ),
+    "after": Text(
+        "you divide by sqrt(D) after the softmax; divide the scores.",
+        "你在 softmax 之后才除以 sqrt(D)；应该除分数。",
+    ),
+    "causal": Text(
+        "later tokens are hidden, as in GPT; in BERT every token looks at both sides.",
+        "后面的词元被遮住了，那是 GPT；BERT 里每个词元两边都看。",
     ),
     "whole": Text(
         "your softmax is over the whole matrix; each row has its own sum (dim=-1).",
@@ -103,10 +114,12 @@ def attention(
         query, key = key, query
     width, count = query.shape[-1], query.shape[-2]
     scale = math.sqrt(width)
-    scale = 1.0 if "unscaled" in mistakes else width if "by D" in mistakes else scale
+    scale = 1.0 if {"unscaled", "after"} & mistakes else width if "by D" in mistakes else scale
     scale = math.sqrt(count) if "by S" in mistakes else scale
     scale = 1 / scale if "times" in mistakes else scale
     scores = query @ key.transpose(-1, -2) / scale
+    if "causal" in mistakes:
+        scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -math.inf)
     hidden = None if mask is None or "ignored" in mistakes else ~mask
     if hidden is not None:
         hidden = ~hidden if "inverted" in mistakes else hidden
@@ -120,6 +133,7 @@ def attention(
     probabilities = scores if "no softmax" in mistakes else scores.softmax(axis)
     if "whole" in mistakes:
         probabilities = scores.flatten(-2).softmax(-1).view(scores.shape)
+    probabilities = probabilities / width**0.5 if "after" in mistakes else probabilities
     if hidden is not None and "late" in mistakes:
         probabilities = probabilities.masked_fill(hidden, 0.0)
     weights = probabilities.transpose(-1, -2) if "transposed" in mistakes else probabilities
@@ -142,6 +156,11 @@ def check(student: Any) -> None:
     mask = (torch.arange(5) < torch.tensor([[5], [3]]))[:, None, None]  # (B, 1, 1, S)
     case = Text("With two tokens of padding", "当有两个填充词元时")
     _compare(student, (query, key, value, mask), MASK_MISTAKES | MISTAKES, case)
+    case = Text(
+        "With large scores (is your number for padding low enough?)",
+        "当分数很大时（填充用的数够小吗？）",
+    )
+    _compare(student, (20 * query, key, value, mask), {}, case)
 
 
 def _compare(

@@ -60,9 +60,6 @@ MISTAKES = {
         "these are probabilities; return logits, because the cross-entropy applies softmax itself.",
         "这是概率；应该返回 logits，因为交叉熵自己会做 softmax。",
     ),
-    "log softmax": Text(
-        "these are log-probabilities; return logits.", "这是对数概率；应该返回 logits。"
-    ),
 }
 LOSS_MISTAKES = {
     "softmax": Text(
@@ -95,8 +92,7 @@ def classify(
     if "masked mean" in mistakes:
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
     logits: Tensor = linear(pooled.tanh() if "tanh" in mistakes else pooled)
-    logits = logits.softmax(-1) if "softmax" in mistakes else logits
-    return logits.log_softmax(-1) if "log softmax" in mistakes else logits
+    return logits.softmax(-1) if "softmax" in mistakes else logits
 
 
 def loss_of(logits: Tensor, labels: Tensor, *, mistakes: Set[str]) -> Tensor:

@@ -98,19 +98,22 @@ def expect_cases(
     cases: list[Text],
     compute: Callable[[Set[str]], list[Any]],
     mistakes: Mistakes,
+    each: bool = False,
 ) -> None:
-    """Raise if one of several answers is wrong; a mistake that explains all of them goes first."""
+    """Raise if one of several answers is wrong, with the mistakes that explain all of them.
+
+    With `each`, mistakes that explain the first wrong answer suffice: each has its own difficulty.
+    """
     for place, (answer, ours) in enumerate(zip(given, right, strict=True)):
         if not same(answer, ours):
             _find_mistakes(given, cases[place], compute, mistakes)
-            explains_one = not isinstance(ours, float)  # two numbers may agree by chance
             expect(
                 answer,
                 ours,
                 names[place],
                 case=cases[place],
                 compute=lambda found, place=place: compute(found)[place],  # type: ignore[misc]
-                mistakes=mistakes if explains_one else None,
+                mistakes=mistakes if each else None,
             )
 
 

@@ -61,6 +61,9 @@ MISTAKES = {
         "3E 个输出依次是全部查询、全部键、全部值，不是每个头各自的三份。",
     ),
     "no mask": Text("the mask does not reach the attention.", "掩码没有传给注意力。"),
+    "no biases": Text(
+        "the biases of the linear layers are not added.", "没有加线性层的偏置 (bias)。"
+    ),
     "no output": Text(
         "the matrix attention.output is not applied.", "没有乘 attention.output 矩阵。"
     ),
@@ -112,7 +115,8 @@ def layer(
     """Return the new hidden states (B, S, E), with these mistakes."""
 
     def linear(x: Tensor, name: str) -> Tensor:
-        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        bias = None if "no biases" in mistakes else weights[f"{name}.bias"]
+        return F.linear(x, weights[f"{name}.weight"], bias)
 
     def norm(x: Tensor, name: str) -> Tensor:
         weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]

@@ -100,6 +100,11 @@ def _check_labels(ids: Tensor, masked: Tensor, labels: Tensor, special: Tensor) 
             "to copy.",
             "每个词元都有标签；没被选中的应该是 -100，否则模型学到的只是照抄。",
         )
+    if float(labelled.float().mean()) > 0.7 and not bool((labelled & (masked != ids)).any()):
+        raise Wrong(
+            "the labels are the wrong way round: picked tokens keep their id, all others get -100.",
+            "标签反了：选中的词元以原来的 id 为标签，其余的才是 -100。",
+        )
     if not bool(labelled.any()):
         raise Wrong("no token has a label.", "没有任何词元有标签。")
     if not torch.equal(labels[labelled], ids[labelled]):
@@ -176,6 +181,11 @@ def _explain_shares(shares: list[float]) -> Text:
             (0.72, 0.1, 0.18),
             "Random words overwrite some [MASK]: use one draw for both, or only the rest.",
             "随机词覆盖了一部分 [MASK]：两步用同一个随机数，或者只在剩下的里面选。",
+        ),
+        (
+            (0.0, 0.9, 0.1),
+            "Every [MASK] is overwritten by a random word: is an elif missing?",
+            "每个 [MASK] 又被随机词覆盖了：是不是少写了 elif？",
         ),
         ((0.1, 0.8, 0.1), "[MASK] and random are exchanged.", "[MASK] 和随机弄反了。"),
         ((0.1, 0.1, 0.8), "[MASK] and unchanged are exchanged.", "[MASK] 和不变弄反了。"),

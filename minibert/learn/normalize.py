@@ -135,4 +135,5 @@ def check(student: Any) -> None:
         cases=list(CASES.values()),
         compute=lambda names: [normalize(text, mistakes=names) for text in CASES],
         mistakes=MISTAKES,
+        each=True,
     )

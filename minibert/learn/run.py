@@ -87,10 +87,6 @@ class Student:
                 )
             setattr(self, name, function if inspect.isclass(function) else _watched(function))
 
-    def __getattr__(self, name: str) -> Any:
-        """Never called for a name that the stub defines."""
-        raise AttributeError(name)
-
 
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)

@@ -36,6 +36,7 @@ MISTAKES = {
     "no prefix": Text(
         "pieces inside a word are looked up without ##.", "词中间的片段查词表时没有加 ##。"
     ),
+    "ids": Text("these are ids; return the tokens.", "这是 id；应该返回词元。"),
     "stripped": Text("the ## is missing in the result.", "结果里丢了 ##。"),
     "prefix first": Text(
         "the first piece is looked up with ##; only those after it have one.",
@@ -50,8 +51,9 @@ MISTAKES = {
         "你取的是最短的匹配；应该取最长的。",
     ),
     "never whole": Text(
-        "the piece that reaches to the end of the word is never tried.",
-        "一直到词尾的那个片段没有试过。",
+        "the piece that reaches to the end of the word is never found: does `end` start at "
+        "len(word), and is there a break?",
+        "一直到词尾的那个片段从来找不到：end 是从 len(word) 开始的吗？有没有 break？",
     ),
     "no last letter": Text(
         "a piece of a single letter is never tried.", "只有一个字母的片段没有试过。"
@@ -75,8 +77,10 @@ MISTAKES = {
 }
 
 
-def wordpiece(word: str, vocabulary: Mapping[str, int], *, mistakes: Set[str]) -> list[str]:
+def wordpiece(word: str, vocabulary: Mapping[str, int], *, mistakes: Set[str]) -> list[Any]:
     """Return the tokens as `WordPiece.split` does, with these mistakes."""
+    if "ids" in mistakes:
+        return [vocabulary[token] for token in wordpiece(word, vocabulary, mistakes=set())]
     limit = 199 if "limit" in mistakes else 200
     if len(word) > limit and "no limit" not in mistakes:
         return ["[UNK]"]

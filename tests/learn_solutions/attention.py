@@ -74,7 +74,7 @@ def over_heads(query, key, value, mask):
     return general(query, key, value, mask, dim=1)
 
 
-@wrong("the scores are not divided by sqrt(D). Also, your rows add up to 1 over the wrong axis")
+@wrong("D = query.shape[-1]. Also, your rows add up to 1 over the wrong axis")
 def two_mistakes(query, key, value, mask):
     return general(query, key, value, mask, scale=1, dim=-2)
 
@@ -84,6 +84,24 @@ def over_everything(query, key, value, mask):
     powers = (query @ key.mT / math.sqrt(query.shape[-1])).exp()
     probabilities = powers / powers.sum((-2, -1), keepdim=True)
     return probabilities @ value, probabilities
+
+
+@wrong("divide the scores")
+def divided_after_softmax(query, key, value, mask):
+    _, probabilities = general(query, key, value, mask, scale=1)
+    probabilities = probabilities / math.sqrt(query.shape[-1])
+    return probabilities @ value, probabilities
+
+
+@wrong("in BERT every token looks at both sides")
+def as_in_gpt(query, key, value, mask):
+    seen = torch.ones(query.shape[-2], query.shape[-2]).tril().bool()
+    return general(query, key, value, seen if mask is None else mask & seen)
+
+
+@wrong("is your number for padding low enough?")
+def fill_of_minus_ten(query, key, value, mask):
+    return general(query, key, value, mask, fill=-10.0)
 
 
 @wrong("a row of scores is -inf everywhere")

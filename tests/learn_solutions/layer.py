@@ -127,6 +127,12 @@ def no_mask(hidden, mask, weights, heads):
     return general(hidden, None, weights, heads)
 
 
+@wrong("the biases of the linear layers are not added")
+def no_biases(hidden, mask, weights, heads):
+    kept = {n: 0 * t if n.endswith("bias") and "Norm" not in n else t for n, t in weights.items()}
+    return general(hidden, mask, kept, heads)
+
+
 @wrong("the matrix attention.output is not applied")
 def no_output(*arguments):
     return general(*arguments, output=lambda c: c)

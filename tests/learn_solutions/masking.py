@@ -78,6 +78,17 @@ def overwritten(ids, special, words, mask_id, generator):
     return torch.where(again, random, masked), labels
 
 
+@wrong("is an elif missing?")
+def no_elif(*arguments):
+    return general(*arguments, masks=0.0)
+
+
+@wrong("the labels are the wrong way round")
+def labels_inverted(ids, *rest):
+    masked, labels = general(ids, *rest)
+    return masked, ids.masked_fill(labels != -100, -100)
+
+
 @wrong("of the words are picked; it should be 15 %")
 def too_many(*arguments):
     return general(*arguments, rate=0.8)

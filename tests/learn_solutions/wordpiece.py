@@ -78,6 +78,24 @@ def no_prefix(word, vocabulary):
     return general(word, vocabulary, prefix="")
 
 
+@wrong("these are ids")
+def ids(word, vocabulary):
+    return [vocabulary[token] for token in general(word, vocabulary)]
+
+
+@wrong("is there a break?")
+def no_break(word, vocabulary):
+    tokens, start = [], 0
+    while start < len(word):
+        for end in range(len(word), start, -1):
+            token = ("##" if start else "") + word[start:end]
+            if token in vocabulary:
+                tokens.append(token)
+                start = end
+        return ["[UNK]"]
+    return tokens
+
+
 @wrong("the ## is missing in the result")
 def stripped(word, vocabulary):
     return [token.removeprefix("##") for token in general(word, vocabulary)]
@@ -88,7 +106,7 @@ def shortest(word, vocabulary):
     return general(word, vocabulary, reverse=True)
 
 
-@wrong("reaches to the end of the word is never tried")
+@wrong("reaches to the end of the word is never found")
 def never_whole(word, vocabulary):
     return general(word, vocabulary, longest=1)
 
