@@ -32,7 +32,7 @@ HINTS = (
 
 
 def check(student: Any) -> None:
-    """Make pairs of 200 documents, one of them with a single sentence, and look at each."""
+    """Make pairs of 200 short documents, then of a few long ones, and look at each pair."""
     sizes = [1, *(2 + number % 5 for number in range(199))]
     documents = [[f"document {d}, sentence {s}" for s in range(n)] for d, n in enumerate(sizes)]
     pairs = student.make_pairs(documents, random.Random(1))
@@ -54,9 +54,23 @@ def check(student: Any) -> None:
             "another rng gives the same pairs: draw from the rng that is passed in.",
             "换了 rng 句对还是一样：请从传进来的 rng 里抽。",
         )
-    two = [["a", "b"], ["c", "d"]]
-    for seed in range(10):
-        student.make_pairs(two, random.Random(seed))
+    # In few long documents, a B of the same one and a document that is not random cannot hide.
+    for number in (2, 4):
+        long = [[f"document {d}, sentence {s}" for s in range(100)] for d in range(number)]
+        place = {s: (d, n) for d, document in enumerate(long) for n, s in enumerate(document)}
+        sources: dict[int, set[int]] = {d: set() for d in range(number)}
+        for pair in student.make_pairs(long, random.Random(number)):
+            _check_pair(tuple(pair), place)
+            if pair[2] == IS_RANDOM:
+                sources[place[pair[0]][0]].add(place[pair[1]][0])
+        for document, others in sources.items():
+            if len(others) < number - 1:
+                raise Wrong(
+                    f"all random Bs for document {document} of {number} are from {len(others)} "
+                    f"other documents, not from {number - 1}; draw the document anew each time.",
+                    f"共 {number} 个文档，文档 {document} 的随机 B 只来自其中 {len(others)} 个，"
+                    f"应该来自另外 {number - 1} 个；每次都要重新抽文档。",
+                )
 
 
 def _check_pair(pair: tuple[Any, ...], place: dict[str, tuple[int, int]]) -> None:
@@ -72,27 +86,28 @@ def _check_pair(pair: tuple[Any, ...], place: dict[str, tuple[int, int]]) -> Non
     (document, number), (other, next_number) = place[first], place[second]
     follows = document == other and next_number == number + 1
     shown = f"A '{first}', B '{second}', label {label}"
+    shown_zh = f"A '{first}'，B '{second}'，标签 {label}"
     if follows and label == IS_RANDOM:
         raise Wrong(
             f"{shown}: B follows A, and its label says random. In BERT, 0 is 'B follows A'.",
-            f"{shown}：B 就是下一句，标签却说是随机的。BERT 里 0 表示“B 是下一句”。",
+            f"{shown_zh}：B 就是下一句，标签却说是随机的。BERT 里 0 表示“B 是下一句”。",
         )
     if follows:
         return
     if document != other and label == IS_NEXT:
         raise Wrong(
             f"{shown}: B is random, and its label says that it follows. 1 is 'random'.",
-            f"{shown}：B 是随机的，标签却说是下一句。1 才表示随机。",
+            f"{shown_zh}：B 是随机的，标签却说是下一句。1 才表示随机。",
         )
     if document == other:
         en, zh = "B is from the same document as A", "B 和 A 来自同一个文档"
         if label == IS_NEXT:
             raise Wrong(
-                f"{shown}: {en} but not its next sentence.", f"{shown}：{zh}，但不是下一句。"
+                f"{shown}: {en} but not its next sentence.", f"{shown_zh}：{zh}，但不是下一句。"
             )
         raise Wrong(
             f"{shown}: {en}; take a random B from another one, or it may even follow A.",
-            f"{shown}：{zh}；随机的 B 要从别的文档里取，否则它可能正好是下一句。",
+            f"{shown_zh}：{zh}；随机的 B 要从别的文档里取，否则它可能正好是下一句。",
         )
 
 

@@ -125,3 +125,27 @@ def pairs_of_pairs(documents, rng):
 @wrong("is not 0 or 1")
 def bool_labels(documents, rng):
     return general(documents, rng, labels=(False, True))
+
+
+@wrong("B is from the same document as A; take a random B from another one")
+def any_document(documents, rng):
+    return general(documents, rng, other=lambda texts, text: texts[rng.randrange(len(texts))])
+
+
+@wrong("B is from the same document as A; take a random B from another one")
+def any_document_but_the_next_sentence(documents, rng):
+    """Exclude the next sentence alone, not its document."""
+    sentences = [sentence for document in documents for sentence in document]
+    pairs = []
+    for document in documents:
+        for first, following in pairwise(document):
+            second = following if rng.random() < 0.5 else rng.choice(sentences)
+            pairs.append((first, second, int(second != following)))
+    return pairs
+
+
+@wrong("are from 1 other documents, not from 3; draw the document anew")
+def next_document(documents, rng):
+    return general(
+        documents, rng, other=lambda texts, text: texts[(texts.index(text) + 1) % len(texts)]
+    )
