@@ -27,9 +27,11 @@ HINTS = (
     ),
     Text(
         "scores = query @ key.transpose(-1, -2) / math.sqrt(D); where the mask is False, "
-        "scores.masked_fill(~attention_mask, -inf); then softmax over dim=-1, and @ value.",
+        "scores.masked_fill(~attention_mask, -inf); then softmax over dim=-1, and @ value. (A row "
+        "of -inf alone would be NaN. Hence the lowest finite number in the package.)",
         "scores = query @ key.transpose(-1, -2) / math.sqrt(D)；掩码为 False 的地方用 "
-        "scores.masked_fill(~attention_mask, -inf)；然后在 dim=-1 上 softmax，再 @ value。",
+        "scores.masked_fill(~attention_mask, -inf)；然后在 dim=-1 上 softmax，再 @ value。"
+        "（一整行都是 -inf 会得到 NaN，所以软件包里用的是最小的有限数。）",
     ),
 )
 
@@ -42,6 +44,10 @@ MISTAKES = {
     "by S": Text(
         "you divided by sqrt(S), the number of tokens; D is the width of a query.",
         "你除的是 sqrt(S)，即词元个数的平方根；D 是查询向量的宽度。",
+    ),
+    "by value": Text(
+        "you divided by the root of the width of a value; D is the width of a query.",
+        "你除的是值的宽度的平方根；D 是查询向量的宽度。",
     ),
     "times": Text(
         "you multiplied the scores by sqrt(D) instead of dividing.",
@@ -116,6 +122,7 @@ def attention(
     scale = math.sqrt(width)
     scale = 1.0 if {"unscaled", "after"} & mistakes else width if "by D" in mistakes else scale
     scale = math.sqrt(count) if "by S" in mistakes else scale
+    scale = math.sqrt(value.shape[-1]) if "by value" in mistakes else scale
     scale = 1 / scale if "times" in mistakes else scale
     scores = query @ key.transpose(-1, -2) / scale
     if "causal" in mistakes:

@@ -199,7 +199,7 @@ def _explain(error: BaseException, path: Path) -> Wrong:
             f"Python 读不了这个文件。{where.zh}{error}。",
         )
     if line.en:
-        return Wrong(f"{kind} {line.en}: {error}", f"{line.zh}出错，{kind}: {error}")
+        return Wrong(f"{kind} {line.en}: {error}", f"{line.zh}出错，{kind}：{error}")
     if isinstance(error, TypeError):
         return Wrong(
             f"it cannot be called as the stub says; keep its parameters. ({error})",

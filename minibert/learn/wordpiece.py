@@ -19,7 +19,7 @@ HINTS = (
     Text(
         "Only a piece that starts inside the word is looked up with ## in front. If no end fits, "
         "forget what you have: the whole word is [UNK].",
-        "只有从词中间开始的片段，查词表时才在前面加 ##。如果哪个结尾都不行，就丢掉已经得到的："
+        "只有从词中间开始的词片，查词表时才在前面加 ##。如果哪个结尾都不行，就丢掉已经得到的："
         "整个词是 [UNK]。",
     ),
     Text(
@@ -34,17 +34,17 @@ PIECES = ("[UNK]", "un", "##aff", "##able", "play", "##ing", "##s", "s", "##a", 
 WORDS = ("play", "playing", "unaffable", "able", "playful", "unplaying", "as", "ables", "x", "")
 MISTAKES = {
     "no prefix": Text(
-        "pieces inside a word are looked up without ##.", "词中间的片段查词表时没有加 ##。"
+        "pieces inside a word are looked up without ##.", "词中间的词片查词表时没有加 ##。"
     ),
     "ids": Text("these are ids; return the tokens.", "这是 id；应该返回词元。"),
     "stripped": Text("the ## is missing in the result.", "结果里丢了 ##。"),
     "prefix first": Text(
         "the first piece is looked up with ##; only those after it have one.",
-        "第一个片段也加了 ##；只有后面的片段才加。",
+        "第一个词片也加了 ##；只有后面的词片才加。",
     ),
     "either": Text(
         "pieces with and without ## are mixed: ## stands inside a word, and nowhere else.",
-        "带 ## 和不带 ## 的片段混用了：词中间必须带 ##，词首必须不带。",
+        "带 ## 和不带 ## 的词片混用了：词中间必须带 ##，词首必须不带。",
     ),
     "shortest": Text(
         "you take the shortest piece that fits; take the longest.",
@@ -53,14 +53,14 @@ MISTAKES = {
     "never whole": Text(
         "the piece that reaches to the end of the word is never found: does `end` start at "
         "len(word), and is there a break?",
-        "一直到词尾的那个片段从来找不到：end 是从 len(word) 开始的吗？有没有 break？",
+        "一直到词尾的那个词片从来找不到：end 是从 len(word) 开始的吗？有没有 break？",
     ),
     "no last letter": Text(
-        "a piece of a single letter is never tried.", "只有一个字母的片段没有试过。"
+        "a piece of a single letter is never tried.", "只有一个字母的词片没有试过。"
     ),
     "rest unknown": Text(
         "the pieces before the unknown part are kept; the whole word is [UNK].",
-        "未知部分前面的片段还留着；整个词应该是 [UNK]。",
+        "未知部分前面的词片还留着；整个词应该是 [UNK]。",
     ),
     "skips": Text(
         "a letter that fits nowhere is skipped or becomes an [UNK] of its own; the whole word is "

@@ -64,6 +64,11 @@ def by_tokens(query, key, value, mask):
     return general(query, key, value, mask, scale=math.sqrt(query.shape[-2]))
 
 
+@wrong("divided by the root of the width of a value")
+def by_width_of_value(query, key, value, mask):
+    return general(query, key, value, mask, scale=math.sqrt(value.shape[-1]))
+
+
 @wrong("your rows add up to 1 over the wrong axis")
 def over_queries(query, key, value, mask):
     return general(query, key, value, mask, dim=-2)

@@ -15,6 +15,9 @@ By hand, with the vocabulary [UNK] un ##aff ##able play ##ing ##s:
 处查不到，整个词就是 ["[UNK]"]；超过 200 个字符的词也是。上面是手算的例子：able 是 [UNK]，因为词
 表里只有 ##able，它不能放在词首；playful 是 [UNK]，因为 play 后面什么都匹配不上。
 
+参数：word 是一个词，没有空格，已经是小写；vocabulary 是字典，由词元查编号。
+返回：词元（字符串）的列表，不是编号。
+
     minibert learn check wordpiece
 """
 
