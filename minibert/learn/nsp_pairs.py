@@ -9,7 +9,7 @@ from minibert.learn.compare import Text, Wrong
 
 FUNCTIONS = ("make_pairs",)
 LESSON = "09"
-SOLUTION = "minibert/data/pretraining/nsp_pairs.py, make_sentence_pairs and _swap_second"
+SOLUTION = "minibert/data/pretraining/nsp_pairs.py, make_sentence_pairs, _swap_second"
 HINTS = (
     Text(
         "Two loops: over the documents, and over all sentences of a document but the last. Each "
