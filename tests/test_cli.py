@@ -563,7 +563,7 @@ def test_too_little_memory_is_one_sentence(minibert, monkeypatch, error):
     def encode(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(SentenceEncoder, "encode", encode)
+    monkeypatch.setattr(SentenceEncoder, "encode_tokenized", encode)
     code, out, err = minibert("embed", "../made/pretrained", "cat")
     assert (code, out) == (2, "") and err.startswith(
         "error: there is not enough memory; use a smaller"
