@@ -38,7 +38,8 @@ def map_page() -> str:
         rows = []
         for path in (p for p in MODULES if p.parent == folder and p.name != "__init__.py"):
             bold = "**" if path.relative_to(PACKAGE).as_posix() in CORE_PATH else ""
-            link = f"{bold}[{path.name}](../{path.relative_to(ROOT).as_posix()}){bold}"
+            name = path.name.replace("_", r"\_") if "__" in path.name else path.name
+            link = f"{bold}[{name}](../{path.relative_to(ROOT).as_posix()}){bold}"
             rows.append(f"| {link} | {summary(path)} |")
         if rows:
             lines += ["", "| file | what it does |", "|---|---|", *rows]
