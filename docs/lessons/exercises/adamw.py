@@ -18,6 +18,9 @@ By hand, with peak 1, warmup 2 and total 4, the rates of the steps 1 to 4 are 1/
 的原因之一：学习率用 warmup 步升到 peak，然后直线下降，到最后一步的下一步才是 0。peak 1、warmup
 2、total 4 时，第 1 到 4 步是 1/2、1、2/3、1/3。
 
+adamw_step 返回新的 weight、mean、square（后两个是未修正的），不改动输入；step 从 1 开始。
+learning_rate 返回第 step 步的学习率，step 从 1 到 total。
+
     minibert learn check adamw
 """
 

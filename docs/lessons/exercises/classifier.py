@@ -12,6 +12,11 @@ are 1 2. Their softmax is 0.27 0.73, so with the label 1 the loss is -ln 0.73 = 
 2，pooled 是 1 2，classifier.weight 是 1 0 | 0 1，bias 是 0，那么 logits 是 1 2，softmax 是 0.27
 0.73；标签为 1 时损失是 -ln 0.73 = 0.31。
 
+__init__ 的参数：bert 和类别数 num_labels；线性层必须叫 classifier，宽度 E 是
+bert.config.hidden_size。forward 的参数：input_ids (B, S)；attention_mask (B, S)，词元是 1，填充是
+0；labels (B,)，0 到 C - 1，或者 -100。
+返回：logits (B, C) 和损失（一个数）；没有 labels 时损失是 None。
+
     minibert learn check classifier
 """
 

@@ -16,6 +16,10 @@ e^score 求和再取对数；viterbi 返回分数最高的序列。两者都只�
 个词、2 个标签，数字见上）：标签 0 1 的分数是 0.5 + 1 + 1 + 3 + 0.25 = 5.75，其余是 3.5（0 0）、3
 （1 0）、1.25（1 1）。所以 viterbi 返回 [0, 1]，log Z 是 5.92。
 
+参数：emissions (N, C)，每个词对每个标签的分数，N 可以是 1；tags 是 N 个标签；transitions (C, C)，
+transitions[a, b] 是从标签 a 到下一个标签 b 的分数；start 和 end 都是 (C,)。
+返回：score 和 log_partition 返回一个数（分数大到 500 也不能溢出），viterbi 返回 N 个标签的列表。
+
     minibert learn check crf
 """
 

@@ -17,6 +17,11 @@ Mean 4, variance (25 + 9 + 1 + 1) / 4 = 9. Normalized: 1.67, -1, -0.33, -0.33. W
 的 E 个数计算，方差除以 E。上面的手算例子：和是 9 1 3 3，均值 4，方差 9，归一化得 1.67、-1、
 -0.33、-0.33；乘 weight 再加 bias，得 1.67、-1、0.67、-0.67。
 
+参数：input_ids (B, S)；token_type_ids (B, S)，第一句是 0，第二句是 1；tables 是由名字查张量的字
+典："word_embeddings" (V, E)、"position_embeddings"（512 行或别的行数，E 列）、
+"token_type_embeddings" (2, E)、"LayerNorm.weight" (E,)、"LayerNorm.bias" (E,)。
+返回：嵌入，(B, S, E)。
+
     minibert learn check embeddings
 """
 

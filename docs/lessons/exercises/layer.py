@@ -16,6 +16,11 @@ so it returns 1.67 -1 -0.33 -0.33 (with weight 1 and bias 0).
 的 1 2 和头 1 的 3 4。hidden 是 2 1 4 1，attended 是 7 0 -1 2，那么层归一化的输入是 9 1 3 3，输出
 是 1.67 -1 -0.33 -0.33（weight 为 1，bias 为 0）。注意力已经给你了：eager_attention（第 06 课）。
 
+参数：hidden (B, S, E)；attention_mask 是布尔张量 (B, 1, 1, S) 或 None，原样交给 eager_attention；
+weights 是由名字查张量的字典，名字和形状见下面的英文说明，weight 的形状是 (输出, 输入)，正好给
+torch.nn.functional.linear 用；num_heads 是 H。层归一化的 eps 是 1e-12，不用 dropout。
+返回：新的隐藏状态，(B, S, E)。
+
     minibert learn check layer
 """
 

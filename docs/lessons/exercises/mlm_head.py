@@ -15,6 +15,10 @@ biases are 0, the logits are 3, -2 and 2. The guess is cat.
 码器也跟着变。手算：E = 2，表是 cat 1 0 | dog 0 2 | [MASK] 1 1，transformed 是 3 -1，bias 都是
 0，那么 logits 是 3、-2、2，猜的是 cat。
 
+__init__ 的参数：word_embeddings 是 nn.Embedding，它的 weight 是 (V, E)。参数张量的名字必须是
+dense.weight、dense.bias、LayerNorm.weight、LayerNorm.bias 和 bias；bias 开始时全是 0。
+forward：输入 hidden (B, S, E)，返回 logits (B, S, V)。
+
     minibert learn check mlm_head
 """
 

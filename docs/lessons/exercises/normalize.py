@@ -17,6 +17,9 @@ By hand: "Élan, 我爱BERT!" becomes elan | , | 我 | 爱 | bert | !
 4. 每个标点单独成词。ASCII 里的符号都算标点，$ 和 + 也算。
 手算："Élan, 我爱BERT!" 变成 elan | , | 我 | 爱 | bert | !
 
+参数：text 是一段文本。unicodedata.category(字符) 和 unicodedata.normalize("NFD", text) 有用。
+返回：按顺序排列的词和标点的列表。
+
     minibert learn check normalize
 """
 

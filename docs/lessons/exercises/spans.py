@@ -16,6 +16,10 @@ The spans 2-2 (1 + 4 = 5), 3-4 (3 + 2 = 5) and 3-5 (3 + 3 = 6) are possible; 3-5
 logit 之和最大。手算（数字见上，词元 0 到 6，first 2，last 5，max_length 3）：上下文里最好的开头
 是 3，最好的结尾是 2，但结尾在开头之前。可能的片段有 2-2（5）、3-4（5）、3-5（6），答案是 3-5。
 
+参数：start_logits 和 end_logits 都是 (S,)，对应 [CLS] 问题 [SEP] 上下文 [SEP]；first 和 last 是上
+下文第一个和最后一个词元的位置；max_length 是答案最多有几个词元，至少是 1。
+返回：答案第一个和最后一个词元的位置。
+
     minibert learn check spans
 """
 
