@@ -80,7 +80,8 @@ def google_instances(
         tokenizer: the tokenizer of these ids.
         rng: `random.Random(seed)`; Google's default seed is 12345.
         max_seq_length: the number of tokens in a sequence.
-        dupe_factor: passes over all documents, each with its own pairs and masks.
+        dupe_factor: passes over all documents, each with its own pairs and masks. Google's code
+            has 10 by default, the command in its README 5.
         short_seq_prob: see `google_pairs`.
         masked_lm_prob: see `google_masking`.
         max_predictions_per_seq: see `google_masking`.
