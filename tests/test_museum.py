@@ -123,7 +123,10 @@ def test_the_test_that_is_named_fails_on_the_broken_copy(number, copy):
     inject.inject(bug, copy)
     try:
         run = [sys.executable, "-m", "pytest", "-x", bug["test"]]
-        ended = subprocess.run(run, cwd=copy, capture_output=True, text=True, check=False)
+        environment = os.environ | {"PYTEST_ADDOPTS": ""}  # it would be run by several processes
+        ended = subprocess.run(
+            run, cwd=copy, env=environment, capture_output=True, text=True, check=False
+        )
     finally:
         (copy / bug["file"]).write_text(sound, encoding="utf-8")
     assert ended.returncode == 1, ended.stdout

@@ -85,6 +85,15 @@ def test_nothing_is_left_if_there_is_nothing_to_resume(tmp_path, fingerprint):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_parts_of_a_killed_run_on_standard_input_are_not_used(tmp_path):
+    folder = tmp_path / "out.parts"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    (folder / "00000000").write_bytes(b"old")
+    write_in_parts(tmp_path / "out", [1], lambda _: b"new", header=lambda: b"", fingerprint=None)
+    assert (tmp_path / "out").read_bytes() == b"new"
+
+
 @pytest.mark.parametrize(
     ("command", "line"),
     [

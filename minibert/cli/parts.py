@@ -116,6 +116,8 @@ def _open_folder(folder: Path, fingerprint: Mapping[str, Any] | None, *, resume:
             f"{folder} holds a run with another {' and another '.join(different)}; give the same, "
             "or delete the folder."
         )
+    if not found and folder.exists():
+        shutil.rmtree(folder)  # of a killed run whose input cannot be read again
     make_folder(folder)
     write_json(record, dict(fingerprint or {}))
 
