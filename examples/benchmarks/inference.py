@@ -28,7 +28,7 @@ from minibert import BertTokenizer, MiniBertError
 from minibert.cli.shared import Parser, int_range
 
 WORKS = ("file", "sorted", "equal", "one")
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.2, "int8": 0.2}
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.2, "int8": 0.5}  # of the largest logit
 
 
 def main() -> None:
