@@ -127,7 +127,7 @@ def test_all_sides_of_inference_compute_the_same(benchmark):
 def test_the_speed_of_fine_tuning_is_that_of_equal_updates(benchmark):
     Path("train.txt").write_text("the cat sat .\tyes\nmat\tno\n" * 20, encoding="utf-8")
     pretrained_folder(Path("model"), initializer_range=0.1, max_position_embeddings=128)
-    how = "--model model --rounds 1 --updates 2 --batch-size 8"
+    how = "--model model --shape 1x16 --rounds 1 --updates 2 --batch-size 8"
     code, out, err = benchmark(f"finetuning_speed.py --train train.txt {how}")
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()[-4:]]

@@ -79,7 +79,7 @@ def model_of_shape(
     sizes = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 4 * width}
     heads = max(1, width // 64)
     return BertForSequenceClassification(
-        BertConfig(vocabulary, num_attention_heads=heads, num_labels=labels, **sizes)
+        BertConfig(vocab_size=vocabulary, num_attention_heads=heads, num_labels=labels, **sizes)
     )
 
 
