@@ -18,3 +18,5 @@ FUSIONS = ("mean", "max", "attention", "transformer")
 # Two towers, see `model/two_towers.py`.
 TOWER_POOLINGS = ("mean", "cls", "max")
 COMBINATIONS = ("cosine", "difference")
+# `--precision` of inference, see `model/int8.py`.
+INFERENCE_PRECISIONS = ("float32", "bfloat16", "int8")

@@ -13,6 +13,7 @@ from minibert.cli.process import run
 import json
 import statistics
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -81,31 +82,33 @@ def transformers_scores(options: Namespace, task: str) -> list[float]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     tokenizer = BertTokenizer.from_pretrained(options.model)
+    sizes = {"max_length": options.max_length, "batch_size": options.batch_size}
+    model_class: Any
+    if task == "tagging":
+        words = read_tagging(options.train, options.dev, limit=options.limit)
+        names, batches = list(words.tags.label2id), {}
+        for split, sentences in words.splits.items():
+            columns = [x.words for x in sentences], [x.tags for x in sentences]
+            windows = make_windows(tokenizer, *columns, label2id=words.tags.label2id, **sizes)
+            batches[split] = windows.batches
+        model_class = transformers.BertForTokenClassification
+    else:
+        texts = read_task(options.train, options.dev, limit=options.limit)
+        names, batches = list(texts.labels.names), make_batches(texts, tokenizer, **sizes)
+        model_class = transformers.BertForSequenceClassification
     scores = []
     for seed in range(options.seeds):
-        sizes = {"max_length": options.max_length, "batch_size": options.batch_size, "seed": seed}
-        if task == "tagging":
-            words = read_tagging(options.train, options.dev, limit=options.limit)
-            names, batches = list(words.tags.label2id), {}
-            for split, sentences in words.splits.items():
-                columns = [x.words for x in sentences], [x.tags for x in sentences]
-                windows = make_windows(tokenizer, *columns, label2id=words.tags.label2id, **sizes)
-                batches[split] = windows.batches
-            model_class: Any = transformers.BertForTokenClassification
-        else:
-            texts = read_task(options.train, options.dev, limit=options.limit)
-            names, batches = list(texts.labels.names), make_batches(texts, tokenizer, **sizes)
-            model_class = transformers.BertForSequenceClassification
+        train = replace(batches["train"], seed=seed)
         torch.manual_seed(seed)
         model = model_class.from_pretrained(options.model, num_labels=len(names))
         groups = decay_groups(model, weight_decay=0.01)
         optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
-        updates = options.epochs * len(batches["train"])
+        updates = options.epochs * len(train)
         schedule = transformers.get_linear_schedule_with_warmup(optimizer, updates // 10, updates)
         by_epoch = []
         for epoch in range(options.epochs):
             model.train()
-            for batch in batches["train"].epoch(epoch):
+            for batch in train.epoch(epoch):
                 model(**batch).loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()

@@ -51,10 +51,10 @@ def main() -> None:
     rows = tokenizer(lines, truncation=True, max_length=128)["input_ids"]
     by_length, size = sorted(rows, key=len), options.batch_size
     works = {
-        "file": batches(rows, size),
-        "sorted": batches(by_length, size),
-        "equal": batches([(row * 128)[:128] for row in rows[: 2 * size]], size),
-        "one": batches(by_length[len(rows) // 2 :][: 2 * size], 1),
+        "file": batches(tokenizer, rows, size),
+        "sorted": batches(tokenizer, by_length, size),
+        "equal": batches(tokenizer, [(row * 128)[:128] for row in rows[: 2 * size]], size),
+        "one": batches(tokenizer, by_length[len(rows) // 2 :][: 2 * size], 1),
     }
     padding = 1 - sum(map(len, rows)) / sum(batch["input_ids"].numel() for batch in works["file"])
     print(f"{len(rows)} texts, in the order of the file {padding:.0%} padding; ", end="")

@@ -10,7 +10,7 @@ import torch
 import transformers
 from torch import nn
 
-from minibert import BertConfig, BertForSequenceClassification
+from minibert import BertConfig, BertForSequenceClassification, BertTokenizer
 from minibert.cli.export import export_onnx
 from minibert.model.int8 import reduce_precision
 from minibert.training.optimizer import decay_groups
@@ -21,15 +21,13 @@ Batch = dict[str, torch.Tensor]
 Update = Callable[[Batch], float]
 
 
-def batches(rows: Sequence[Sequence[int]], size: int) -> list[Batch]:
+def batches(tokenizer: BertTokenizer, rows: Sequence[Sequence[int]], size: int) -> list[Batch]:
     """Return the rows in padded batches."""
     found = []
     for start in range(0, len(rows), size):
-        part = [torch.tensor(row) for row in rows[start : start + size]]
-        ids = torch.nn.utils.rnn.pad_sequence(part, batch_first=True)
-        mask = torch.nn.utils.rnn.pad_sequence([row > -1 for row in part], batch_first=True)
-        zeros = torch.zeros_like(ids)
-        found.append({"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": zeros})
+        part = rows[start : start + size]
+        columns = {"input_ids": part, "token_type_ids": [[0] * len(row) for row in part]}
+        found.append(dict(tokenizer.pad(columns, return_tensors="pt")))
     return found
 
 

@@ -83,6 +83,7 @@ def run(options: argparse.Namespace) -> None:
     truncated = count = 0
 
     def predict(part: "list[TextRow]") -> "list[Prediction]":
+        """Return the predictions, and count the texts."""
         nonlocal truncated, count
         pairs = [row.text_pair for row in part if row.text_pair is not None]
         predictions = classifier.predict([row.text for row in part], pairs or None)

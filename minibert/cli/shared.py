@@ -21,6 +21,7 @@ from minibert.files import (
     check_folder,
     check_link,
 )
+from minibert.problem_types import INFERENCE_PRECISIONS
 
 if TYPE_CHECKING:
     from minibert.data.labelled.header import Columns
@@ -202,7 +203,7 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", default="cpu", help="cpu, cuda, mps or auto; default: cpu")
     help_text = "bfloat16 or int8 for less exact, faster results; default: float32"
-    choices = ("float32", "bfloat16", "int8")
+    choices = INFERENCE_PRECISIONS
     add("--precision", choices=choices, default="float32", metavar="PRECISION", help=help_text)
 
 

@@ -26,10 +26,10 @@ from minibert.errors import MiniBertError
 from minibert.model.attention import SelfAttention
 from minibert.model.encoder import EncoderLayer
 from minibert.model.pretrained import PretrainedModel
+from minibert.problem_types import INFERENCE_PRECISIONS
 
 Model = TypeVar("Model", bound=PretrainedModel)
 
-PRECISIONS = ("float32", "bfloat16", "int8")
 STEPS = 127  # on either side of 0
 
 
@@ -67,8 +67,9 @@ def reduce_precision(model: Model, precision: str) -> Model:
     Raises:
         MiniBertError: there is no such precision, or not on this device.
     """
-    if precision not in PRECISIONS:
-        raise MiniBertError(f"precision is {precision!r}; choose one of {', '.join(PRECISIONS)}.")
+    if precision not in INFERENCE_PRECISIONS:
+        known = ", ".join(INFERENCE_PRECISIONS)
+        raise MiniBertError(f"precision is {precision!r}; choose one of {known}.")
     if precision == "bfloat16":
         return model.to(torch.bfloat16)
     if precision == "int8":
